@@ -1,0 +1,5 @@
+"""`python -m edgesea` is `edgesea`."""
+
+from edgesea.cli import main
+
+main()

@@ -1,0 +1,324 @@
+"""Reads sound: any file that libsndfile decodes, as mono float32 at the rate that is asked for.
+
+Aim: a bad file never ends a run. A file is used as far as it can be used (truncated, eight-bit, multichannel,
+odd rate); what cannot be used raises `BadAudio` with a short reason, and the caller sets it aside in
+`skipped.csv` (see `write_skipped`).
+
+Conventions
+- waveform (samples,) float32 in [-1, 1]: the mean of the channels, resampled by soxr (quality HQ).
+- Decoding and resampling go block by block, so the memory of `frames` and `scan` does not grow with the file;
+  `read` holds the waveform that it returns.
+- libsndfile's own MP3 decoder may write warnings about damaged files to the standard error stream.
+"""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from edgesea import files
+from edgesea.errors import EdgeseaError, UsageError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+
+# In samples of the file. One FLAC block: where a truncated file ends, the block that fails to decode is lost.
+_BLOCK = 4096
+# Formats whose seek is exact in libsndfile 1.2.2: in OGG and MP3 it lands some samples aside, so those are
+# decoded from their beginning, which makes late stretches of long files slow.
+_EXACT_SEEK = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF"})
+# Rates outside this range are a damaged header, and would blow a small file up to gigabytes.
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_536_000
+# Float files may exceed full scale a little (they are clipped); more than 24 dB over is another scale.
+_HIGHEST_PEAK = 16.0
+# Samples in one array that `frames` yields, at most (or one frame, where that is longer).
+_BATCH = 1 << 20
+SILENCE_DB = -120.0
+
+
+class BadAudio(EdgeseaError):
+    """A file, or a stretch of one, that cannot be used; `reason` is a phrase such as 'silent'."""
+
+    def __init__(self, reason: str, path: Path | str | None = None):
+        self.reason = reason
+        self.path = path
+        super().__init__(f"Cannot use the audio file {path}: {reason}." if path is not None else reason)
+
+
+def read(
+    path: Path | str,
+    sample_rate: int,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    silent_ok: bool = False,
+) -> np.ndarray:
+    """Reads a file, or a stretch of it, as mono.
+
+    sample_rate : int > 0, in Hz, of the waveform returned
+    start, end : float >= 0, in seconds of the file; None is its beginning or its end. An `end` behind the end
+        of the file is the end of the file.
+    silent_ok : bool, returns silence (every sample the same) instead of raising `BadAudio`
+
+    Returns waveform (samples,) float32 in [-1, 1], at least one sample.
+    Raises `BadAudio` for a file that is missing, empty, not audio, silent, or holds NaN or infinity;
+    `UsageError` for an impossible rate or stretch.
+    """
+    blocks = list(_blocks(path, sample_rate, start, end, silent_ok))
+    if not blocks:
+        raise BadAudio(f"shorter than one sample at {sample_rate} Hz", path)
+    return np.concatenate(blocks)
+
+
+def scan(path: Path | str, *, start: float | None = None, end: float | None = None) -> float:
+    """Decodes a file, or a stretch of it, to the end without keeping it.
+
+    Returns how much of it can be used, in seconds: less than its header says where it is truncated.
+    Raises what `read` raises, so that after a scan `frames` raises nothing midway.
+    """
+    with _open(path) as file:
+        rate = file.samplerate
+    return sum(len(block) for block in _blocks(path, rate, start, end, False)) / rate
+
+
+def frames(
+    path: Path | str,
+    sample_rate: int,
+    samples: int,
+    hop: int,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    pad: bool = True,
+) -> Iterator[np.ndarray]:
+    """Yields the frames of a file in order, in memory that does not grow with the file.
+
+    samples, hop : int > 0, a frame's length and the distance from frame to frame, in samples at `sample_rate`
+    start, end, sample_rate : see `read`; pad : see `frame`
+
+    Yields arrays (n, samples) float32, n >= 1, which joined are `frame(read(path), samples, hop, pad)`.
+    Raises `BadAudio` as `read` does; NaN is met where it stands and silence is known only at the end, after
+    frames were yielded. Call `scan` first, or throw such a file's frames away.
+    """
+    _check_framing(samples, hop)
+    pending = np.zeros(0, np.float32)  # begins where the next frame begins
+    gap = 0  # samples to drop before that, where hop > samples
+    count = 0
+    length = 0
+    for block in _blocks(path, sample_rate, start, end, False):
+        length += len(block)
+        dropped = min(gap, len(block))
+        gap -= dropped
+        pending = np.concatenate([pending, block[dropped:]])
+        n = _whole(len(pending), samples, hop)
+        if n:
+            yield from _batches(pending, samples, hop, n)
+            count += n
+            gap = max(0, n * hop - len(pending))
+            pending = pending[n * hop :].copy()
+    if pad and _tail(length, samples, hop, count):
+        yield _padded(pending, samples)[None]
+
+
+def frame(waveform: np.ndarray, samples: int, hop: int, pad: bool = True) -> np.ndarray:
+    """Cuts a waveform into frames.
+
+    waveform (length,) float32; samples, hop : int > 0, in samples
+    pad : bool. What is left behind the last whole frame becomes one more frame, padded with zeros, if at
+        least half of that frame is sound; a waveform shorter than one frame always becomes one frame.
+        Without `pad` only whole frames are returned.
+
+    Returns (n, samples) float32, n >= 0.
+    """
+    _check_framing(samples, hop)
+    n = _whole(len(waveform), samples, hop)
+    cut = list(_batches(waveform, samples, hop, n))
+    if pad and _tail(len(waveform), samples, hop, n):
+        cut.append(_padded(waveform[n * hop :], samples)[None])
+    return np.concatenate(cut) if cut else np.zeros((0, samples), np.float32)
+
+
+def level_db(waveform: np.ndarray) -> float:
+    """The root mean square of a waveform, in dB relative to an amplitude of 1, at least `SILENCE_DB`.
+
+    A full-scale sine has -3.01 dB. Unweighted: nothing here is calibrated to sound pressure.
+    """
+    power = float(np.mean(np.square(waveform, dtype=np.float64))) if len(waveform) else 0.0
+    return max(SILENCE_DB, 10 * math.log10(power)) if power > 0 else SILENCE_DB
+
+
+def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -> None:
+    """Writes the list of files set aside as CSV with the columns path and reason, whole or not at all."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["path", "reason"])
+    writer.writerows([str(name), reason] for name, reason in skipped)
+    # File names need not be UTF-8 on Linux; such bytes are shown escaped.
+    files.write_bytes(path, table.getvalue().encode("utf-8", "backslashreplace"))
+
+
+class _File(soundfile.SoundFile):
+    """A file that is only read onwards.
+
+    After every read soundfile seeks to where the read ended, if the file says that it is seekable. In a VBR
+    MP3 that seek lands elsewhere, and every block boundary would be a splice.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open(path: Path | str) -> _File:
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise BadAudio("missing", path)
+        # A pipe would block for ever, a folder is a wrong manifest.
+        if not path.is_file():
+            raise BadAudio("not a file", path)
+        if path.stat().st_size == 0:
+            raise BadAudio("empty", path)
+        if not os.access(path, os.R_OK):
+            raise BadAudio("not readable: permission denied", path)
+        file = _File(os.fsencode(path))
+    except BadAudio:
+        raise
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
+        raise BadAudio("not audio that libsndfile can decode", path) from error
+    if not _LOWEST_RATE <= file.samplerate <= _HIGHEST_RATE:
+        file.close()
+        raise BadAudio(f"a sample rate of {file.samplerate} Hz", path)
+    return file
+
+
+def _decoded(path: Path | str, start: float | None, end: float | None) -> Iterator[np.ndarray]:
+    """Yields (n,) float32 blocks of a file, or of a stretch of it, at its own rate, as far as it decodes."""
+    with _open(path) as file:
+        first = round((start or 0.0) * file.samplerate)
+        left = None if end is None else round(end * file.samplerate) - first
+        if first >= file.frames:
+            return
+        try:
+            if first and file.format in _EXACT_SEEK:
+                file.seek(first)
+                blocks = _raw(file, path)
+            else:
+                blocks = _after(_raw(file, path), first)
+        except soundfile.LibsndfileError:
+            # A damaged file cannot always be searched, nor used after that; it decodes from its beginning.
+            blocks = _after(_decoded(path, None, None), first)
+        yield from _limited(blocks, left)
+
+
+def _raw(file: _File, path: Path | str) -> Iterator[np.ndarray]:
+    while True:
+        try:
+            block = file.read(_BLOCK, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            return  # Truncated or damaged here: what came before is used.
+        if not len(block):
+            return
+        if not np.isfinite(block).all():
+            raise BadAudio("holds NaN or infinity", path)
+        if np.abs(block).max() > _HIGHEST_PEAK:
+            raise BadAudio(f"a peak of {np.abs(block).max():.4g}, where full scale is 1", path)
+        yield block.mean(axis=1)
+
+
+def _after(blocks: Iterator[np.ndarray], skip: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        if skip < len(block):
+            yield block[skip:]
+        skip = max(0, skip - len(block))
+
+
+def _limited(blocks: Iterator[np.ndarray], left: int | None) -> Iterator[np.ndarray]:
+    for block in blocks:
+        if left is None:
+            yield block
+        elif left > len(block):
+            left -= len(block)
+            yield block
+        else:
+            if left:
+                yield block[:left]
+            return
+
+
+def _blocks(
+    path: Path | str, sample_rate: int, start: float | None, end: float | None, silent_ok: bool
+) -> Iterator[np.ndarray]:
+    """Yields (n,) float32 blocks in [-1, 1] at `sample_rate`: the one place that says what is bad."""
+    if not (isinstance(sample_rate, int | np.integer) and _LOWEST_RATE <= sample_rate <= _HIGHEST_RATE):
+        raise UsageError(
+            f"Received an invalid sample rate, {sample_rate!r}: give a whole number of Hz "
+            f"from {_LOWEST_RATE} to {_HIGHEST_RATE}."
+        )
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"Received an invalid {name} for {path}, {value}: give seconds, at least 0.")
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(
+            f"Received an empty stretch of {path}, start {start or 0.0} s and end {end} s: "
+            "the end must lie behind the start."
+        )
+    with _open(path) as file:
+        rate = file.samplerate
+    resampler = None
+    if rate != sample_rate:
+        resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+    low, high, total = math.inf, -math.inf, 0
+    for block in _decoded(path, start, end):
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        total += len(block)
+        if resampler:
+            block = resampler.resample_chunk(block)
+        if len(block):
+            yield np.clip(block, -1.0, 1.0)
+    if not total:
+        raise BadAudio(f"nothing to decode at {start:g} s" if start else "empty", path)
+    if low == high and not silent_ok:
+        raise BadAudio("silent", path)
+    if resampler:
+        block = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        if len(block):
+            yield np.clip(block, -1.0, 1.0)
+
+
+def _check_framing(samples: int, hop: int) -> None:
+    if samples < 1 or hop < 1:
+        raise UsageError(
+            f"Received frames of {samples} samples every {hop} samples: both must be at least 1."
+        )
+
+
+def _whole(length: int, samples: int, hop: int) -> int:
+    return 0 if length < samples else 1 + (length - samples) // hop
+
+
+def _tail(length: int, samples: int, hop: int, whole: int) -> bool:
+    """True where a padded frame follows the whole ones: see `frame`."""
+    if not whole:
+        return length > 0
+    covered = (whole - 1) * hop + samples
+    return length > covered and 2 * (length - whole * hop) >= samples
+
+
+def _batches(waveform: np.ndarray, samples: int, hop: int, n: int) -> Iterator[np.ndarray]:
+    if not n:
+        return
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, samples)[: (n - 1) * hop + 1 : hop]
+    size = max(1, _BATCH // samples)
+    for first in range(0, n, size):
+        yield windows[first : first + size].astype(np.float32)
+
+
+def _padded(waveform: np.ndarray, samples: int) -> np.ndarray:
+    out = np.zeros(samples, np.float32)
+    out[: len(waveform)] = waveform
+    return out

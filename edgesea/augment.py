@@ -1,0 +1,142 @@
+"""Augments waveforms for distillation: gain, shift, mixing two clips, noise.
+
+The teacher is asked again for every augmented frame, since an embedding computed on another input is not
+this input's (Stanton et al., NeurIPS 2021, "Does knowledge distillation really work?": what the student is
+distilled on decides how closely it can match). So nothing here has to keep a label: the aim is variety that
+stays in the domain, and a mixture of two of its clips is the best source of it.
+
+Frame i of a training set is drawn with `generator(seed, i)` alone, so that any frame can be made again
+without the ones before it, also after the process was killed:
+
+    rng = augment.generator(seed, i)
+    a, b = clips[rng.integers(len(clips))], clips[rng.integers(len(clips))]
+    frame = augmentation.apply(rng, augment.crop(rng, a, samples), augment.crop(rng, b, samples))
+
+Conventions: waveform (samples,) float32 in [-1, 1]; levels in dB; a "level" is a root mean square.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from edgesea.errors import UsageError
+
+# A gain may raise the peak up to here; more is scaled down as a whole rather than clipped.
+_PEAK = 1.0
+# Below this root mean square (-70 dB) a waveform counts as silent: it is never amplified to another's level,
+# which would raise the noise floor of its recording instead of its sound.
+_QUIET = 10 ** (-70 / 20)
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of frame `index`, independent of every other frame's."""
+    return np.random.default_rng([seed, index])
+
+
+def crop(rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.ndarray:
+    """Cuts (samples,) out of a waveform at a uniformly random place: the time shift.
+
+    A shorter waveform is laid at a uniformly random place into silence.
+    """
+    spare = len(waveform) - samples
+    place = int(rng.integers(abs(spare) + 1))
+    if spare >= 0:
+        return waveform[place : place + samples].astype(np.float32)
+    out = np.zeros(samples, np.float32)
+    out[place : place + len(waveform)] = waveform
+    return out
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How frames are varied; every range is uniform, in dB.
+
+    mix_probability : chance that a second clip is mixed in
+    mix_db : level of the first clip over the second one
+    noise_probability : chance that noise is added, half of it white, half of it pink (power ~ 1/frequency)
+    noise_db : level of the sound over the noise
+    gain_db : gain of the sum; less where the peak would exceed 1
+    """
+
+    mix_probability: float = 0.6
+    mix_db: tuple[float, float] = (-15.0, 15.0)
+    noise_probability: float = 0.3
+    noise_db: tuple[float, float] = (10.0, 50.0)
+    gain_db: tuple[float, float] = (-20.0, 6.0)
+
+    def __post_init__(self):
+        for name in ("mix_probability", "noise_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"Received {name} = {getattr(self, name)}: it must lie in 0 .. 1.")
+        for name in ("mix_db", "noise_db", "gain_db"):
+            pair = tuple(getattr(self, name))
+            if len(pair) != 2 or not -200 <= pair[0] <= pair[1] <= 200:
+                raise UsageError(
+                    f"Received {name} = {pair}: give a lowest and a highest value in dB, in -200 .. 200."
+                )
+            object.__setattr__(self, name, tuple(float(value) for value in pair))
+
+    def to_dict(self) -> dict:
+        """The fields as a config file holds them: numbers and lists of numbers."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> "Augmentation":
+        """The inverse of `to_dict`; fields left out have their defaults."""
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise UsageError(
+                f"Received the unknown augmentation option {unknown[0]!r}: known are {', '.join(known)}."
+            )
+        return cls(**values)
+
+    def apply(self, rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Varies `first`, maybe mixed with `second`.
+
+        first, second (samples,) float32. Returns (samples,) float32 in [-1, 1]. A silent `second` adds
+        nothing, a silent `first` mixed with `second` is `second`, and silence gets no noise.
+        """
+        out = np.asarray(first, np.float64)
+        # Every random number is drawn whether it is used or not: one option changes only its own effect.
+        mixed, noisy, pink = rng.random(3) < (self.mix_probability, self.noise_probability, 0.5)
+        mix_db, noise_db, gain_db = (
+            rng.uniform(*pair) for pair in (self.mix_db, self.noise_db, self.gain_db)
+        )
+        if mixed:
+            out = _under(out, np.asarray(second, np.float64), mix_db)
+        if noisy:
+            noise = rng.standard_normal(len(out))
+            out = _under(out, _pink(noise) if pink else noise, noise_db) if _level(out) > _QUIET else out
+        out = out * 10 ** (gain_db / 20)
+        peak = np.abs(out).max(initial=0.0)
+        if peak > _PEAK:
+            out *= _PEAK / peak
+        return out.astype(np.float32)
+
+
+#: The frames as they are: no mixture, no noise, no gain.
+NONE = Augmentation(mix_probability=0.0, noise_probability=0.0, gain_db=(0.0, 0.0))
+
+
+def _level(waveform: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(waveform)))) if len(waveform) else 0.0
+
+
+def _under(sound: np.ndarray, other: np.ndarray, db: float) -> np.ndarray:
+    """The sum of `sound` and `other`, the latter set `db` below the former."""
+    loud, level = _level(sound), _level(other)
+    if level <= _QUIET:
+        return sound
+    if loud <= _QUIET:
+        return other
+    return sound + other * (loud / level * 10 ** (-db / 20))
+
+
+def _pink(white: np.ndarray) -> np.ndarray:
+    """Shapes white noise to a power of 1/frequency, without the constant."""
+    spectrum = np.fft.rfft(white)
+    spectrum[0] = 0.0
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    return np.fft.irfft(spectrum, len(white))

@@ -1,0 +1,71 @@
+"""Measures one model on one device.
+
+A device is named `NAME` or `NAME:TARGET` (`host`, `qemu:cortex-m4`). Plugging one in is one file that offers
+`measure(model, target) -> dict` and one line in `DEVICES`; the file is imported when its device is asked for.
+
+A measurement is a dict ready for JSON: `device`, `engine`, `model`, `storage`, `activation`, then
+`latency_ms` on real machines or `emulated` on emulated ones, `conditions`, and `how`, which says of every
+figure whether it was measured, computed or emulated (a figure `a.b` not listed there is what `a` is).
+"""
+
+import importlib
+from pathlib import Path
+
+from edgesea.errors import UsageError
+
+DEVICES = {
+    # name: (module, what follows the colon, or "" where nothing does)
+    "host": ("edgesea.bench.host", ""),
+    "qemu": ("edgesea.bench.qemu", "CORE"),
+}
+
+BUNDLE_MODEL = "model_int8.tflite"
+
+
+def names() -> list[str]:
+    """The devices as a user writes them: `["host", "qemu:CORE"]`."""
+    return [f"{name}:{target}" if target else name for name, (_, target) in DEVICES.items()]
+
+
+def measure(path: Path | str, device: str = "host", **options) -> dict:
+    """Measures a bundle's int8 model, or any .tflite, on `device`.
+
+    Parameters
+    ----------
+    path : a bundle's folder or a .tflite file
+    device : one of `names()`, with its target filled in
+    options : passed on to the device: `threads`, `runs` and `limit_s` for the host
+
+    Raises
+    ------
+    UsageError : no such device, a target missing or too many, no model there
+    EdgeseaError : the device could not measure it
+    """
+    name, _, target = device.partition(":")
+    if name not in DEVICES:
+        raise UsageError(f"there is no device {device!r}: use one of {', '.join(names())}")
+    module, wanted = DEVICES[name]
+    if bool(target) != bool(wanted):
+        usage = f"{name}:{wanted}" if wanted else name
+        raise UsageError(f"the device {device!r} is written {usage}")
+    return importlib.import_module(module).measure(find_model(path), target, **options)
+
+
+def find_model(path: Path | str) -> Path:
+    """The .tflite to measure: `path` itself, or the int8 model of the bundle that `path` is.
+
+    Raises
+    ------
+    UsageError : nothing there, or a folder without a bundle's int8 model
+    """
+    path = Path(path)
+    if path.is_dir():
+        model = path / BUNDLE_MODEL
+        if not model.is_file():
+            raise UsageError(
+                f"{path} holds no {BUNDLE_MODEL}: name a bundle (`edgesea export` makes one) or a .tflite"
+            )
+        return model
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}: name a bundle or a .tflite")
+    return path

@@ -1,0 +1,76 @@
+"""The command line: one small module a command, imported when it is called.
+
+A command parses, calls the library and prints. Exit codes: 0, 1 (the work failed), 2 (the call was wrong). An error is
+one sentence on standard error; `--debug` shows where it came from.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from edgesea import __version__
+from edgesea.errors import EdgeseaError
+
+# name -> what `edgesea --help` says of it; the module of that name holds a click command of that name.
+COMMANDS = {
+    "demo": "Runs the whole flow on synthesised street sounds, offline.",
+    "init": "Writes a commented edgesea.toml for your data and teacher.",
+    "embed": "Writes a teacher's embeddings of a domain into a store.",
+    "distill": "Embeds, samples, reduces and trains a student; resumes where it stopped.",
+    "evaluate": "Scores a run or a bundle: fidelity to the teacher, and a head.",
+    "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
+    "bench": "Measures storage, activation memory and latency on a device.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when that command is called, so that --help answers at once."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        return getattr(import_module(f"edgesea.cli.{name}"), name) if name in COMMANDS else None
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgesea")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def edgesea(context, debug):
+    """Turns a big audio embedding model into one that fits a sensor, for your kind of sound."""
+    context.obj = {"debug": debug}
+
+
+def main(arguments=None) -> None:
+    """The console script."""
+    # TensorFlow's greetings are not for users; --debug does not need them either.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        sys.exit(edgesea.main(arguments, prog_name="edgesea", standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        _fail("stopped; call the same again to go on", 1)
+    except click.ClickException as error:
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(error.ctx.get_usage(), err=True)
+        _fail(error.format_message(), error.exit_code)
+    except EdgeseaError as error:
+        if "--debug" in arguments:
+            raise
+        _fail(str(error), error.exit_code)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error}; call again with --debug to see where it arose", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    click.echo(f"edgesea: {sentence}", err=True)
+    sys.exit(code)

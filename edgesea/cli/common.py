@@ -1,0 +1,38 @@
+"""What several commands share: options, and how a result is printed."""
+
+import json
+import shlex
+import sys
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def command_line() -> str:
+    """The call as a user would type it again, for provenance."""
+    return shlex.join(["edgesea", *sys.argv[1:]])
+
+
+def print_json(value) -> None:
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_table(title: str, columns: list[str], rows: list[list]) -> None:
+    """A table on standard output; numbers align to the right, None is a dash."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*("–" if cell is None else str(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def progress():
+    """The bars of long work, on standard error."""
+    from edgesea.progress import TerminalProgress
+
+    return TerminalProgress()

@@ -1,0 +1,96 @@
+"""edgesea distill"""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from edgesea import project
+from edgesea.cli.common import as_json, print_json, progress
+from edgesea.errors import UsageError
+
+
+@click.command()
+@click.option("--teacher", help="A .keras or .tflite file, or demo.")
+@click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
+@click.option("--out", help="Folder of the run: new, or one to go on with.")
+@click.option(
+    "--config", "config_file", type=click.Path(), help="A config.toml; options given here win over it."
+)
+@click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
+@click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
+@click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option(
+    "--frontend", help="Student's frontend: sea-8k, yamnet-16k, openl3-48k.  [default: see the README]"
+)
+@click.option(
+    "--student", help="separable-s, -m, -l, or the paper's student0 to student3.  [default: separable-m]"
+)
+@click.option("--dim", type=int, help="Dimensions of the student's embedding.  [default: 64]")
+@click.option("--objective", help="What the student is trained on.  [default: sea]")
+@click.option("--sampler", help="How the frames that fit the reducer are chosen.  [default: random]")
+@click.option("--reducer", help="pca or identity.  [default: pca]")
+@click.option("--hop", type=float, help="Seconds from frame to frame of the domain.  [default: half a frame]")
+@click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
+@click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
+@click.option(
+    "--augment/--no-augment",
+    default=None,
+    help="Mix, shift, gain, noise; the teacher is asked again.  [default: on]",
+)
+@click.option("--epochs", type=int, help="Passes over the frames.  [default: 20]")
+@click.option("--batch", type=int, help="Frames a step.  [default: 64]")
+@click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
+@click.option("--patience", type=int, help="Epochs without a better R² before training stops.  [default: 10]")
+@click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
+@as_json
+def distill(out, config_file, augment, as_json, **options):
+    """Distils a student from a teacher on your sound; goes on where it stopped.
+
+    In a folder with an edgesea.toml, what is not given here is taken from there.
+    """
+    from edgesea.distill import distill as run_distillation
+
+    config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
+    bars = progress()
+    run = run_distillation(config, out, progress=bars)
+    results = run.results()
+    if as_json:
+        print_json(
+            {"run": str(run.folder), **{key: value for key, value in results.items() if key != "course"}}
+        )
+
+
+def _choose(out, config_file, augment, given: dict):
+    """The configuration and the run's folder, from the file, the project and the options, the later ones winning."""
+    from edgesea.run import Config, read_config
+
+    values = {}
+    if config_file:
+        values = read_config(config_file).to_dict()
+    elif (held := project.find()) and not ("teacher" in given and "data" in given and out):
+        values = {"teacher": held.teacher, "data": held.data, **held.distill}
+        values = {name: value for name, value in values.items() if value is not None}
+        out = out or str(held.new_run())
+        click.echo(
+            f"{project.FILE}: teacher {values.get('teacher')}, data {values.get('data')}, run {out}", err=True
+        )
+    values |= given
+    for name in ("teacher", "data"):
+        if name not in values:
+            raise UsageError(
+                f"No {name} was given: say --{name}, or write an {project.FILE} with `edgesea init`."
+            )
+    if not out:
+        raise UsageError("No folder for the run was given: say --out.")
+    values["data"] = str(Path(values["data"]).expanduser().resolve())
+    if values["teacher"] != "demo":
+        values["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
+    config = Config.from_dict(values)
+    if augment is not None:
+        from edgesea.augment import Augmentation
+
+        config = dataclasses.replace(
+            config, augmentation=(config.augmentation or Augmentation()) if augment else None
+        )
+    return config, out

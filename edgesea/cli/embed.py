@@ -1,0 +1,44 @@
+"""edgesea embed"""
+
+import click
+
+from edgesea.cli.common import as_json, print_json, progress
+
+
+@click.command()
+@click.option("--teacher", required=True, help="A .keras or .tflite file, or demo.")
+@click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
+@click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
+@click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option("--data", required=True, help="Folder of audio, of class folders, or a CSV table.")
+@click.option("--out", required=True, help="Folder of the store.")
+@click.option("--hop", type=float, help="Seconds from frame to frame.  [default: half a frame]")
+@click.option(
+    "--engine",
+    type=click.Choice(["local"]),
+    default="local",
+    show_default=True,
+    help="Where the teacher runs.",
+)
+@as_json
+def embed(teacher, teacher_tensor, teacher_frontend, teacher_rate, data, out, hop, engine, as_json):
+    """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
+    from edgesea.distill import embed_domain
+    from edgesea.run import Config
+
+    config = Config(
+        teacher=teacher,
+        data=data,
+        teacher_tensor=teacher_tensor,
+        teacher_frontend=teacher_frontend,
+        teacher_rate=teacher_rate,
+        hop=hop,
+    )
+    figures = embed_domain(config, out, progress=progress())
+    if as_json:
+        print_json(figures)
+    else:
+        click.echo(
+            f"{figures['frames']} frames of {figures['clips']} clips in {out}, {figures['dimension']}-d; "
+            f"{figures['skipped']} clips set aside"
+        )

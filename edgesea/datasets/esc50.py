@@ -1,0 +1,40 @@
+"""ESC-50 (Piczak, 2015), or a part of it: audio/*.wav and meta/esc50.csv, or esc50.csv beside audio/.
+
+The label is the category, the group the recording that the clip was cut from (src_file), the fold as given:
+the authors' folds keep recordings together and are not to be reshuffled. Audio may have been turned into
+FLAC.
+"""
+
+from pathlib import Path
+
+from edgesea.datasets.manifest import Clip, Manifest
+from edgesea.datasets.table import rows
+from edgesea.errors import UsageError
+
+
+def recognises(path: Path) -> bool:
+    return _table(path).is_file()
+
+
+def load(path: Path) -> Manifest:
+    table = _table(path)
+    clips = []
+    for line, row in rows(table, ("filename", "fold", "category", "src_file")):
+        wav = path / "audio" / row["filename"]
+        file = next((found for found in (wav, wav.with_suffix(".flac")) if found.is_file()), None)
+        if not row["filename"] or file is None:
+            raise UsageError(f"Received {table} with a bad line {line}: there is no file {wav}.")
+        if not row["fold"].isdecimal():
+            raise UsageError(
+                f"Received {table} with a bad line {line}: "
+                f"fold must be a whole number, received {row['fold']!r}."
+            )
+        clips.append(Clip(file, (row["category"],), row["src_file"], fold=int(row["fold"])))
+    if not clips:
+        raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
+    return Manifest(path, tuple(clips), path.resolve().name)
+
+
+def _table(path: Path) -> Path:
+    beside = path / "esc50.csv"
+    return beside if beside.is_file() else path / "meta" / "esc50.csv"

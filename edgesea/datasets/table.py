@@ -1,0 +1,141 @@
+"""A CSV file with one clip a line.
+
+Columns (a header line names them; others are passed over):
+    path                        required; from the folder of the CSV file, or absolute
+    label | labels              one class name | several with ';' between them
+    group                       the recording; the path where it is empty
+    start, end                  seconds of the file
+    level_db                    dB
+    timestamp                   ISO 8601, as 2024-05-01T12:00:00, with or without a time zone (all alike)
+    sensor                      a name
+    fold                        a whole number
+An empty field says nothing. A folder that holds `clips.csv` is the same as that file.
+"""
+
+import csv
+import io
+import math
+from datetime import datetime
+from pathlib import Path
+
+from edgesea import files
+from edgesea.datasets.manifest import Clip, Manifest
+from edgesea.errors import UsageError
+
+NAME = "clips.csv"
+COLUMNS = ("path", "labels", "group", "start", "end", "level_db", "timestamp", "sensor", "fold")
+
+
+def recognises(path: Path) -> bool:
+    return (path.suffix.lower() == ".csv" and path.is_file()) or (path / NAME).is_file()
+
+
+def load(path: Path) -> Manifest:
+    """Reads a table; raises `UsageError` naming the first bad line."""
+    if path.is_dir():
+        path = path / NAME
+    lines = rows(path, ("path",))
+    if lines and "label" in lines[0][1] and "labels" in lines[0][1]:
+        raise UsageError(f"Received {path} with both columns label and labels: keep one of them.")
+    clips = tuple(_clip(path, line, row) for line, row in lines)
+    if not clips:
+        raise UsageError(f"Found no clips in {path}: below the header it needs one line a clip.")
+    zoned = [clip.timestamp.tzinfo is not None for clip in clips if clip.timestamp]
+    if any(zoned) and not all(zoned):
+        raise UsageError(f"Received {path} with timestamps both with and without a time zone: use one kind.")
+    return Manifest(path.parent, clips, path.stem if path.name != NAME else path.parent.resolve().name)
+
+
+def rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """The lines of a CSV file that has the `required` columns: (line number, column -> stripped text)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"Cannot read {path}: it is not UTF-8 text; save it as UTF-8 CSV.") from error
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    found = []
+    try:
+        header = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        missing = [column for column in required if column not in header]
+        if missing:
+            raise UsageError(
+                f"Received {path} without the column {missing[0]}; its first line names: {', '.join(header)}."
+            )
+        for row in reader:
+            if None in row or None in row.values():
+                raise UsageError(
+                    f"Received {path} with a wrong number of fields in line {reader.line_num}: "
+                    f"the header has {len(header)}."
+                )
+            found.append((reader.line_num, {key: value.strip() for key, value in row.items()}))
+    except csv.Error as error:
+        raise UsageError(f"Cannot read {path} as CSV, line {reader.line_num}: {error}.") from error
+    return found
+
+
+def write(manifest: Manifest, path: Path | str) -> None:
+    """Writes a manifest as a table, whole or not at all; paths become relative to it where they can."""
+    path = Path(path)
+    here = Manifest(path.parent, (), "")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for clip in manifest.clips:
+        group = "" if clip.group == str(clip.path) else clip.group
+        timestamp = clip.timestamp.isoformat() if clip.timestamp else None
+        labels = ";".join(clip.labels)
+        times = (clip.start, clip.end, clip.level_db)
+        writer.writerow([here.relative(clip.path), labels, group, *times, timestamp, clip.sensor, clip.fold])
+    files.write_text(path, table.getvalue())
+
+
+def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
+    def bad(problem: str) -> UsageError:
+        return UsageError(f"Received {table} with a bad line {line}: {problem}.")
+
+    def number(column: str) -> float | None:
+        text = row.get(column)
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise bad(f"{column} must be a number, received {text!r}")
+        return value
+
+    if not row["path"]:
+        raise bad("the path is empty")
+    path = table.parent / row["path"]
+    if not path.is_file():
+        raise bad(f"there is no file {path}")
+    start, end = number("start"), number("end")
+    if start is not None and start < 0:
+        raise bad(f"start must be at least 0 s, received {start:g}")
+    if end is not None and end <= (start or 0):
+        raise bad(f"end must lie behind the start, received start {start or 0:g} s and end {end:g} s")
+    fold = number("fold")
+    if fold is not None and fold != int(fold):
+        raise bad(f"fold must be a whole number, received {row['fold']!r}")
+    timestamp = None
+    if text := row.get("timestamp"):
+        try:
+            # Python 3.10 does not read the Z of UTC.
+            timestamp = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        except ValueError:
+            raise bad(f"timestamp must be like 2024-05-01T12:00:00, received {text!r}") from None
+    labels = [row["label"]] if "label" in row else row.get("labels", "").split(";")
+    return Clip(
+        path=path,
+        labels=tuple(dict.fromkeys(label.strip() for label in labels if label.strip())),
+        group=row.get("group", ""),
+        start=start,
+        end=end,
+        level_db=number("level_db"),
+        timestamp=timestamp,
+        sensor=row.get("sensor") or None,
+        fold=None if fold is None else int(fold),
+    )

@@ -1,0 +1,293 @@
+"""One distillation: embed, sample, reduce, augment, train. Each stage leaves its result in the run's folder.
+
+The SEA pipeline (Srivastava et al., ICASSP 2021, section 3), with augmentation added before the training. A
+stage whose result is there is not repeated, so a killed call goes on where it stopped.
+"""
+
+import time
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from edgesea import audio, backend, datasets, embed, examples, files, reduction, sampling, students, teachers
+from edgesea.datasets import split_groups
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.evaluation import fidelity
+from edgesea.examples import Examples, spread
+from edgesea.frontend import Frontend, preset
+from edgesea.objectives import objective
+from edgesea.pairing import Pairing
+from edgesea.progress import SILENT, Progress
+from edgesea.run import PARTS, Config, Run, versions
+from edgesea.store import Store
+from edgesea.train import Plan, predict, train
+
+# Larger patches than this are not for a sensor: such a teacher's frontend is not taken over by default.
+SENSOR_PATCH = 96 * 64
+
+
+def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> Run:
+    """Runs all stages of one distillation and returns the finished run.
+
+    Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
+    the work fails.
+    """
+    backend.load()
+    stages = _Stages(config, progress)
+    stages.check()
+    run = Run.start(out, config)
+    if run.metrics.exists():
+        progress.say(f"{run.folder} is finished: nothing to do.")
+        return run
+    stages.work(run)
+    return run
+
+
+def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT) -> dict:
+    """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
+
+    Returns JSON values: clips, frames, dimension, skipped. Raises as `distill` does.
+    """
+    stages = _Stages(config, progress)
+    store = Store(out, stages.made_from() | {"patches": False})
+    embed.embed(stages.manifest, stages.pairing, store, stages.hop, patches=False, progress=progress)
+    aside = embed.skipped(store)
+    audio.write_skipped(Path(out) / "skipped.csv", aside)
+    return {
+        "clips": len(stages.manifest),
+        "frames": len(store),
+        "dimension": stages.pairing.teacher.dimension,
+        "skipped": len(aside),
+    }
+
+
+def load_teacher(config: Config):
+    options = teachers.TeacherOptions(
+        tensor=config.teacher_tensor,
+        frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
+        sample_rate=config.teacher_rate,
+    )
+    return teachers.load(config.teacher, options)
+
+
+def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
+    """What was asked for, else what the student was made for, else the teacher's own if it is small."""
+    if config.frontend:
+        return preset(config.frontend)
+    if config.student.startswith("student"):
+        return preset("sea-8k")
+    theirs = teacher.frontend
+    if theirs is not None and theirs.frames * theirs.mels <= SENSOR_PATCH:
+        return theirs
+    return preset("sea-8k")
+
+
+class _Stages:
+    """The parts of one distillation; what is expensive to load is loaded when first used."""
+
+    def __init__(self, config: Config, progress: Progress):
+        self.config, self.progress = config, progress
+        self.manifest = datasets.load(config.data)
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        teacher = load_teacher(self.config)
+        return Pairing(teacher, student_frontend(self.config, teacher))
+
+    @cached_property
+    def dimension(self) -> int:
+        teacher = self.pairing.teacher.dimension
+        if self.config.dim is not None:
+            return self.config.dim
+        return teacher if self.config.reducer == "identity" else min(64, teacher)
+
+    @cached_property
+    def parts(self) -> dict[str, list[int]]:
+        """Part -> indices of its clips; no recording is in two parts."""
+        groups = [self.manifest.relative(Path(clip.group)) for clip in self.manifest.clips]
+        return split_groups(groups, dict(zip(PARTS, self.config.split, strict=True)), self.config.seed)
+
+    def check(self) -> None:
+        """Everything that can be refused before the work begins."""
+        objective(self.config.objective)
+        sampling.sampler(self.config.sampler)
+        unfitted = reduction.reducer(self.config.reducer, self.dimension)
+        n = self.pairing.teacher.dimension
+        if unfitted.dimension > n or (unfitted.name == "identity" and unfitted.dimension != n):
+            raise UsageError(
+                f"--dim {unfitted.dimension} does not suit the reducer {unfitted.name} and a teacher of {n} "
+                f"dimensions: {'leave --dim out' if unfitted.name == 'identity' else f'choose at most {n}'}."
+            )
+        if not all(self.parts.values()):
+            raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
+        self._build()
+
+    def _build(self):
+        import keras
+
+        # One seed for the weights, and arithmetic in a fixed order: the same configuration, the same student.
+        keras.utils.set_random_seed(self.config.seed)
+        frontend = self.pairing.frontend
+        return students.build(self.config.student, frontend.frames, frontend.mels, self.dimension)
+
+    def work(self, run: Run) -> None:
+        started = time.monotonic()
+        config, progress = self.config, self.progress
+        progress.say(
+            f"{len(self.manifest)} clips of {self.manifest.name}; teacher {self.pairing.teacher.name} "
+            f"({self.pairing.teacher.dimension}-d); student {config.student} ({self.dimension}-d) on "
+            f"{self.pairing.frontend.name} patches"
+        )
+        domain = self._embed(run)
+        rows = self._rows(run, domain)
+        reducer = self._reduce(run, domain, rows["train"])
+        trained_on = self._examples(run, domain, rows["train"], reducer)
+        looked_at = {part: run.part(part) for part in PARTS}
+        student = self._build()
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        plan = Plan(
+            config.epochs,
+            config.batch,
+            config.learning_rate,
+            config.weight_decay,
+            config.patience,
+            config.seed,
+        )
+        course = train(
+            student,
+            trained_on,
+            looked_at["validation"],
+            objective(config.objective),
+            plan,
+            run.checkpoints,
+            run.tensorboard,
+            progress=progress,
+        )
+        with files.replacing(run.student) as temporary:
+            student.save(temporary)
+        figures = {
+            part: fidelity.fidelity(each.targets(), predict(student, each.patches()))
+            for part, each in looked_at.items()
+        }
+        files.write_json(
+            run.metrics,
+            {
+                "student": config.student,
+                "parameters": student.count_params(),
+                "dimension": self.dimension,
+                "frontend": self.pairing.frontend.to_dict(),
+                "teacher": {
+                    "name": self.pairing.teacher.name,
+                    "dimension": self.pairing.teacher.dimension,
+                    "fingerprint": self.pairing.teacher.fingerprint,
+                },
+                "data": {
+                    "name": self.manifest.name,
+                    "fingerprint": self.manifest.fingerprint,
+                    "clips": len(self.manifest),
+                    "skipped": len(embed.skipped(domain)),
+                    "frames": {part: len(rows[part]) for part in PARTS},
+                },
+                "reducer": reducer.report(),
+                "fidelity": figures,
+                "course": course,
+                "seconds": time.monotonic() - started,
+                "versions": versions(),
+            },
+        )
+        held_out = figures["held-out"]
+        progress.say(
+            f"held-out recordings: R² {held_out['r2']:.3f}, cosine {held_out['cosine']:.3f}; the run is in {run.folder}"
+        )
+
+    def made_from(self) -> dict:
+        frontend = self.pairing.frontend
+        return {
+            "teacher": self.pairing.teacher.fingerprint,
+            "data": self.manifest.fingerprint,
+            "frontend": frontend.to_dict(),
+            "hop": self.hop,
+        }
+
+    @property
+    def hop(self) -> float:
+        return self.config.hop or self.pairing.samples / self.pairing.sample_rate / 2
+
+    def _embed(self, run: Run) -> Store:
+        domain = Store(run.domain, self.made_from())
+        embed.embed(self.manifest, self.pairing, domain, self.hop, patches=True, progress=self.progress)
+        aside = embed.skipped(domain)
+        audio.write_skipped(run.skipped, aside)
+        if aside:
+            self.progress.say(f"{len(aside)} of {len(self.manifest)} clips were set aside: see {run.skipped}")
+        return domain
+
+    def _rows(self, run: Run, domain: Store) -> dict[str, np.ndarray]:
+        """Part -> rows of the domain's store."""
+        files.write_json(run.split, self.parts)
+        clip = domain.column("clip")
+        rows = {part: np.flatnonzero(np.isin(clip, self.parts[part])) for part in PARTS}
+        for part, found in rows.items():
+            if not len(found):
+                raise EdgeseaError(
+                    f"No clip of the {part} part of {self.manifest.root} can be used (see skipped.csv): give more "
+                    "sound, or another --seed."
+                )
+        return rows
+
+    def _reduce(self, run: Run, domain: Store, rows: np.ndarray) -> reduction.Reducer:
+        if not run.sample.exists():
+            chosen = sampling.sampler(self.config.sampler)(domain, rows, self.config.sample, self.config.seed)
+            with files.replacing(run.sample) as temporary:
+                np.savez(temporary, rows=chosen)
+        with np.load(run.sample, allow_pickle=False) as held:
+            chosen = held["rows"]
+        if not run.reducer.exists():
+            batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
+            reducer = reduction.reducer(self.config.reducer, self.dimension)
+            reducer.fit(_Batches(domain, batches)).save(run.reducer)
+        reducer = reduction.load(run.reducer)
+        if "explained_variance" in reducer.report():
+            self.progress.say(
+                f"{reducer.name} to {reducer.dimension} dimensions, fitted on {len(chosen)} frames, keeps "
+                f"{reducer.report()['explained_variance']:.1%} of the variance"
+            )
+        return reducer
+
+    def _examples(self, run: Run, domain: Store, rows: np.ndarray, reducer: reduction.Reducer) -> Examples:
+        config = self.config
+        if config.augmentation is None:
+            return Examples(domain, spread(rows, config.frames), reducer)
+        made_from = {
+            **self.made_from(),
+            "augmentation": config.augmentation.to_dict(),
+            "frames": config.frames,
+            "split": list(config.split),
+            "seed": config.seed,
+        }
+        store = Store(run.examples, made_from)
+        clips = np.unique(domain.rows("clip", rows)).tolist()
+        examples.make(
+            self.manifest,
+            clips,
+            self.pairing,
+            store,
+            config.frames,
+            config.augmentation,
+            config.seed,
+            progress=self.progress,
+        )
+        return Examples(store, np.arange(len(store)), reducer)
+
+
+class _Batches:
+    """The embeddings of some rows of a store, batch by batch, as often as they are asked for."""
+
+    def __init__(self, store: Store, batches: list[np.ndarray]):
+        self._store, self._batches = store, batches
+
+    def __iter__(self):
+        return (self._store.rows("embedding", rows) for rows in self._batches)

@@ -1,0 +1,127 @@
+"""The frames that a student learns from: drawn from the domain, augmented, the teacher asked again for each.
+
+Example i depends on (seed, i) and on the domain alone, so a killed call goes on with the first shard that is
+missing and ends with the same examples. Where the domain is larger than memory, the examples of one shard are drawn
+from a random choice of its stretches, as many as are held decoded at a time; where it is not, from all of it.
+
+Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16.
+"""
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgesea import audio, augment
+from edgesea.augment import Augmentation
+from edgesea.datasets import Manifest
+from edgesea.embed import Piece, pieces
+from edgesea.pairing import Pairing
+from edgesea.progress import SILENT, Progress
+from edgesea.reduction import Reducer
+from edgesea.store import Store
+
+SHARD = 1024  # examples
+STRETCH = 10.0  # seconds decoded at a time
+MEMORY = 256 << 20  # bytes of decoded sound held at a time
+_BATCH = 64  # frames that the teacher is asked for at a time
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of a store, as the training reads them."""
+
+    store: Store
+    rows: np.ndarray
+    reducer: Reducer
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """places into `rows` -> patches (B, frames, mels, 1) float16, targets (B, d) float32."""
+        rows = self.rows[np.sort(places)]
+        return self.store.rows("patch", rows), self.reducer.transform(self.store.rows("embedding", rows))
+
+    def targets(self) -> np.ndarray:
+        """phi(teacher) of all rows, (N, d) float32."""
+        parts = np.array_split(np.arange(len(self)), -(-len(self) // 4096))
+        return np.concatenate(
+            [self.reducer.transform(self.store.rows("embedding", self.rows[part])) for part in parts]
+        )
+
+    def patches(self) -> np.ndarray:
+        """The patches of all rows, float32: for evaluation and calibration sets, which are small."""
+        return self.store.rows("patch", self.rows).astype(np.float32)
+
+
+def make(
+    manifest: Manifest,
+    clips: Sequence[int],
+    pairing: Pairing,
+    store: Store,
+    count: int,
+    augmentation: Augmentation,
+    seed: int,
+    *,
+    progress: Progress = SILENT,
+) -> None:
+    """Writes the shards that the store lacks, `count` examples in all, drawn from the clips whose indices are given."""
+    stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
+    pool = max(1, min(len(stretches), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
+
+    @functools.lru_cache(maxsize=pool)
+    def sound(index: int) -> np.ndarray:
+        return _read(manifest, stretches[index], pairing.sample_rate)
+
+    with progress.stage("augment", count) as advance:
+        for number in range(-(-count // SHARD)):
+            first, last = number * SHARD, min(count, (number + 1) * SHARD)
+            if not store.has(number):
+                rng = np.random.default_rng([seed, 1, number])
+                chosen = np.sort(rng.choice(len(stretches), pool, replace=False))
+
+                def draw(rng, chosen=chosen):
+                    return augment.crop(rng, sound(int(chosen[rng.integers(len(chosen))])), pairing.samples)
+
+                store.write(number, _shard(range(first, last), draw, pairing, augmentation, seed))
+            advance(last - first)
+
+
+def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int) -> dict:
+    # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all three spend
+    # their time outside Python's lock. What they compute does not depend on who is first.
+    asked, heard = [], []
+    with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as frontend:
+        for start in range(0, len(numbers), _BATCH):
+            frames = np.stack(
+                [_example(number, draw, augmentation, seed) for number in numbers[start : start + _BATCH]]
+            )
+            asked.append(teacher.submit(pairing.embeddings, frames))
+            heard.append(frontend.submit(pairing.patches, frames))
+    return {
+        "embedding": np.concatenate([each.result() for each in asked]),
+        "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
+    }
+
+
+def _example(number: int, draw, augmentation: Augmentation, seed: int) -> np.ndarray:
+    """Example `number`, (samples,) float32."""
+    rng = augment.generator(seed, number)
+    return augmentation.apply(rng, draw(rng), draw(rng))
+
+
+def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:
+    clip = manifest.clips[piece.clip]
+    try:
+        return audio.read(clip.path, rate, start=piece.start, end=piece.end, silent_ok=True)
+    except audio.BadAudio:
+        # The clip was usable as a whole, or it would not be drawn from; a stretch behind a truncation is silence.
+        return np.zeros(1, np.float32)
+
+
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, evenly spread over them."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]

@@ -1,0 +1,335 @@
+"""The bundle: one folder that holds everything a device needs, written whole or not at all.
+
+    BUNDLE/manifest.json       what is here: sizes, SHA-256, operators, quantisation, memory, provenance
+    BUNDLE/MODEL_CARD.md       the same for people
+    BUNDLE/model_int8.tflite   patch int8 -> embedding int8
+    BUNDLE/model_float.tflite  patch float32 -> embedding float32
+    BUNDLE/model.onnx          the float model as ONNX
+    BUNDLE/frontend.json       every constant of waveform -> patch
+    BUNDLE/golden.npz          patches and the embeddings that they must give, to the bit in int8
+    BUNDLE/c/                  NAME_model.h and .c: the int8 model as an array; the C model where it is made
+
+What a bundle was not given is not in it, and null in the manifest. No file holds a date: the same run,
+exported twice by the same versions, gives the same bytes.
+
+`golden.npz` holds `patches` (n, frames, mels, 1) float32, `embeddings` (n, d) float32 as the best model here
+gives them, and, with an int8 model, `inputs` and `outputs`, the int8 that goes in and that TFLite's reference
+kernels give.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from edgesea import __version__, files
+from edgesea.bench import memory
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.export import carray
+from edgesea.export.card import model_card
+from edgesea.export.compare import Comparison
+from edgesea.frontend import Frontend
+from edgesea.interpreter import Tensor, open_interpreter, runtime
+from firmware_export.graph import ModelError, read
+
+FORMAT = "edgesea bundle"
+FORMAT_VERSION = 1
+
+MANIFEST = "manifest.json"
+CARD = "MODEL_CARD.md"
+INT8 = "model_int8.tflite"
+FLOAT = "model_float.tflite"
+ONNX = "model.onnx"
+FRONTEND = "frontend.json"
+GOLDEN = "golden.npz"
+C_FOLDER = "c"
+
+# A manifest is some kilobytes; one of more than this was not written here.
+LARGEST_MANIFEST = 16 << 20
+
+# What readers of a manifest rely on.
+REQUIRED = frozenset({"name", "identifier", "files", "frontend", "int8", "float"})
+
+# What may change a converted model or a figure in the manifest.
+RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
+
+CModel = Callable[[bytes, Path, str], dict]
+"""Compiles an int8 model into C files in a folder, under an identifier; returns its entry in the manifest."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk, checked against its manifest."""
+
+    path: Path
+    manifest: dict
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def identifier(self) -> str:
+        """The prefix of everything in C."""
+        return self.manifest["identifier"]
+
+    @property
+    def int8(self) -> Path | None:
+        return self._file(INT8)
+
+    @property
+    def float(self) -> Path | None:
+        return self._file(FLOAT)
+
+    @property
+    def onnx(self) -> Path | None:
+        return self._file(ONNX)
+
+    @property
+    def frontend(self) -> Frontend | None:
+        fields = self.manifest["frontend"]
+        return Frontend.from_dict(fields) if fields else None
+
+    def golden(self) -> dict[str, np.ndarray]:
+        """The arrays of golden.npz, see the module; empty where the bundle has none."""
+        path = self._file(GOLDEN)
+        if path is None:
+            return {}
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def _file(self, name: str) -> Path | None:
+        return self.path / name if name in self.manifest["files"] else None
+
+
+def write_bundle(
+    out: Path | str,
+    *,
+    name: str,
+    int8: bytes | None = None,
+    float_: bytes | None = None,
+    onnx: bytes | None = None,
+    frontend: Frontend | None = None,
+    comparison: Comparison | None = None,
+    golden: np.ndarray | None = None,
+    provenance: dict | None = None,
+    c_model: CModel | None = None,
+    command: str = "",
+) -> Bundle:
+    """Builds a bundle beside `out`, and puts it there when it is whole.
+
+    out : a new path, an empty folder, or an older bundle, which is replaced
+    name : any text; C gets the `carray.identifier` of it
+    int8, float_, onnx : the models' files, at least one of the first two
+    golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
+    provenance : what the model was made from, ready for JSON
+    c_model : see `CModel`; called only with an int8 model
+    command : that made the bundle
+
+    Raises UsageError where `out` is something else that would be lost, EdgeseaError where the folder cannot
+    be written or a model not read.
+    """
+    if int8 is None and float_ is None:
+        raise UsageError("a bundle needs a model: give an int8 or a float .tflite")
+    if not name.strip():
+        raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
+    out = Path(os.path.realpath(out))
+    _check_replaceable(out)
+    identifier = carray.identifier(name)
+    models = {kind: _model(content) for kind, content in (("int8", int8), ("float", float_)) if content}
+    contents = {INT8: int8, FLOAT: float_, ONNX: onnx}
+    if frontend is not None:
+        contents[FRONTEND] = _json(frontend.to_dict())
+    if golden is not None:
+        contents[GOLDEN] = _golden(golden, int8, float_)
+    if int8 is not None:
+        sources = carray.render(int8, name=name, frontend=frontend, command=command)
+        contents |= {f"{C_FOLDER}/{file}": text.encode("ascii") for file, text in sources.items()}
+
+    with _replacing_folder(out) as folder:
+        for path, content in contents.items():
+            if content is not None:
+                files.write_bytes(folder / path, content)
+        compiled = None
+        if c_model is not None and int8 is not None:
+            compiled = c_model(int8, folder / C_FOLDER, identifier)
+        manifest = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": name,
+            "identifier": identifier,
+            "command": command,
+            "versions": _versions(),
+            "int8": models.get("int8"),
+            "float": models.get("float"),
+            "c_model": compiled,
+            "comparison": comparison.to_dict() if comparison else None,
+            "frontend": frontend.to_dict() if frontend else None,
+            "provenance": provenance or {},
+        }
+        files.write_text(folder / CARD, model_card(manifest))
+        manifest["files"] = {
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        files.write_json(folder / MANIFEST, manifest)
+    return Bundle(out, manifest)
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Reads a bundle and checks every file of it against the manifest.
+
+    Raises UsageError where there is no bundle, EdgeseaError naming the first file that is amiss.
+    """
+    path = Path(path)
+    manifest = _manifest(path)
+    for name, expected in manifest["files"].items():
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+            raise EdgeseaError(
+                f"{path / MANIFEST} names {name!r}, which is not a path inside the bundle: leave it be"
+            )
+        file = path.joinpath(*parts)
+        if any((path.joinpath(*parts[: depth + 1])).is_symlink() for depth in range(len(parts))):
+            raise EdgeseaError(f"{file} is a link, which no bundle holds: export the bundle again")
+        if not file.is_file():
+            raise EdgeseaError(f"{file} is missing: export the bundle again, or copy it whole")
+        if file.stat().st_size != expected["bytes"] or files.sha256(file) != expected["sha256"]:
+            raise EdgeseaError(f"{file} is not the file that {MANIFEST} describes: export the bundle again")
+    return Bundle(path, manifest)
+
+
+def describe(tensor: Tensor) -> dict:
+    """An input or output for the manifest; scale and zero point only where it is quantised."""
+    quantised = {"scale": tensor.scale, "zero_point": tensor.zero_point} if tensor.quantised else {}
+    return {"shape": list(tensor.shape), "type": tensor.dtype.name, "bytes": tensor.bytes, **quantised}
+
+
+def _model(content: bytes) -> dict:
+    """What a .tflite is made of and what it takes up."""
+    try:
+        graph = read(content)
+    except ModelError as error:
+        raise EdgeseaError(str(error)) from error
+    interpreter = open_interpreter(content)
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "input": describe(interpreter.input),
+        "output": describe(interpreter.output),
+        "operators": dict(sorted(Counter(operator.opcode for operator in graph.operators).items())),
+        "multiply_accumulates": sum(graph.multiply_accumulates(operator) for operator in graph.operators),
+        "storage": memory.storage(graph),
+        "activation": memory.activation(graph),
+    }
+
+
+def _golden(patches: np.ndarray, int8: bytes | None, float_: bytes | None) -> bytes:
+    arrays = {"patches": np.asarray(patches, np.float32)}
+    if int8 is not None:
+        reference = open_interpreter(int8, resolver="reference")
+        arrays["inputs"] = reference.input.quantise(arrays["patches"])
+        outputs = [reference.invoke(example) for example in arrays["inputs"]]
+        arrays["outputs"] = np.stack(outputs).reshape(len(outputs), -1)
+        arrays["embeddings"] = reference.output.dequantise(arrays["outputs"])
+    if float_ is not None:
+        arrays["embeddings"] = open_interpreter(float_).run(arrays["patches"])
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def _json(value: dict) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"edgesea": __version__, "python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    name, version = runtime()
+    return {**versions, name: version}
+
+
+def _manifest(path: Path) -> dict:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise UsageError(
+            f"{path} is not a bundle, it has no {MANIFEST}: name a folder that `edgesea export` made"
+        )
+    if file.stat().st_size > LARGEST_MANIFEST:
+        raise EdgeseaError(f"{file} is {file.stat().st_size} bytes, too large for a manifest: export again")
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EdgeseaError(f"{file} is not readable as JSON: export the bundle again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UsageError(f"{file} is not the manifest of a bundle: name a folder that `edgesea export` made")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise EdgeseaError(
+            f"{file} has format version {manifest.get('format_version')!r} where this edgesea reads "
+            f"{FORMAT_VERSION}: export the bundle again"
+        )
+    listed = manifest.get("files")
+    whole = manifest.keys() >= REQUIRED and isinstance(listed, dict)
+    if not whole or not all(isinstance(e, dict) and {"bytes", "sha256"} <= e.keys() for e in listed.values()):
+        raise EdgeseaError(f"{file} lacks some of {', '.join(sorted(REQUIRED))}: export the bundle again")
+    return manifest
+
+
+def _check_replaceable(out: Path) -> None:
+    """UsageError unless replacing `out` loses nothing but an older bundle."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file: give --out a folder that is new or an older bundle")
+    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    if not present:
+        return
+    try:
+        own = {MANIFEST, *_manifest(out)["files"]}
+    except EdgeseaError as error:
+        raise UsageError(
+            f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle"
+        ) from error
+    if others := sorted(present - own):
+        raise UsageError(
+            f"{out / others[0]} is not part of the bundle there and would be lost: move it first"
+        )
+
+
+@contextlib.contextmanager
+def _replacing_folder(out: Path) -> Iterator[Path]:
+    """Yields a new folder beside `out`; when the block ends without an error it becomes `out`.
+
+    An older `out` is renamed first and removed last: killed in between, one of the two is there under a name
+    that begins with a dot.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise EdgeseaError(
+            f"{out.parent} cannot be written ({error.strerror}): choose another --out"
+        ) from error
+    try:
+        folder = holder / "new"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rename(holder / "old")
+        folder.rename(out)
+    finally:
+        shutil.rmtree(holder)

@@ -1,0 +1,145 @@
+"""An int8 .tflite as a C array with the figures that a program around it needs, for TensorFlow Lite Micro.
+
+`render` gives the text of two files, NAME_model.h and NAME_model.c, which compile as C99, C11 and C++11
+without a warning. The header holds sizes, shapes, quantisation and every constant of the frontend, with its
+unit; the array is const (so it stays in flash) and aligned to 16 bytes (so no interpreter faults on it).
+"""
+
+import functools
+import hashlib
+import re
+import unicodedata
+
+import jinja2
+
+from edgesea import __version__
+from edgesea.frontend import Frontend
+from edgesea.interpreter import Tensor, open_interpreter
+from firmware_export import emit
+
+BYTES_A_LINE = 16
+
+# What each number of the frontend is, in its unit. Fields with named choices become a flag of their own, such
+# as NAME_FRONTEND_MEL_SCALE_HTK; fields that are None are left out.
+FRONTEND_NUMBERS = {
+    "sample_rate": "Hz",
+    "samples": "samples of sound in one patch",
+    "fft_size": "samples",
+    "window_length": "samples",
+    "hop": "samples from one row of the patch to the next",
+    "left_padding": "zeros before the first sample of a patch",
+    "right_padding": "zeros after its last",
+    "bins": "frequencies of the DFT, from 0 Hz to half the sample rate",
+    "frames": "rows of the patch",
+    "mels": "columns of the patch",
+    "fmin": "Hz, lower edge of the first mel triangle",
+    "fmax": "Hz, upper edge of the last",
+    "offset": "added to the mel sum before the logarithm",
+    "amin": "least value that the logarithm is taken of",
+    "floor": "least value of the patch, after the reference",
+}
+FRONTEND_CHOICES = {
+    "window": "periodic window",
+    "padding": "where the zeros around the sound go",
+    "power": "of the magnitudes under the mel triangles",
+    "root": "of the mel sum",
+    "mel_scale": "mel scale",
+    "mel_slopes": "what the triangles are straight over",
+    "mel_norm": "normalisation of the triangles",
+    "log": "10 log10 or natural",
+    "reference": "what is subtracted after the logarithm: nothing, or the patch's maximum",
+}
+
+
+def identifier(name: str) -> str:
+    """The C identifier of any name, the same that the C model has: 'Rue Bérard 2!' is 'rue_berard_2'."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return emit.identifier(plain)
+
+
+def render(
+    content: bytes, *, name: str, frontend: Frontend | None = None, command: str = ""
+) -> dict[str, str]:
+    """The two files of the int8 .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
+
+    name : of the bundle; its `identifier` is the prefix of everything in the files
+    command : that made the bundle, for the files' first lines
+    """
+    interpreter = open_interpreter(content)
+    prefix = identifier(name)
+    values = {
+        "name": prefix,
+        "NAME": prefix.upper(),
+        "title": comment(name),
+        "version": __version__,
+        "command": comment(command),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "input": _form(interpreter.input),
+        "output": _form(interpreter.output),
+        "frontend": _frontend(frontend),
+        "lines": [
+            " ".join(f"0x{byte:02x}," for byte in content[start : start + BYTES_A_LINE])
+            for start in range(0, len(content), BYTES_A_LINE)
+        ],
+    }
+    return {
+        f"{prefix}_model.h": _template("model.h.jinja").render(values),
+        f"{prefix}_model.c": _template("model.c.jinja").render(values),
+    }
+
+
+def comment(text: str) -> str:
+    """`text` on one line that a C comment can hold: ASCII, no opening or closing of a comment."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = line.encode("ascii", "backslashreplace").decode()
+    return re.sub(r"\*(?=/)|/(?=\*)", r"\g<0> ", line)
+
+
+def number(value: float | int) -> str:
+    """A C literal of type int or float: 9 digits give every float32 back; negative ones in brackets."""
+    if isinstance(value, int):
+        text = str(value)
+    else:
+        text = f"{value:.9g}"
+        text += "f" if "." in text or "e" in text else ".0f"
+    return f"({text})" if value < 0 else text
+
+
+def _form(tensor: Tensor) -> dict:
+    return {
+        "bytes": tensor.bytes,
+        "shape": " x ".join(map(str, tensor.shape)),
+        "scale": number(tensor.scale),
+        "zero_point": number(tensor.zero_point),
+    }
+
+
+def _frontend(frontend: Frontend | None) -> list[dict]:
+    """One {'macro', 'value', 'note'} for each constant; none without a frontend."""
+    if frontend is None:
+        return []
+    numbers = [
+        {"macro": field.upper(), "value": number(getattr(frontend, field)), "note": note}
+        for field, note in FRONTEND_NUMBERS.items()
+        if getattr(frontend, field) is not None
+    ]
+    choices = [
+        {"macro": f"{field}_{getattr(frontend, field)}".upper(), "value": "1", "note": note}
+        for field, note in FRONTEND_CHOICES.items()
+        if getattr(frontend, field) is not None
+    ]
+    return numbers + choices
+
+
+@functools.cache
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgesea.export"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # C and Markdown, not HTML; `comment` guards what a user named
+    )
+    return environment.get_template(name)

@@ -1,0 +1,14 @@
+"""The objective `sea`: mean squared error to phi(teacher).
+
+L(theta) = mean over frames and dimensions of (f_S(x) - phi(f_T(x)))^2
+
+Srivastava et al., ICASSP 2021, equation 1; theirs sums over dimensions, ours divides by d, so that the learning
+rate does not depend on d.
+"""
+
+
+def loss(target, embedding):
+    """target, embedding (B, d) float32 tensors -> scalar >= 0."""
+    import tensorflow as tf
+
+    return tf.reduce_mean(tf.square(embedding - target))

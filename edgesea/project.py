@@ -1,0 +1,155 @@
+"""A project: a folder with an `edgesea.toml`, in which the bare commands know what to work on.
+
+teacher = "models/yamnet.tflite"    # relative to the file
+data = "recordings"
+runs = "runs"                       # where runs and bundles go
+bundles = "bundles"
+
+[distill]                           # any option of `edgesea distill`, by its name in config.toml
+epochs = 30
+
+[bench]
+device = "rpi"
+host = "pi@kitchen.local"
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgesea import files
+from edgesea.errors import UsageError
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+FILE = "edgesea.toml"
+_KEYS = {"teacher", "data", "runs", "bundles", "distill", "bench"}
+
+TEMPLATE = """\
+# What edgesea works on in this folder: `edgesea distill`, then `edgesea export --int8`, then `edgesea bench`.
+# Paths are relative to this file.
+
+# The model to imitate: a .keras or .tflite file, or "demo" for the small one that comes with edgesea.
+teacher = {teacher}
+
+# Sound from the place where the sensor will live: a folder of audio, a folder of class folders, or a CSV table
+# with a column `path`. Labels are not needed for distilling, only for `edgesea evaluate`.
+data = {data}
+
+# Where runs and bundles go.
+runs = "runs"
+bundles = "bundles"
+
+[distill]
+# Any option of `edgesea distill`; these are the defaults.
+student = "separable-m"
+# dim = 64
+# epochs = 20
+# frames = 60000
+
+[bench]
+# The device that a bare `edgesea bench` measures on.
+device = "host"
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project file's values, paths absolute; `folder` is where it lies."""
+
+    folder: Path
+    teacher: str | None = None
+    data: str | None = None
+    runs: Path = Path("runs")
+    bundles: Path = Path("bundles")
+    distill: dict = field(default_factory=dict)
+    bench: dict = field(default_factory=dict)
+
+    def new_run(self) -> Path:
+        """The newest run if it is not finished, so that the same words go on with it; else a new name."""
+        newest = self._newest(self.runs, "config.toml")
+        if newest and not (newest / "metrics.json").exists():
+            return newest
+        return self.runs / f"{self._next(self.runs):03d}"
+
+    def newest_run(self) -> Path:
+        found = self._newest(self.runs, "metrics.json")
+        if found is None:
+            raise UsageError(f"There is no finished run in {self.runs}: call `edgesea distill` first.")
+        return found
+
+    def newest_bundle(self) -> Path:
+        found = self._newest(self.bundles, "manifest.json")
+        if found is None:
+            raise UsageError(f"There is no bundle in {self.bundles}: call `edgesea export --int8` first.")
+        return found
+
+    def bundle_of(self, run: Path) -> Path:
+        return self.bundles / run.name
+
+    @staticmethod
+    def _newest(folder: Path, marker: str) -> Path | None:
+        found = [(each / marker).stat().st_mtime_ns for each in _with(folder, marker)]
+        return _with(folder, marker)[found.index(max(found))] if found else None
+
+    @staticmethod
+    def _next(folder: Path) -> int:
+        taken = [int(each.name) for each in folder.glob("*") if each.name.isdigit()]
+        return max(taken, default=0) + 1
+
+
+def find() -> Project | None:
+    """The project of the current folder; None where there is no `edgesea.toml`. Raises `UsageError` for a bad one."""
+    path = Path.cwd() / FILE
+    if not path.is_file():
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"{path} is not valid ({error}): correct it, or write a new one with `edgesea init`."
+        ) from error
+    if unknown := sorted(set(values) - _KEYS):
+        raise UsageError(f"{path} has an unknown entry {unknown[0]!r}: known are {', '.join(sorted(_KEYS))}.")
+    for name in ("distill", "bench"):
+        if not isinstance(values.get(name, {}), dict):
+            raise UsageError(f"{name} in {path} has to be a table: write [{name}].")
+    folder = path.parent
+    for name in ("teacher", "data", "runs", "bundles"):
+        if name in values and not isinstance(values[name], str):
+            raise UsageError(f"{name} in {path} has to be a text, received {values[name]!r}.")
+    if "data" in values:
+        values["data"] = str(folder / values["data"])
+    if values.get("teacher", "demo") != "demo":
+        values["teacher"] = str(folder / values["teacher"])
+    values["runs"] = folder / values.get("runs", "runs")
+    values["bundles"] = folder / values.get("bundles", "bundles")
+    return Project(folder, **values)
+
+
+def needed(what: str) -> Project:
+    """The project of the current folder, where a command was called without `what`."""
+    project = find()
+    if project is None:
+        raise UsageError(f"There is no {FILE} here and no {what} was given: name it, or call `edgesea init`.")
+    return project
+
+
+def write(path: Path, teacher: str, data: str) -> None:
+    """Writes a commented project file. Raises `UsageError` where there is one."""
+    import json
+
+    if path.exists():
+        raise UsageError(f"{path} is there already: edit it, or remove it first.")
+    # A TOML basic string is a JSON string, but for the characters that neither paths nor names hold.
+    text = TEMPLATE.format(
+        teacher=json.dumps(teacher, ensure_ascii=False), data=json.dumps(data, ensure_ascii=False)
+    )
+    tomllib.loads(text)
+    files.write_text(path, text)
+
+
+def _with(folder: Path, marker: str) -> list[Path]:
+    return [each for each in sorted(folder.glob("*")) if (each / marker).is_file()]

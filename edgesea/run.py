@@ -1,0 +1,238 @@
+"""A run: the folder that holds everything about one distillation.
+
+RUN/config.toml    every choice, resolved; `edgesea distill --config RUN/config.toml` makes the same student
+RUN/split.json     which clips are for training, for validation, and held out
+RUN/domain/        store: the domain's frames as they are, with the teacher's embeddings
+RUN/sample.npz     which of them fit the reducer
+RUN/reducer.npz    phi
+RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again
+RUN/checkpoints/   the state of the training after the last epoch
+RUN/student.keras  the student after its best epoch
+RUN/metrics.json   the course of the training and what came out of it
+RUN/skipped.csv    files set aside, with the reason
+RUN/tensorboard/   the same course, for TensorBoard
+"""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+
+from edgesea import __version__, augment, backend, files, reduction
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.examples import Examples, spread
+from edgesea.frontend import Frontend, preset
+from edgesea.store import Store
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+PARTS = ("train", "validation", "held-out")
+# Frames of one part that are looked at when something is measured on it, at most.
+MOST_FRAMES = 20_000
+# Frames of the domain that int8 is calibrated on: more change the ranges by less than a step.
+CALIBRATION_FRAMES = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every choice of a distillation, with units.
+
+    teacher, data : as given on the command line; paths are stored absolute
+    teacher_tensor, teacher_frontend, teacher_rate : see `edgesea.teachers.TeacherOptions`
+    frontend : name of the student's frontend; None takes the teacher's where the student can take it
+    student, dim, objective, sampler, reducer : names, see the modules of those names; dim None is 64, or the
+        teacher's own with the reducer identity
+    hop : seconds from frame to frame of the domain; None is half a frame
+    sample : frames that fit the reducer, at most
+    frames : frames that the student is trained on
+    augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
+    epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
+    split : shares of train, validation and held-out audio, by recording
+    seed : of every random choice
+    """
+
+    teacher: str
+    data: str
+    teacher_tensor: str | None = None
+    teacher_frontend: str | None = None
+    teacher_rate: int | None = None
+    frontend: str | None = None
+    student: str = "separable-m"
+    dim: int | None = None
+    objective: str = "sea"
+    sampler: str = "random"
+    reducer: str = "pca"
+    hop: float | None = None
+    sample: int = 20_000
+    frames: int = 60_000
+    augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
+    epochs: int = 20
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    patience: int = 10
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("sample", "frames", "epochs", "batch", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UsageError(f"Received {name} = {value!r}: give a whole number of at least 1.")
+        for name in ("learning_rate", "hop"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"Received {name} = {value!r}: give a number above 0.")
+        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
+            raise UsageError(f"Received split = {self.split}: give three shares above 0 with the sum 1.")
+        object.__setattr__(self, "split", tuple(self.split))
+        if self.frontend is not None:
+            preset(self.frontend)
+
+    def to_dict(self) -> dict:
+        """JSON and TOML values; what is None is left out."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) is not None and field.name != "augmentation"
+        }
+        values["split"] = list(self.split)
+        return {**values, "augmentation": self.augmentation.to_dict() if self.augmentation else False}
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> "Config":
+        """The inverse of `to_dict`. Raises `UsageError` for unknown and for missing names."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = dict(values)
+        if unknown := sorted(set(values) - known):
+            raise UsageError(f"Unknown option {unknown[0]!r}: known are {', '.join(sorted(known))}.")
+        for needed in ("teacher", "data"):
+            if needed not in values:
+                raise UsageError(f"The configuration does not say which {needed}: add `{needed}`.")
+        if "augmentation" in values:
+            chosen = values["augmentation"]
+            values["augmentation"] = augment.Augmentation.from_dict(chosen) if chosen else None
+        return cls(**values)
+
+
+class Run:
+    """The folder of a run, and where everything lies in it."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        self.config_file = self.folder / "config.toml"
+        self.split = self.folder / "split.json"
+        self.domain = self.folder / "domain"
+        self.sample = self.folder / "sample.npz"
+        self.reducer = self.folder / "reducer.npz"
+        self.examples = self.folder / "examples"
+        self.checkpoints = self.folder / "checkpoints"
+        self.student = self.folder / "student.keras"
+        self.metrics = self.folder / "metrics.json"
+        self.skipped = self.folder / "skipped.csv"
+        self.tensorboard = self.folder / "tensorboard"
+
+    @classmethod
+    def start(cls, folder: Path | str, config: Config) -> "Run":
+        """A new run, or the one in `folder` if it was started with the same configuration.
+
+        Raises `UsageError` where the folder holds a run of another configuration, or no run.
+        """
+        run = cls(folder)
+        if run.config_file.exists():
+            held = run.config
+            if held != config:
+                before, now = held.to_dict(), config.to_dict()
+                name = next(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
+                raise UsageError(
+                    f"{folder} holds a run with {name} = {before.get(name)!r}, and this call says "
+                    f"{now.get(name)!r}: choose another --out, or delete that folder."
+                )
+        elif run.folder.exists() and any(run.folder.iterdir()):
+            raise UsageError(f"The folder {folder} is not empty and not a run: choose another --out.")
+        else:
+            header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
+            files.write_text(run.config_file, header + tomli_w.dumps(config.to_dict()))
+        return run
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """A finished run. Raises `UsageError` for a folder that is none, or whose student is not trained yet."""
+        run = cls(folder)
+        if not run.config_file.is_file():
+            raise UsageError(f"{folder} is not a run: make one with `edgesea distill`.")
+        if not run.metrics.is_file():
+            raise UsageError(
+                f"The run {folder} is not finished: call `edgesea distill --out {folder}` as before; it goes on "
+                "where it stopped."
+            )
+        return run
+
+    @property
+    def config(self) -> Config:
+        return read_config(self.config_file)
+
+    def hop(self) -> float:
+        """Seconds from frame to frame of the domain's store."""
+        return Store.open(self.domain).made_from["hop"]
+
+    def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
+        """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
+        domain = Store.open(self.domain)
+        clips = json.loads(self.split.read_text(encoding="utf-8"))[part]
+        rows = np.flatnonzero(np.isin(domain.column("clip"), clips))
+        return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+
+    def calibration(self) -> np.ndarray:
+        """The patches that int8 is calibrated on: (n, frames, mels, 1) float32, of the training audio."""
+        return self.part("train", CALIBRATION_FRAMES).patches()
+
+    def results(self) -> dict:
+        """What `metrics.json` holds."""
+        try:
+            return json.loads(self.metrics.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise EdgeseaError(
+                f"Cannot read {self.metrics} ({error}): run `edgesea distill` again."
+            ) from error
+
+    def load_student(self):
+        """The trained student, a `keras.Model`."""
+        backend.load()
+        import keras
+
+        return keras.saving.load_model(self.student, compile=False, safe_mode=True)
+
+    def frontend(self) -> Frontend:
+        """The student's frontend."""
+        return Frontend.from_dict(self.results()["frontend"])
+
+
+def read_config(path: Path | str) -> Config:
+    """The configuration in a TOML file. Raises `UsageError` for one that cannot be read."""
+    try:
+        return Config.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"Cannot read the configuration {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise UsageError(f"The configuration {path} is not valid: {error}.") from error
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    names = ("tensorflow", "keras", "numpy", "librosa", "soxr", "soundfile", "scikit-learn", "ai-edge-litert")
+    found = {"edgesea": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,46 @@
+"""Depthwise-separable students: patch -> embedding, for microcontrollers.
+
+A 3x3 convolution of stride 2, then blocks of a 3x3 depthwise and a 1x1 convolution (Howard et al., MobileNets,
+2017), each with batch normalisation and ReLU, the identity added where the shapes allow (Sandler et al.,
+MobileNetV2, CVPR 2018), then the mean over time and frequency and one linear layer.
+
+Two choices serve the device. The first convolution has no padding, so that the batch normalisation behind it
+takes up the patch's offset and scale, and no operator is spent on normalising the input. All activations are
+ReLU: they quantise well and cost nothing beside the requantisation that every layer needs anyway.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """stem : filters of the first convolution; blocks : (filters, stride) of the separable blocks, in order."""
+
+    stem: int
+    blocks: tuple[tuple[int, int], ...]
+
+
+SIZES = {
+    "separable-s": Size(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2))),
+    "separable-m": Size(16, ((24, 1), (48, 2), (48, 1), (80, 2), (80, 1), (80, 1), (112, 2), (112, 1))),
+    "separable-l": Size(24, ((40, 1), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (192, 2), (192, 1))),
+}
+
+
+def separable(size: Size, frames: int, mels: int, dimension: int, name: str = "separable"):
+    """Returns a `keras.Model`: patch (B, frames, mels, 1) float32, log units -> embedding (B, dimension) float32."""
+    import keras
+    from keras import layers
+
+    def normalised(x):
+        # A short memory: the first epochs' statistics must not outlive them where epochs are few.
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
+
+    patch = keras.Input((frames, mels, 1), name="patch")
+    x = normalised(layers.Conv2D(size.stem, 3, 2, "valid", use_bias=False)(patch))
+    for filters, stride in size.blocks:
+        y = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
+        y = normalised(layers.Conv2D(filters, 1, use_bias=False)(y))
+        x = layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(patch, layers.Dense(dimension, name="embedding")(x), name=name)

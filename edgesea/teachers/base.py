@@ -1,0 +1,105 @@
+"""What a teacher is: a frozen function frame -> embedding, and the frame that it listens to."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgesea.errors import UsageError
+from edgesea.frontend import Frontend
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """What a model file cannot say of itself.
+
+    tensor : name, or end of the name, of the inner tensor (.tflite) or layer (.keras) that is the embedding;
+        None is the model's output
+    frontend : the frontend of a model that takes patches
+    sample_rate : Hz, of a model that takes waveforms
+    threads : of a model that the TFLite interpreter runs
+    """
+
+    tensor: str | None = None
+    frontend: Frontend | None = None
+    sample_rate: int | None = None
+    threads: int = 1
+
+
+class Teacher(Protocol):
+    """A frozen embedding model.
+
+    name : for reports
+    fingerprint : hash of everything that its embeddings depend on
+    dimension : n
+    sample_rate, samples : the waveform of one frame, in Hz and in samples
+    frontend : its own log-mel frontend, where it is known; None where the model keeps it to itself
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+    sample_rate: int
+    samples: int
+    frontend: Frontend | None
+
+    def embed(self, waveforms: np.ndarray) -> np.ndarray:
+        """waveforms (B, samples) float32 in [-1, 1] -> embeddings (B, n) float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ear:
+    """What a model file listens to: its frame, and whether we make the patch or the model does."""
+
+    sample_rate: int
+    samples: int
+    frontend: Frontend | None
+    takes_patches: bool
+
+    def frames(self, waveforms: np.ndarray) -> np.ndarray:
+        """waveforms (B, samples) -> what the model takes."""
+        return self.frontend.patch(waveforms) if self.takes_patches else waveforms
+
+
+def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
+    """Reads off a model's input shape what it listens to: one axis longer than 1 is a waveform, two a patch.
+
+    Raises `UsageError` where the shape is neither, and where an option is needed that is not there.
+    """
+    shape = tuple(size for size in input_shape if size != 1)
+    if None in shape or len(shape) not in (1, 2):
+        raise UsageError(
+            f"The teacher {path} takes an input of shape {tuple(input_shape)}: it has to be one waveform or one "
+            "log-mel patch, of a fixed size."
+        )
+    frontend = options.frontend
+    if len(shape) == 1:
+        if options.sample_rate is None:
+            raise UsageError(
+                f"The teacher {path} takes waveforms of {shape[0]} samples, at a rate that its file does not "
+                "say: give --teacher-rate."
+            )
+        return Ear(options.sample_rate, shape[0], frontend, takes_patches=False)
+    if frontend is None:
+        raise UsageError(
+            f"The teacher {path} takes {shape[0]} x {shape[1]} patches, made by a frontend that its file does "
+            "not say: give --teacher-frontend."
+        )
+    if (frontend.frames, frontend.mels) != shape:
+        raise UsageError(
+            f"The teacher {path} takes {shape[0]} x {shape[1]} patches and the frontend {frontend.name} makes "
+            f"{frontend.frames} x {frontend.mels}: choose the frontend that the teacher was trained with."
+        )
+    return Ear(frontend.sample_rate, frontend.samples, frontend, takes_patches=True)
+
+
+def fingerprint(path: Path, options: TeacherOptions) -> str:
+    """A hash of the file and of the options that change its embeddings."""
+    digest = hashlib.sha256(path.read_bytes())
+    frontend = options.frontend.to_dict() if options.frontend else None
+    digest.update(json.dumps([options.tensor, options.sample_rate, frontend]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""Boards by name: flash, RAM, core, clock, toolchain, and how an emulated one is run.
+
+One TOML a board lies beside this file, named after the board; putting a file there is all that adding a board
+takes. `board("qemu-cortex-m4")` reads and checks one, `names()` lists them.
+
+A board's file holds:
+
+    title     str    one line for people
+    core      str    "cortex-m4", ...; what -mcpu calls it
+    clock_hz  int    of the core, in hertz; or clock = "none" for an emulated core, which has no clock to trust
+    flash_bytes, ram_bytes  int > 0
+    standing  str    "run here", "builds" or "untested": what the project's own tests do with it
+    [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
+    [emulator]       program, arguments, Debian package, start-up file, tick in hertz; only emulated boards
+    [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+FOLDER = Path(__file__).resolve().parent
+STANDINGS = ("run here", "builds", "untested")
+
+
+class BoardError(Exception):
+    """No board of that name, or its file says something that cannot be."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A cross compiler: `prefix` + "gcc" is its program; flags are argument lists, never shell text."""
+
+    prefix: str
+    flags: tuple[str, ...]
+    link_flags: tuple[str, ...]
+    package: str
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """How QEMU runs the board. `instructions_per_tick` is how many instructions one tick of its counter lasts
+    under `-icount shift=0`, where every instruction takes a nanosecond."""
+
+    program: str
+    arguments: tuple[str, ...]
+    package: str
+    startup: str
+    instructions_per_tick: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One region of the linker's memory map."""
+
+    name: str
+    origin: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board. `clock_hz` is None where the board has no clock to trust (an emulator); `emulator` is None and
+    `memory` empty on real boards."""
+
+    name: str
+    title: str
+    core: str
+    standing: str
+    clock_hz: int | None
+    flash_bytes: int
+    ram_bytes: int
+    toolchain: Toolchain
+    emulator: Emulator | None
+    memory: tuple[Memory, ...]
+
+
+def names() -> list[str]:
+    """The names of all boards, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def board(name: str) -> Board:
+    """Reads and checks the board called `name`; BoardError where there is none or its file is wrong."""
+    if name not in names():
+        raise BoardError(f"There is no board called {name!r}; choose one of: {', '.join(names())}.")
+    return read(FOLDER / f"{name}.toml")
+
+
+def read(path: Path) -> Board:
+    """Reads one board's TOML file; BoardError says what in it is wrong."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BoardError(f"The board file {path} cannot be read: {error}.") from None
+    reader = _Reader(path)
+    clock = table.pop("clock", None)
+    if clock is not None and clock != "none":
+        reader.fail("clock", 'the word "none" (a real clock is clock_hz)', clock)
+    if clock is None:
+        table["clock_hz"] = reader.take(table, "clock_hz", int)
+    elif "clock_hz" in table:
+        reader.fail("clock_hz", 'no value beside clock = "none"', table["clock_hz"])
+    result = Board(
+        name=path.stem,
+        title=reader.take(table, "title", str),
+        core=reader.take(table, "core", str),
+        standing=reader.take(table, "standing", str),
+        clock_hz=table.pop("clock_hz", None),
+        flash_bytes=reader.take(table, "flash_bytes", int),
+        ram_bytes=reader.take(table, "ram_bytes", int),
+        toolchain=reader.table(Toolchain, reader.take(table, "toolchain", dict), "toolchain"),
+        emulator=(
+            reader.table(Emulator, reader.take(table, "emulator", dict), "emulator") if "emulator" in table else None
+        ),
+        memory=tuple(
+            reader.table(Memory, region, f"memory[{i}]") for i, region in enumerate(table.pop("memory", []))
+        ),
+    )
+    if table:
+        reader.fail(sorted(table)[0], "no such key", table[sorted(table)[0]])
+    if result.standing not in STANDINGS:
+        reader.fail("standing", f"one of {', '.join(STANDINGS)}", result.standing)
+    for key in ("flash_bytes", "ram_bytes"):
+        if getattr(result, key) <= 0:
+            reader.fail(key, "a number of bytes above 0", getattr(result, key))
+    return result
+
+
+class _Reader:
+    """Takes typed values out of a board's tables and says which one is wrong."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def fail(self, key: str, expected: str, value) -> None:
+        raise BoardError(f"Board file {self.path}: {key} must be {expected}. Received: {value!r}.")
+
+    def take(self, table: dict, key: str, kind: type):
+        value = table.pop(key, None)
+        # bool is an int in Python, but true is no number of bytes.
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.fail(key, {str: "a text", int: "a whole number", float: "a number", dict: "a table"}[kind], value)
+        return value
+
+    def table(self, kind: type, table: dict, where: str):
+        """Fills the dataclass `kind` from `table`; every field must be there, and nothing else."""
+        values = {}
+        for field in fields(kind):
+            key = f"{where}.{field.name}"
+            value = table.pop(field.name, None) if isinstance(table, dict) else None
+            if field.type == tuple[str, ...]:
+                if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                    self.fail(key, "a list of texts", value)
+                values[field.name] = tuple(value)
+            elif field.type is float and isinstance(value, int) and not isinstance(value, bool):
+                values[field.name] = float(value)
+            elif not isinstance(value, field.type) or isinstance(value, bool):
+                kinds = {str: "a text", int: "a whole number", float: "a number"}
+                self.fail(key, kinds[field.type], value)
+            else:
+                values[field.name] = value
+        if table:
+            self.fail(f"{where}.{sorted(table)[0]}", "no such key", table[sorted(table)[0]])
+        return kind(**values)

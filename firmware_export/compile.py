@@ -1,0 +1,148 @@
+"""Compile a .tflite into plain C99, whole or not at all.
+
+    compiled = compile_model(Path("student_int8.tflite"), Path("out"), "street_sounds")
+
+writes ``street_sounds.c``, ``street_sounds.h`` and the kernels that the model needs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesea import __version__
+from edgesea.files import write_bytes
+from firmware_export.emit import RUNTIME, emit, identifier
+from firmware_export.flatbuffer import ModelError
+from firmware_export.graph import Quantization, check, fold, read
+from firmware_export.lower import lower
+from firmware_export.plan import Plan, plan
+
+
+@dataclass(frozen=True)
+class CompiledOperator:
+    """One step of a compiled model, as EDGESEA_PROFILE counts it.
+
+    Parameters
+    ----------
+    number : int
+        What EDGESEA_PROFILE is told.
+    name : str
+        The operators of the .tflite whose work it is: ``CONV_2D``, ``MUL + ADD``.
+    indexes : tuple of int
+        Their numbers in the .tflite.
+    kernel : str
+    multiply_accumulates : int
+    streamed : bool
+        Whether its output exists only as a ring of rows.
+    """
+
+    number: int
+    name: str
+    indexes: tuple[int, ...]
+    kernel: str
+    multiply_accumulates: int
+    streamed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledModel:
+    """What ``compile_model`` made.
+
+    Parameters
+    ----------
+    name : str
+        The C identifier: prefix of files and functions.
+    files : tuple of Path
+        Everything written; each ``.c`` among them is to be compiled.
+    sha256 : str
+        Of the .tflite.
+    arena_bytes : int
+    constant_bytes : dict of str to int
+        Weights, biases, multipliers and tables in flash, by path: ``plain``, ``dsp``, ``mve``.
+    operators : tuple of CompiledOperator
+    peak : str
+        What the arena is largest for.
+    inputs, outputs : tuple of (shape, dtype, Quantization or None)
+    plan : Plan
+        For ``explain``.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    sha256: str
+    arena_bytes: int
+    constant_bytes: dict[str, int]
+    operators: tuple[CompiledOperator, ...]
+    peak: str
+    inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+    outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+    plan: Plan
+
+
+def compile_model(
+    model: str | os.PathLike | bytes,
+    out: str | os.PathLike,
+    name: str,
+    *,
+    ram_budget: int | None = None,
+    command: str = "",
+) -> CompiledModel:
+    """Compile a .tflite into C.
+
+    Parameters
+    ----------
+    model : path, or bytes of the file
+    out : path of a folder
+        Made if it does not exist. Nothing is written before everything is checked.
+    name : str
+        Any text; what C cannot have in an identifier becomes ``_``.
+    ram_budget : int > 0 or None [bytes]
+        The largest arena; see ``plan.plan``.
+    command : str
+        The command line to name in the header.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, holds what the C model cannot do, or does not fit the budget.
+    """
+    if ram_budget is not None and ram_budget <= 0:
+        raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}")
+    graph = fold(read(model))
+    check(graph)
+    layout = plan(lower(graph), ram_budget)
+    program = layout.program
+    name = identifier(name)
+    sources = emit(layout, name, __version__, command)
+    contents = {file: (RUNTIME / file).read_bytes() for file in sources.kernels}
+    contents[f"{name}.c"] = sources.source.encode("ascii")
+    contents[f"{name}.h"] = sources.header.encode("ascii")
+    out = Path(out)
+    for file, content in contents.items():
+        write_bytes(out / file, content)
+    inner = {tensor for group in layout.groups for tensor in group.rings}
+    operators = tuple(
+        CompiledOperator(
+            number,
+            step.name,
+            tuple(op.index for op in step.operators),
+            step.function,
+            sum(graph.multiply_accumulates(op) for op in step.operators),
+            step.output in inner,
+        )
+        for number, step in enumerate(program.steps)
+    )
+    return CompiledModel(
+        name,
+        tuple(sorted(out / file for file in contents)),
+        graph.sha256,
+        layout.arena_bytes,
+        sources.constant_bytes,
+        operators,
+        ", ".join(operators[n].name for n in layout.groups[layout.peak_group].steps) if layout.groups else "",
+        tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.inputs)),
+        tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.outputs)),
+        layout,
+    )

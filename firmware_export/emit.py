@@ -1,0 +1,396 @@
+"""Write a plan as C: one source file, one header.
+
+The text comes from the two templates in ``templates/``, which read like what they make; here their blanks are
+computed. Nothing is written to disk here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from firmware_export.graph import Tensor
+from firmware_export.lower import Array, Call, Constant, Slot, Step
+from firmware_export.plan import Group, Plan
+
+RUNTIME = Path(__file__).parent / "runtime"
+TEMPLATES = Path(__file__).parent / "templates"
+
+PATHS = ("plain", "dsp", "mve")
+
+CTYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "float32": "float",
+}
+
+_RESERVED = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    alignas alignof and bool catch class constexpr delete explicit export false friend mutable namespace new
+    noexcept not nullptr operator or private protected public template this throw true try typeid typename using
+    virtual xor arena input output main""".split()  # noqa: SIM905
+)
+
+
+def identifier(name: str) -> str:
+    """A C identifier made of any text: lower case, digits and underscores, no keyword, no edgesea name."""
+    safe = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:48].strip("_")
+    if not safe or safe[0].isdigit() or safe in _RESERVED or safe.startswith("edgesea"):
+        safe = f"model_{safe}".rstrip("_")
+    return safe
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The text of a model in C.
+
+    Parameters
+    ----------
+    source, header : str
+    kernels : tuple of str
+        The runtime files that it needs, by name.
+    constant_bytes : dict of str to int
+        By path (``plain``, ``dsp``, ``mve``), of weights, biases, multipliers and tables: the model's own data, without the kernels' parameters.
+    """
+
+    source: str
+    header: str
+    kernels: tuple[str, ...]
+    constant_bytes: dict[str, int]
+
+
+def emit(plan: Plan, name: str, version: str, command: str = "") -> Sources:
+    """Write ``plan`` as C.
+
+    Parameters
+    ----------
+    plan : Plan
+    name : str
+        A C identifier: prefix of every public name.
+    version : str
+        Of edgesea, for the header.
+    command : str
+        What made it, for the header.
+    """
+    return _Emitter(plan, name).sources(version, command)
+
+
+class _Emitter:
+    def __init__(self, plan: Plan, name: str):
+        self.plan, self.name = plan, name
+        self.program = plan.program
+        self.graph = plan.program.graph
+        self.inputs = [self._port(t, "input", i, self.graph.inputs) for i, t in enumerate(self.graph.inputs)]
+        self.outputs = [self._port(t, "output", i, self.graph.outputs) for i, t in enumerate(self.graph.outputs)]
+        # Where streams find rows: the arena, then inputs, then outputs.
+        self.place = {t: 1 + i for i, t in enumerate(self.graph.inputs)}
+        for i, tensor in enumerate(self.graph.outputs):
+            self.place.setdefault(self.program.root(tensor), 1 + len(self.inputs) + i)
+
+    def sources(self, version: str, command: str) -> Sources:
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+        )
+        streams, calls = self._calls()
+        pointer_parameters = [f"const {io['ctype']} *{io['argument']}" for io in self.inputs]
+        pointer_parameters += [f"{io['ctype']} *{io['argument']}" for io in self.outputs]
+        arguments = [io["argument"] for io in self.inputs + self.outputs]
+        places = ["arena", *(f"(void *)(uintptr_t){io['argument']}" for io in self.inputs)]
+        places += [io["argument"] for io in self.outputs]
+        peak = self.plan.groups[self.plan.peak_group] if self.plan.groups else None
+        blanks = {
+            "name": self.name,
+            "NAME": self.name.upper(),
+            "version": version,
+            "sha256": self.graph.sha256,
+            "command": _one_line(command),
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "parameters": ", ".join(pointer_parameters),
+            "arguments": ", ".join(arguments),
+            "arena_bytes": self.plan.arena_bytes,
+            "peak": ", ".join(self.program.steps[s].name for s in peak.steps) if peak else "nothing",
+            "steps": [self._constants(number, step) for number, step in enumerate(self.program.steps)],
+            "streams": streams,
+            "places": ", ".join(places),
+            "most_stages": max((len(s["stages"]) for s in streams), default=0),
+            "most_rows": max([2] + [s.rows.height for s in self.program.steps if s.rows]),
+            "calls": calls,
+            "unused": [io["argument"] for io in self.inputs if not self._is_read(io["tensor"])],
+            "uses_memory": any("memory + " in call for call in calls),
+            "uses_memcpy": any("memcpy" in step.functions for step in self.program.steps),
+        }
+        source = environment.get_template("model.c.jinja").render(blanks)
+        header = environment.get_template("model.h.jinja").render(blanks)
+        arrays = [array for step in self.program.steps for array in step.arrays]
+        constant_bytes = {path: sum(array.bytes(path) for array in arrays) for path in PATHS}
+        return Sources(source, header, self._kernels(bool(streams)), constant_bytes)
+
+    # ---- the interface ----
+
+    def _port(self, index: int, role: str, number: int, ports: tuple[int, ...]) -> dict:
+        tensor = self.graph.tensors[index]
+        suffix = role if len(ports) == 1 else f"{role}{number}"
+        quantization = tensor.quantization
+        quantised = quantization is not None and tensor.dtype in ("int8", "uint8", "int16")
+        return {
+            "tensor": index,
+            "role": suffix,
+            "argument": suffix,
+            "macro": f"{self.name}_{suffix}".upper(),
+            "ctype": CTYPES[tensor.dtype],
+            "shape": tensor.shape or (1,),
+            "length": tensor.elements,
+            "bytes": tensor.bytes,
+            "scale": _float(quantization.scale) if quantised else None,
+            "zero": quantization.zero_point if quantised else None,
+            "meaning": "",
+        }
+
+    def _is_read(self, tensor: int) -> bool:
+        return any(tensor in step.inputs for step in self.program.steps)
+
+    # ---- constants ----
+
+    def _label(self, number: int) -> str:
+        return f"{self.program.steps[number].operators[0].opcode.lower()}_{number}"
+
+    def _constants(self, number: int, step: Step) -> dict:
+        label = self._label(number)
+        labels = {id(constant): name for constant, name in self._constant_names(number, step)}
+        names = {id(a): f"{labels[id(c)]}_{a.role}" for c in step.constants for a in c.arrays}
+        return {
+            "title": f"{number}: {step.name}, {self._shapes(step)}",
+            "arrays": [
+                {
+                    "ctype": array.ctype,
+                    "name": names.get(id(array), f"{label}_{array.role}"),
+                    "length": array.values.size + array.spare // array.values.itemsize,
+                    "text": _numbers(array.values),
+                    "dsp": None
+                    if array.dsp is None
+                    else {"length": array.dsp.size + array.spare // 2, "text": _numbers(array.dsp)},
+                }
+                for array in step.arrays
+            ],
+            "constants": [
+                {
+                    "ctype": constant.ctype,
+                    "name": labels[id(constant)],
+                    "text": "\n".join(
+                        f"    {self._value(labels[id(constant)], value)}, /* {field} */"
+                        for field, value in constant.fields.items()
+                    ),
+                }
+                for constant in step.constants
+            ],
+        }
+
+    def _constant_names(self, number: int, step: Step) -> list[tuple[Constant, str]]:
+        """The C names of a step's constants: only where there are several do they carry letters."""
+        label = self._label(number)
+        if len(step.constants) == 1:
+            return [(step.constants[0], label)]
+        return [(constant, f"{label}_{i}") for i, constant in enumerate(step.constants)]
+
+    def _shapes(self, step: Step) -> str:
+        def shape(tensor: int) -> str:
+            return "x".join(map(str, self.program.tensor(tensor).shape)) or "1"
+
+        return f"{' and '.join(shape(t) for t in step.inputs)} -> {shape(step.output)}"
+
+    @staticmethod
+    def _value(label: str, value) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, Array):
+            return f"{label}_{value.role}"
+        if isinstance(value, tuple):
+            return "{" + ", ".join(map(str, value)) + "}"
+        if isinstance(value, float):
+            return _float(value)
+        return str(value)
+
+    # ---- calls ----
+
+    def _calls(self) -> tuple[list[dict], list[str]]:
+        streams, calls = [], []
+        for number, group in enumerate(self.plan.groups):
+            first = self.program.steps[group.first]
+            if first.rows is None:
+                calls.append(f"EDGESEA_PROFILE({group.first});")
+                calls += [self._call(number, group.first, call) for call in first.calls]
+                continue
+            for member in range(first.batch):
+                stream = self._stream(number, group, len(streams), member)
+                streams.append(stream)
+                calls.append(f"edgesea_stream({stream['name']}, {len(stream['stages'])}, places, progress, rows);")
+        return streams, calls
+
+    def _call(self, group: int, number: int, call: Call) -> str:
+        step = self.program.steps[number]
+        labels = {id(constant): name for constant, name in self._constant_names(number, step)}
+
+        def text(argument) -> str:
+            if isinstance(argument, Constant):
+                return f"&{labels[id(argument)]}"
+            if isinstance(argument, Array):
+                return f"{self._label(number)}_{argument.role}"
+            if not isinstance(argument, Slot):
+                return str(argument)
+            if argument.what == "scratch":
+                return f"memory + {self.plan.scratch_offset(group)}"
+            tensor = step.output if argument.what == "out" else step.inputs[argument.position]
+            return self._pointer(tensor, argument.what == "in")
+
+        return f"{call.function}({', '.join(text(a) for a in call.arguments)});"
+
+    def _pointer(self, tensor: int, reading: bool) -> str:
+        if tensor in self.place:
+            place = self.place[tensor] - 1
+            return (self.inputs + self.outputs)[place]["argument"]
+        ctype = CTYPES[self.program.tensor(tensor).dtype]
+        const = "const " if reading else ""
+        return f"({const}{ctype} *)(memory + {self.plan.tensor_offset(tensor)})"
+
+    def _stream(self, number: int, group: Group, index: int, member: int) -> dict:
+        steps = self.program.steps
+        stages: list[dict] = []
+        stage_of: dict[tuple[int, int], int] = {}
+        sources = []
+        made = {steps[n].output for n in group.steps}
+        for n in group.steps:
+            rows = steps[n].rows
+            for tensor in steps[n].inputs:
+                if tensor not in made and (tensor, rows.in_rows) not in stage_of:
+                    stage_of[tensor, rows.in_rows] = len(sources)
+                    sources.append((tensor, rows))
+        for tensor, rows in sources:
+            skip = member * rows.in_rows * rows.in_row_bytes
+            title = f"tensor {tensor}, whole"
+            stages.append(self._stage(title, tensor, None, 0, rows.in_rows, rows.in_row_bytes, rows.in_rows, skip))
+        for n in group.steps:
+            step = steps[n]
+            rows = step.rows
+            ring = group.rings.get(step.output, rows.out_rows)
+            inputs = [stage_of[tensor, rows.in_rows] for tensor in step.inputs]
+            stage_of[step.output, rows.out_rows] = len(stages)
+            scratch = self.plan.scratch_offset(number, n if step.sums else None)
+            title = f"{n}: {step.name}"
+            stages.append(
+                self._stage(
+                    title,
+                    step.output,
+                    n,
+                    scratch,
+                    rows.out_rows,
+                    rows.out_row_bytes,
+                    ring,
+                    member * rows.out_rows * rows.out_row_bytes,
+                    inputs,
+                )
+            )
+        title = "A stream: rows of several feature maps in turn." if group.streamed else "One operator, row by row."
+        return {"name": f"stream_{index}", "title": title, "stages": stages}
+
+    def _stage(
+        self,
+        title: str,
+        tensor: int,
+        number: int | None,
+        scratch: int,
+        rows: int,
+        row_bytes: int,
+        ring: int,
+        skip: int,
+        inputs: list[int] = (),
+    ) -> dict:
+        step = None if number is None else self.program.steps[number]
+        place = self.place.get(tensor, 0)
+        offset = skip + (self.plan.tensor_offset(tensor) if place == 0 else 0)
+        label = "" if number is None else self._label(number)
+        first, second = (*inputs, -1, -1)[:2]
+        geometry = step.rows if step else None
+        fields = [
+            step.function if step else "NULL",
+            f"&{label}" if step else "NULL",
+            f"{label}_{step.table.role}" if step and step.table else "NULL",
+            offset,
+            scratch,
+            row_bytes,
+            rows,
+            ring,
+            *((geometry.height, geometry.stride, geometry.dilation, geometry.pad) if step else (0, 0, 0, 0)),
+            f"{{{first}, {second}}}",
+            place,
+            int(geometry.singly) if step else 0,
+            number if step else -1,
+        ]
+        return {"title": title, "text": "{" + ", ".join(map(str, fields)) + "}"}
+
+    # ---- kernels ----
+
+    def _kernels(self, streams: bool) -> tuple[str, ...]:
+        """The runtime files that the model needs: the kernels it calls, those they call, and every path of them."""
+        functions = set().union(*(step.functions for step in self.program.steps))
+        if streams:
+            functions.add("edgesea_stream")
+        files = {"edgesea_kernels.h", "edgesea_path.h"}
+        waiting = sorted(functions)
+        while waiting:
+            function = waiting.pop()
+            for path in sorted(RUNTIME.glob(f"{function}*.c")):
+                if path.name in files or not re.fullmatch(rf"{function}(_dsp|_mve)?\.c", path.name):
+                    continue
+                files.add(path.name)
+                waiting += _uses(path.read_text(encoding="utf-8"), files)
+        return tuple(sorted(files))
+
+
+def _uses(text: str, files: set[str]) -> list[str]:
+    """The kernels that a file calls; the headers that it includes join ``files``."""
+    for header in re.findall(r'#include "(edgesea_\w+\.h)"', text):
+        if header not in files:
+            files.add(header)
+            _uses((RUNTIME / header).read_text(encoding="utf-8"), files)
+    return sorted({name for name in re.findall(r"\b(edgesea_\w+)\(", text) if (RUNTIME / f"{name}.c").exists()})
+
+
+def _float(value: float) -> str:
+    """A float32 as a C literal that reads back exactly."""
+    text = repr(float(np.float32(value)))
+    text = f"{np.float32(value):.9g}"
+    return (text if "." in text or "e" in text else text + ".0") + "f"
+
+
+def _numbers(values: np.ndarray) -> str:
+    flat = values.reshape(-1)
+    if values.dtype.names:
+        return "\n".join("    {" + ", ".join(map(str, record)) + "}," for record in flat.tolist())
+    if values.dtype.kind == "f":
+        words = [_float(value) for value in flat]
+    else:
+        # -2147483648 is no int in C.
+        words = ["-2147483647 - 1" if value == -(2**31) else str(value) for value in flat.tolist()]
+    per_line = 20 if values.itemsize == 1 else 10
+    lines = (", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line))
+    return ",\n".join("    " + line for line in lines)
+
+
+def _one_line(text: str) -> str:
+    """Text for a C comment: one line that cannot end it."""
+    return re.sub(r"\s+", " ", text).replace("*/", "* /").replace("\\", "/")
+
+

@@ -1,0 +1,39 @@
+/* Semihosting: how a program on an emulated core reads and writes files of the host, prints and ends.
+ *
+ * A call stops the core until the host has answered; it costs a handful of emulated instructions. File names are
+ * relative to the folder in which QEMU was started. Nothing here works on a real board without a debugger.
+ *
+ * Source: Arm "Semihosting for AArch32 and AArch64", release 2.0; RISC-V "Semihosting", version 0.4.
+ */
+#ifndef SEMIHOSTING_H
+#define SEMIHOSTING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Opens a file of the host in binary; `writing` is 0 to read an existing one, 1 to write a new one.
+ * Returns a handle, or -1 where the host cannot. */
+int semihosting_open(const char *name, int writing);
+
+/* Reads up to `size` bytes into `buffer`; returns how many were read, less than `size` at the file's end. */
+size_t semihosting_read(int handle, void *buffer, size_t size);
+
+/* Writes `size` bytes; returns how many were written. */
+size_t semihosting_write(int handle, const void *buffer, size_t size);
+
+void semihosting_close(int handle);
+
+/* Prints a text; QEMU sends it to its standard error. */
+void semihosting_print(const char *text);
+
+/* Ends the emulation; `status` becomes QEMU's exit code. Does not return. */
+void semihosting_exit(int status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,30 @@
+/* edgesea_depthwise16_row: one row of a depthwise convolution on int16. */
+#include "edgesea_kernels.h"
+#include "edgesea_requantize.h"
+
+void edgesea_depthwise16_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
+{
+    const edgesea_conv16 *op = (const edgesea_conv16 *)constant;
+    int16_t *out = (int16_t *)result;
+    const int multiple = op->out_channels / op->in_channels;
+
+    (void)scratch;
+    for (int x = 0; x < op->out_width; x++) {
+        const int left = x * op->stride - op->pad_left;
+        for (int c = 0; c < op->out_channels; c++) {
+            const int8_t *weights = op->weights + c;
+            int64_t sum = op->channels[c].bias;
+            for (int ky = 0; ky < op->kernel_height; ky++) {
+                const int16_t *row = (const int16_t *)window->rows[ky];
+                for (int kx = 0; kx < op->kernel_width; kx++) {
+                    const int column = left + kx * op->dilation;
+                    if (row && column >= 0 && column < op->in_width) {
+                        sum += row[column * op->in_channels + c / multiple] * *weights;
+                    }
+                    weights += op->out_channels;
+                }
+            }
+            *out++ = edgesea_finish16(op, c, sum);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+/* edgesea_dequantize16: int16 to float. */
+#include "edgesea_kernels.h"
+
+void edgesea_dequantize16(const edgesea_float_constant *op, const int16_t *in, float *out)
+{
+    for (uint32_t i = 0; i < op->count; i++) {
+        out[i] = op->scale * (float)(in[i] - op->zero);
+    }
+}

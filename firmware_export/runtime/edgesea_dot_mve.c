@@ -1,0 +1,151 @@
+/* edgesea_dot_mve: a few pixels by all output channels, for Arm's vector extension. The sums of two channels by three
+ * pixels are what the even registers hold; in assembly, because nothing else may lie there. */
+#include "edgesea_kernels.h"
+#include "edgesea_vector_mve.h"
+
+#if EDGESEA_PATH == EDGESEA_PATH_MVE
+
+/* One call's work; the assembly knows the offsets.
+ * more    vectors of a pixel after the first
+ * step    from behind a channel's weights to those of the channel after the next, in bytes
+ * inputs  of the three pixels; where there are fewer, the rest is not used
+ * sums    [3][EDGESEA_BATCH]
+ */
+typedef struct work {
+    int32_t more;
+    int32_t step;
+    const int8_t *inputs[EDGESEA_DOT_PIXELS];
+    const int8_t *weights[2];
+    int32_t *sums;
+    int32_t pairs;
+} work;
+
+/* r1, r3 weights of two channels, r5, r7, r9 pixels, r11 pairs left, r12 sums, the even registers the new sums:
+ * r0, r2 of the first pixel, r4, r6 of the second, r8, r10 of the third. */
+#define PIXEL(operation, x, a, b)             \
+    "vldrb.8 q2, [" x "], #16\n"              \
+    operation ".s8 " a ", q2, q0\n"           \
+    operation ".s8 " b ", q2, q1\n"
+#define PIXELS_1(operation) PIXEL(operation, "r5", "r0", "r2")
+#define PIXELS_2(operation) PIXELS_1(operation) PIXEL(operation, "r7", "r4", "r6")
+#define PIXELS_3(operation) PIXELS_2(operation) PIXEL(operation, "r9", "r8", "r10")
+#define WEIGHTS "vldrb.8 q0, [r1], #16\n" "vldrb.8 q1, [r3], #16\n"
+#define KEEP_1 "strd r0, r2, [r12], #8\n"
+#define KEEP_2 "strd r4, r6, [r12, #64]\n" KEEP_1
+#define KEEP_3 "strd r8, r10, [r12, #128]\n" KEEP_2
+
+#define SUM(n)                                                                             \
+    static __attribute__((naked, noinline)) void sum_##n(const work *w __attribute__((unused))) \
+    {                                                                                      \
+        __asm__ volatile(                                                                  \
+            "push {r4-r11, lr}\n"                                                          \
+            "sub sp, #20\n"                                                                \
+            "ldmia r0!, {r4-r8}\n"                                                         \
+            "stmia sp, {r4-r8}\n"                                                          \
+            "ldmia r0, {r1, r3, r12}\n"                                                    \
+            "ldr r11, [r0, #12]\n"                                                         \
+            "1:\n"                                                                         \
+            "ldr lr, [sp]\n"                                                               \
+            "ldrd r5, r7, [sp, #8]\n"                                                      \
+            "ldr r9, [sp, #16]\n"                                                          \
+            WEIGHTS PIXELS_##n("vmladav")                                                  \
+            "wls lr, lr, 3f\n"                                                             \
+            "2:\n" WEIGHTS PIXELS_##n("vmladava")                                          \
+            "le lr, 2b\n"                                                                  \
+            "3:\n" KEEP_##n                                                                \
+            "ldr r0, [sp, #4]\n"                                                           \
+            "add r1, r0\n"                                                                 \
+            "add r3, r0\n"                                                                 \
+            "subs r11, #1\n"                                                               \
+            "bne 1b\n"                                                                     \
+            "add sp, #20\n"                                                                \
+            "pop {r4-r11, pc}\n");                                                         \
+    }
+
+SUM(1)
+SUM(2)
+SUM(3)
+
+/* The sums of channels first, first + 1, ..., two for each of `pairs`. */
+static void sum(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int first, int pairs,
+                int32_t *sums)
+{
+    const int depth4 = (op->kernel_height * op->kernel_width * op->in_channels + 3) & ~3;
+    const int8_t *weights = (const int8_t *)op->weights + first * depth4;
+    work w;
+
+    w.more = depth16 / 16 - 1;
+    w.step = 2 * depth4 - depth16;
+    for (int p = 0; p < EDGESEA_DOT_PIXELS; p++) {
+        w.inputs[p] = inputs + p * depth16;
+    }
+    w.weights[0] = weights;
+    /* A last channel without a partner is its own. */
+    w.weights[1] = first + 1 < op->out_channels ? weights + depth4 : weights;
+    w.sums = sums;
+    w.pairs = pairs;
+    switch (pixels) {
+    case 1: sum_1(&w); break;
+    case 2: sum_2(&w); break;
+    default: sum_3(&w); break;
+    }
+}
+
+/* Channel by channel: fewer than four of them, or general rounding. */
+static void dot_singly(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
+{
+    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
+
+    for (int c = 0; c < op->out_channels; c++) {
+        sum(op, inputs, depth16, pixels, c, 1, sums[0]);
+        for (int p = 0; p < pixels; p++) {
+            out[p * op->out_channels + c] = edgesea_finish(op, c, sums[p][0] + op->channels[c].bias);
+        }
+    }
+}
+
+void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
+{
+    const int channels = op->out_channels;
+    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
+    int count;
+
+    if (channels < 4 || (op->flags & EDGESEA_GENERAL)) {
+        dot_singly(op, inputs, depth16, pixels, out);
+        return;
+    }
+    for (int first = 0; first < channels; first += count) {
+        count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
+        if (count < 4) {
+            /* The last four channels may overlap those before: they give the same values again. */
+            first = channels - 4;
+            count = 4;
+        }
+        count &= ~3;
+        sum(op, inputs, depth16, pixels, first, count / 2, sums[0]);
+        edgesea_finish_batch_mve(op, sums[0], first, count, pixels, out);
+    }
+}
+
+void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
+                              int8_t *out)
+{
+    const int channels = op->out_channels;
+    const int32_t sign = op->flags & EDGESEA_RELU ? 0 : -1;
+    const int32x4_t low = vdupq_n_s32(op->low), high = vdupq_n_s32(op->high);
+
+    for (int c = first; c < first + count; c += 4) {
+        const edgesea_channels_mve records = edgesea_load_channels_mve(op->channels + c);
+        const int32_t *from = sums;
+        int8_t *to = out + c;
+        for (int p = pixels; p > 0; p--) {
+            const int32x4_t value = vaddq_s32(vldrwq_s32(from), records.bias);
+            vstrbq_s32(to, edgesea_finish_mve(value, &records, sign, low, high));
+            from += EDGESEA_BATCH;
+            to += channels;
+        }
+        sums += 4;
+    }
+}
+
+#endif

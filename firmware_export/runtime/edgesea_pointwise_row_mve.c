@@ -1,0 +1,26 @@
+/* edgesea_pointwise_row for Arm's vector extension: where a pixel's channels fill vectors, nothing is gathered. */
+#include "edgesea_kernels.h"
+#include "edgesea_vector_mve.h"
+
+#if EDGESEA_PATH == EDGESEA_PATH_MVE
+
+void edgesea_pointwise_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
+{
+    const edgesea_conv *op = (const edgesea_conv *)constant;
+    const int8_t *in = (const int8_t *)window->rows[0];
+    int pixels = EDGESEA_DOT_PIXELS;
+
+    if (op->in_channels % 16 != 0) {
+        edgesea_conv_row(constant, window, result, scratch);
+        return;
+    }
+    for (int x = 0; x < op->out_width; x += pixels) {
+        if (pixels > op->out_width - x) {
+            pixels = op->out_width - x;
+        }
+        edgesea_dot_mve(op, in + x * op->in_channels, op->in_channels, pixels,
+                        (int8_t *)result + x * op->out_channels);
+    }
+}
+
+#endif

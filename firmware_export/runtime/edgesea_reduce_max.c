@@ -1,0 +1,21 @@
+/* edgesea_reduce_max: the largest values over any set of axes. */
+#include <string.h>
+
+#include "edgesea_walk.h"
+
+void edgesea_reduce_max(const edgesea_reduce *op, const int8_t *in, int8_t *out)
+{
+    edgesea_walk outer;
+
+    memset(&outer, 0, sizeof outer);
+    do {
+        edgesea_walk inner;
+        int8_t largest = -128;
+        memset(&inner, 0, sizeof inner);
+        do {
+            const int8_t value = in[outer.in + inner.in];
+            largest = value > largest ? value : largest;
+        } while (edgesea_walk_on(&inner, op->axes + op->kept, op->reduced));
+        *out++ = largest;
+    } while (edgesea_walk_on(&outer, op->axes, op->kept));
+}

@@ -1,0 +1,86 @@
+/* edgesea_vector_mve.h: what the kernels share on cores with Arm's vector extension (MVE). */
+#ifndef EDGESEA_VECTOR_MVE_H
+#define EDGESEA_VECTOR_MVE_H
+
+#include "edgesea_kernels.h"
+#include "edgesea_requantize.h"
+
+#if EDGESEA_PATH == EDGESEA_PATH_MVE
+
+#include <arm_mve.h>
+
+/* Pixels that meet the weights together, and channels whose sums wait together for the requantisation. */
+enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_BATCH = 16 };
+
+/* A few pixels by all output channels of a convolution.
+ * pixels   1..3; inputs [pixels][depth16]: what each sees, with zeros up to depth16, a multiple of sixteen
+ * out      the first pixel's first channel */
+void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out);
+
+/* Adds the bias to sums and requantises them, without EDGESEA_GENERAL.
+ * sums     [pixels][EDGESEA_BATCH] of channels first..first + count - 1; count is a multiple of four
+ * out      the first pixel's channel 0 */
+void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
+                              int8_t *out);
+
+/* Copies n bytes, n >= 0; returns where the next go. */
+static inline int8_t *edgesea_copy_mve(int8_t *to, const int8_t *from, int n)
+{
+    __asm__ volatile(
+        "wlstp.8 lr, %[n], 2f\n"
+        "1: vldrb.8 q0, [%[from]], #16\n"
+        "vstrb.8 q0, [%[to]], #16\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        : [n] "r"(n)
+        : "lr", "q0", "memory");
+    /* The pointer has moved on by whole vectors. */
+    return to - (-n & 15);
+}
+
+/* Writes n bytes of `value`, n >= 0; returns where the next go. */
+static inline int8_t *edgesea_fill_mve(int8_t *to, int8_t value, int n)
+{
+    __asm__ volatile(
+        "vdup.8 q0, %[value]\n"
+        "wlstp.8 lr, %[n], 2f\n"
+        "1: vstrb.8 q0, [%[to]], #16\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [to] "+r"(to)
+        : [n] "r"(n), [value] "r"(value)
+        : "lr", "q0", "memory");
+    return to - (-n & 15);
+}
+
+/* What four channels' records say, as vectors. shift is negative: to the right. */
+typedef struct edgesea_channels_mve {
+    int32x4_t bias;
+    int32x4_t multiplier;
+    int32x4_t round;
+    int32x4_t shift;
+} edgesea_channels_mve;
+
+static inline edgesea_channels_mve edgesea_load_channels_mve(const edgesea_channel *channels)
+{
+    const int32x4x4_t records = vld4q_s32((const int32_t *)channels);
+    const edgesea_channels_mve result = {records.val[0], records.val[1], records.val[2], vnegq_s32(records.val[3])};
+    return result;
+}
+
+/* The sums of four channels as int8 values in int32 lanes, without EDGESEA_GENERAL; low and high in every lane.
+ * sign  -1: a negative sum rounds its halves downwards, as it must; 0: after ReLU no negative one is left. */
+static inline int32x4_t edgesea_finish_mve(int32x4_t sum, const edgesea_channels_mve *channels, int32_t sign,
+                                           int32x4_t low, int32x4_t high)
+{
+    int32x4_t value = vaddq_s32(vqrdmulhq_s32(sum, channels->multiplier), channels->round);
+    if (sign) {
+        value = vaddq_s32(value, vshrq_n_s32(sum, 31));
+    }
+    value = vshlq_s32(value, channels->shift);
+    return vminq_s32(vmaxq_s32(value, low), high);
+}
+
+#endif
+#endif

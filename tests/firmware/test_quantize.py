@@ -1,0 +1,104 @@
+"""The integer arithmetic against exact fractions and against real functions."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_export import quantize
+from firmware_export.layout import by_channel, by_pairs, by_tap, merge_axes, scratch_bytes, strides
+
+
+@given(st.floats(2.0**-31, 2.0**29))
+def test_multiplier_is_the_nearest_of_31_bits(real):
+    multiplier, shift = quantize.quantize_multiplier(real)
+    assert 2**30 <= multiplier < 2**31
+    assert -31 <= shift <= 30
+    assert abs(Fraction(multiplier) * Fraction(2) ** (shift - 31) / Fraction(real) - 1) <= Fraction(1, 2**31)
+
+
+@pytest.mark.parametrize(
+    ("real", "expected"),
+    [(0.0, (0, 0)), (2.0**-40, (0, 0)), (1.0, (2**30, 1)), (1 - 2.0**-40, (2**30, 1)), (2.0**40, (2**31 - 1, 30))],
+)
+def test_multiplier_at_the_ends(real, expected):
+    assert quantize.quantize_multiplier(real) == expected
+
+
+@given(st.integers(-(2**30), 2**30), st.integers(2**30, 2**31 - 1), st.integers(-31, 0))
+def test_scaling_is_within_a_rounding_of_the_fraction(value, multiplier, shift):
+    exact = Fraction(value * multiplier) * Fraction(2) ** (shift - 31)
+    assert abs(quantize.scale_once(value, multiplier, shift) - exact) <= Fraction(1, 2)
+    assert abs(quantize.scale_twice(value, multiplier, shift) - exact) <= Fraction(1, 2) + Fraction(2) ** (shift - 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "bits", "expected"), [(5, 1, 3), (-5, 1, -3), (-1, 1, -1), (1, 1, 1), (-3, 2, -1), (6, 2, 2), (7, 0, 7)]
+)
+def test_shift_rounds_halves_away_from_zero(value, bits, expected):
+    assert quantize.shift_right(value, bits) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.5, 1), (-0.5, -1), (1.49, 1), (-2.5, -3), (0.0, 0)])
+def test_round_away(value, expected):
+    assert quantize.round_away(value) == expected
+
+
+@given(st.floats(-31.9, 0))
+def test_exponential(x):
+    raw = round(x * 2**26)
+    assert abs(quantize.exp_on_negative_values(raw) / 2**31 - math.exp(raw / 2**26)) < 2e-6
+
+
+def test_softmax_exponentials_end_where_the_reference_stops():
+    found = quantize.softmax_exponentials(0.25, 1.0)
+    # 0.25 * 2**26 is 0.5 * 2**25, and differences count up to 31 * 2**26 / 2**25.
+    assert found.size == 63
+    assert np.allclose(found / 2**31, np.exp(-0.25 * np.arange(63)), atol=2e-6)
+    assert quantize.softmax_exponentials(0.001, 1.0).size == 256
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [("NONE", (-128, 127)), ("RELU", (-28, 127)), ("RELU6", (-28, 92)), ("RELU_N1_TO_1", (-48, -8))],
+)
+def test_activation_range(activation, expected):
+    assert quantize.activation_range(activation, 0.05, -28, "int8") == expected
+
+
+def test_activation_range_stays_in_the_type():
+    assert quantize.activation_range("RELU6", 0.001, 0, "int8") == (0, 127)
+    assert quantize.activation_range("RELU", 0.1, 0, "int16") == (0, 32767)
+
+
+def test_weights_by_channel_begin_at_words():
+    weights = np.arange(2 * 3 * 3 * 1, dtype=np.int8).reshape(2, 3, 3, 1)
+    packed = by_channel(weights)
+    assert packed.shape == (2, 12)
+    assert packed[1].tolist() == [*range(9, 18), 0, 0, 0]
+
+
+def test_weights_by_pairs():
+    # 3 x 3 taps of one channel, numbered row by row.
+    weights = np.arange(1, 10, dtype=np.int8).reshape(1, 3, 3, 1)
+    assert (by_pairs(weights) // 2).tolist() == [[1, 4, 2, 5, 3, 6, 7, 8, 9, 0]]
+    assert by_pairs(np.full((1, 2, 2, 1), -128, np.int8)).tolist() == [[-256] * 4]
+    assert by_tap(weights).tolist() == [[n] for n in range(1, 10)]
+
+
+def test_walks_take_as_few_axes_as_possible():
+    shape = (1, 4, 5, 6)
+    assert strides(shape) == [120, 30, 6, 1]
+    assert merge_axes(shape, strides(shape), strides(shape)) == [(120, 1, 1)]
+    # Channels first: rows and columns stay together.
+    assert merge_axes((1, 6, 4, 5), (120, 1, 30, 6), strides((1, 6, 4, 5))) == [(6, 1, 20), (20, 6, 1)]
+
+
+def test_scratch_of_a_deep_convolution_is_chunked():
+    fields = {"kernel_height": 3, "kernel_width": 3, "in_channels": 128, "out_channels": 64, "out_width": 12, "flags": 0}
+    assert scratch_bytes("edgesea_conv_row", fields) == 2 * 5 * 384 + 4 * 5 * 64
+    assert scratch_bytes("edgesea_conv_row", {**fields, "in_channels": 8}) == 2 * 5 * 72
+    assert scratch_bytes("edgesea_max_pool_row", {}) == 0

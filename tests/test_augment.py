@@ -1,0 +1,172 @@
+"""Augmentation: reproducible frame by frame, within its ranges, distributed as documented."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgesea import augment
+from edgesea.augment import Augmentation
+from edgesea.errors import UsageError
+
+N = 4_000
+
+
+def level_db(waveform):
+    return 10 * np.log10(np.mean(np.square(waveform, dtype=np.float64)))
+
+
+def tone(hz, amplitude=0.1):
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(N) / N)).astype(np.float32)
+
+
+def part(waveform, hz):
+    """The amplitude of one whole-numbered frequency."""
+    return 2 * abs(np.fft.rfft(waveform)[hz]) / N
+
+
+def test_any_frame_can_be_made_alone():
+    rng = np.random.default_rng(0)
+    clips = [rng.standard_normal(3 * N).astype(np.float32) * 0.1 for _ in range(3)]
+
+    def make(i):
+        rng = augment.generator(7, i)
+        a, b = clips[rng.integers(3)], clips[rng.integers(3)]
+        return Augmentation().apply(rng, augment.crop(rng, a, N), augment.crop(rng, b, N))
+
+    frames = [make(i) for i in range(20)]
+    np.testing.assert_array_equal(make(13), frames[13])
+    assert len({frame.tobytes() for frame in frames}) == 20
+    assert not np.array_equal(augment.generator(7, 1).random(4), augment.generator(8, 1).random(4))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0, 1), st.floats(0, 1), st.integers(0, 50))
+def test_stays_in_range_whatever_comes(seed, loud, other, length):
+    rng = np.random.default_rng(seed)
+    first = (loud * rng.uniform(-1, 1, length)).astype(np.float32)
+    second = (other * rng.uniform(-1, 1, length)).astype(np.float32)
+    out = Augmentation(gain_db=(-20, 60)).apply(rng, first, second)
+    assert out.shape == (length,)
+    assert out.dtype == np.float32
+    assert np.isfinite(out).all()
+    assert np.abs(out).max(initial=0) <= 1.0
+
+
+def test_does_not_change_its_input():
+    first, second = tone(100), tone(200)
+    before = first.copy(), second.copy()
+    for i in range(10):
+        Augmentation(noise_probability=1.0).apply(augment.generator(0, i), first, second)
+    np.testing.assert_array_equal(first, before[0])
+    np.testing.assert_array_equal(second, before[1])
+
+
+def test_none_changes_nothing():
+    np.testing.assert_allclose(augment.NONE.apply(augment.generator(0, 0), tone(50), tone(60)), tone(50))
+
+
+def test_gain_is_uniform_in_db():
+    config = Augmentation(mix_probability=0, noise_probability=0)
+    gains = [
+        level_db(config.apply(augment.generator(1, i), tone(50), tone(60))) - level_db(tone(50))
+        for i in range(400)
+    ]
+    assert -20 <= min(gains) < -19
+    assert 5 < max(gains) <= 6.0001
+    assert np.mean(gains) == pytest.approx(-7, abs=1.2)  # standard error 0.38
+
+
+def test_a_peak_is_scaled_down_not_clipped():
+    config = Augmentation(mix_probability=0, noise_probability=0, gain_db=(20, 20))
+    out = config.apply(augment.generator(0, 0), tone(50, 0.5), tone(60))
+    np.testing.assert_allclose(out, tone(50, 0.5) * 2, atol=1e-6)
+
+
+def test_mixes_as_often_and_as_loud_as_asked():
+    config = Augmentation(noise_probability=0, gain_db=(0, 0))
+    over = []
+    for i in range(600):
+        out = config.apply(augment.generator(2, i), tone(50, 0.1), tone(60, 0.02))
+        assert part(out, 50) == pytest.approx(0.1, rel=1e-4)
+        if part(out, 60) > 1e-6:
+            over.append(20 * np.log10(part(out, 50) / part(out, 60)))
+    assert len(over) / 600 == pytest.approx(0.6, abs=0.08)  # standard error 0.02
+    assert -15.001 <= min(over) < -13
+    assert 13 < max(over) <= 15.001
+    assert np.mean(over) == pytest.approx(0, abs=2)
+
+
+@pytest.mark.parametrize("pink", [False, True])
+def test_noise_has_its_level_and_colour(pink):
+    config = Augmentation(mix_probability=0, noise_probability=1, noise_db=(20, 20), gain_db=(0, 0))
+    spectra = []
+    for i in range(200):
+        noise = config.apply(augment.generator(3, i), tone(50), tone(60)) - tone(50)
+        assert level_db(tone(50)) - level_db(noise) == pytest.approx(20, abs=0.01)
+        power = np.abs(np.fft.rfft(noise)) ** 2
+        octaves = 10 * np.log10(power[100:200].mean() / power[800:1600].mean())
+        if (octaves > 4.5) == pink:
+            spectra.append(octaves)
+    assert 70 < len(spectra) < 130  # half of them
+    # Three octaves: 9.03 dB for pink, 0 for white.
+    assert np.mean(spectra) == pytest.approx(9.03 if pink else 0, abs=0.3)
+
+
+def test_silence():
+    config = Augmentation(mix_probability=1, noise_probability=1, mix_db=(0, 0), gain_db=(0, 0))
+    nothing = np.zeros(N, np.float32)
+    rng = augment.generator(0, 0)
+    np.testing.assert_array_equal(config.apply(rng, nothing, nothing), nothing)
+    alone = Augmentation(mix_probability=1, noise_probability=0, gain_db=(0, 0))
+    np.testing.assert_allclose(alone.apply(rng, nothing, tone(60)), tone(60), atol=1e-7)
+    np.testing.assert_allclose(alone.apply(rng, tone(60), nothing), tone(60), atol=1e-7)
+    # A second clip that is all but silent is not raised to the level of the first.
+    np.testing.assert_allclose(alone.apply(rng, tone(60), tone(70, 1e-4)), tone(60), atol=1e-7)
+
+
+def test_crops_uniformly():
+    sound = np.arange(12, dtype=np.float32)
+    places = [int(augment.crop(augment.generator(0, i), sound, 10)[0]) for i in range(300)]
+    assert np.bincount(places).shape == (3,)
+    assert np.bincount(places).min() > 70
+
+
+def test_a_short_clip_is_laid_into_silence():
+    places = set()
+    for i in range(50):
+        out = augment.crop(augment.generator(0, i), np.ones(8, np.float32), 10)
+        assert (out.shape, out.sum()) == ((10,), 8)
+        places.add(int(np.argmax(out)))
+        assert out[places.copy().pop() if len(places) == 1 else int(np.argmax(out)) + 7] == 1
+    assert places == {0, 1, 2}
+
+
+def test_round_trip_through_a_dictionary():
+    config = Augmentation(mix_probability=0.5, gain_db=(-3, 3))
+    assert config.to_dict()["gain_db"] == [-3.0, 3.0]
+    assert Augmentation.from_dict(config.to_dict()) == config
+    assert Augmentation.from_dict({}) == Augmentation()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mix_probability": 1.5}, "Received mix_probability = 1.5: it must lie in 0 .. 1."),
+        ({"noise_probability": -0.1}, "Received noise_probability = -0.1: it must lie in 0 .. 1."),
+        ({"gain_db": (6, -20)}, "Received gain_db = (6, -20): give a lowest and a highest value in dB"),
+        (
+            {"mix_db": (1,)},
+            "Received mix_db = (1,): give a lowest and a highest value in dB, in -200 .. 200.",
+        ),
+        ({"noise_db": (0, float("nan"))}, "Received noise_db = (0, nan)"),
+        (
+            {"reverb": 1},
+            "Received the unknown augmentation option 'reverb': known are mix_probability, mix_db",
+        ),
+    ],
+)
+def test_refuses_what_means_nothing(values, message):
+    with pytest.raises(UsageError) as caught:
+        Augmentation.from_dict(values)
+    assert message in str(caught.value)
