@@ -1,4 +1,4 @@
-"""Augments waveforms for distillation: gain, shift, mixing two clips, noise.
+"""Augments waveforms for distillation: shift, speed, equalisation, mixing two clips, noise, gain.
 
 The teacher is asked again for every augmented frame, since an embedding computed on another input is not
 this input's (Stanton et al., NeurIPS 2021, "Does knowledge distillation really work?": what the student is
@@ -10,7 +10,7 @@ without the ones before it, also after the process was killed:
 
     rng = augment.generator(seed, i)
     a, b = clips[rng.integers(len(clips))], clips[rng.integers(len(clips))]
-    frame = augmentation.apply(rng, augment.crop(rng, a, samples), augment.crop(rng, b, samples))
+    frame = augmentation.apply(rng, augmentation.cut(rng, a, samples), augmentation.cut(rng, b, samples))
 
 Conventions: waveform (samples,) float32 in [-1, 1]; levels in dB; a "level" is a root mean square.
 """
@@ -27,6 +27,7 @@ _PEAK = 1.0
 # Below this root mean square (-70 dB) a waveform counts as silent: it is never amplified to another's level,
 # which would raise the noise floor of its recording instead of its sound.
 _QUIET = 10 ** (-70 / 20)
+_BANDS = 8
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -52,6 +53,10 @@ def crop(rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.nda
 class Augmentation:
     """How frames are varied; every range is uniform, in dB.
 
+    speed_probability : chance that a clip is played faster or slower, its pitch with it
+    speed_octaves : how much; below 0 is slower
+    equaliser_probability : chance that a clip goes through a random equaliser
+    equaliser_db : gain of each of its eight bands, which are spaced by the square root of frequency
     mix_probability : chance that a second clip is mixed in
     mix_db : level of the first clip over the second one
     noise_probability : chance that noise is added, half of it white, half of it pink (power ~ 1/frequency)
@@ -59,6 +64,10 @@ class Augmentation:
     gain_db : gain of the sum; less where the peak would exceed 1
     """
 
+    speed_probability: float = 0.5
+    speed_octaves: tuple[float, float] = (-0.6, 0.6)
+    equaliser_probability: float = 0.5
+    equaliser_db: tuple[float, float] = (-10.0, 10.0)
     mix_probability: float = 0.6
     mix_db: tuple[float, float] = (-15.0, 15.0)
     noise_probability: float = 0.3
@@ -66,10 +75,16 @@ class Augmentation:
     gain_db: tuple[float, float] = (-20.0, 6.0)
 
     def __post_init__(self):
-        for name in ("mix_probability", "noise_probability"):
+        for name in ("speed_probability", "equaliser_probability", "mix_probability", "noise_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"Received {name} = {getattr(self, name)}: it must lie in 0 .. 1.")
-        for name in ("mix_db", "noise_db", "gain_db"):
+        octaves = tuple(self.speed_octaves)
+        if len(octaves) != 2 or not -2 <= octaves[0] <= octaves[1] <= 2:
+            raise UsageError(
+                f"Received speed_octaves = {octaves}: give a lowest and a highest value in octaves, in -2 .. 2."
+            )
+        object.__setattr__(self, "speed_octaves", tuple(float(value) for value in octaves))
+        for name in ("equaliser_db", "mix_db", "noise_db", "gain_db"):
             pair = tuple(getattr(self, name))
             if len(pair) != 2 or not -200 <= pair[0] <= pair[1] <= 200:
                 raise UsageError(
@@ -91,6 +106,25 @@ class Augmentation:
                 f"Received the unknown augmentation option {unknown[0]!r}: known are {', '.join(known)}."
             )
         return cls(**values)
+
+    def cut(self, rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.ndarray:
+        """Cuts (samples,) float32 out of a waveform at a random place, maybe at another speed, maybe equalised.
+
+        Speed by linear interpolation: its images and its loss of treble are variety too, as the teacher hears them.
+        """
+        fast, equalised = rng.random(2) < (self.speed_probability, self.equaliser_probability)
+        factor = 2 ** rng.uniform(*self.speed_octaves)
+        bands = rng.uniform(*self.equaliser_db, _BANDS)
+        length = int(np.ceil((samples - 1) * factor)) + 1 if fast else samples
+        out = crop(rng, waveform, length)
+        if fast:
+            out = np.interp(np.arange(samples) * factor, np.arange(length), out)
+        if equalised:
+            spectrum = np.fft.rfft(out)
+            place = np.sqrt(np.linspace(0, 1, len(spectrum)))
+            spectrum *= 10 ** (np.interp(place, np.linspace(0, 1, _BANDS), bands) / 20)
+            out = np.fft.irfft(spectrum, samples)
+        return out.astype(np.float32)
 
     def apply(self, rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Varies `first`, maybe mixed with `second`.
@@ -117,7 +151,13 @@ class Augmentation:
 
 
 #: The frames as they are: no mixture, no noise, no gain.
-NONE = Augmentation(mix_probability=0.0, noise_probability=0.0, gain_db=(0.0, 0.0))
+NONE = Augmentation(
+    speed_probability=0.0,
+    equaliser_probability=0.0,
+    mix_probability=0.0,
+    noise_probability=0.0,
+    gain_db=(0.0, 0.0),
+)
 
 
 def _level(waveform: np.ndarray) -> float:

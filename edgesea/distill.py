@@ -4,6 +4,7 @@ The SEA pipeline (Srivastava et al., ICASSP 2021, section 3), with augmentation 
 stage whose result is there is not repeated, so a killed call goes on where it stopped.
 """
 
+import dataclasses
 import time
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import audio, backend, datasets, embed, examples, files, reduction, sampling, students, teachers
-from edgesea.datasets import split_groups
+from edgesea.datasets import Manifest, split_groups
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation import fidelity
 from edgesea.examples import Examples, spread
@@ -33,7 +34,6 @@ def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
     """
-    backend.load()
     stages = _Stages(config, progress)
     stages.check()
     run = Run.start(out, config)
@@ -110,8 +110,14 @@ class _Stages:
 
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
+        # Names first: they are wrong most often, and TensorFlow takes seconds to load.
         objective(self.config.objective)
         sampling.sampler(self.config.sampler)
+        students.builder(self.config.student)
+        reduction.reducer(self.config.reducer, self.config.dim or 1)
+        if not all(self.parts.values()):
+            raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
+        backend.load()
         unfitted = reduction.reducer(self.config.reducer, self.dimension)
         n = self.pairing.teacher.dimension
         if unfitted.dimension > n or (unfitted.name == "identity" and unfitted.dimension != n):
@@ -119,8 +125,6 @@ class _Stages:
                 f"--dim {unfitted.dimension} does not suit the reducer {unfitted.name} and a teacher of {n} "
                 f"dimensions: {'leave --dim out' if unfitted.name == 'identity' else f'choose at most {n}'}."
             )
-        if not all(self.parts.values()):
-            raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
         self._build()
 
     def _build(self):
@@ -198,9 +202,11 @@ class _Stages:
                 "versions": versions(),
             },
         )
-        held_out = figures["held-out"]
+        # R² is None where the held-out sound is one frame.
+        r2, cosine = figures["held-out"]["r2"], figures["held-out"]["cosine"]
         progress.say(
-            f"held-out recordings: R² {held_out['r2']:.3f}, cosine {held_out['cosine']:.3f}; the run is in {run.folder}"
+            f"held-out recordings: R² {'–' if r2 is None else f'{r2:.3f}'}, cosine {cosine:.3f}; "
+            f"the run is in {run.folder}"
         )
 
     def made_from(self) -> dict:
@@ -233,8 +239,8 @@ class _Stages:
         for part, found in rows.items():
             if not len(found):
                 raise EdgeseaError(
-                    f"No clip of the {part} part of {self.manifest.root} can be used (see skipped.csv): give more "
-                    "sound, or another --seed."
+                    f"No clip of the {part} part of {self.manifest.root} can be used (see skipped.csv): "
+                    "give more sound, or another --seed."
                 )
         return rows
 
@@ -243,8 +249,7 @@ class _Stages:
             chosen = sampling.sampler(self.config.sampler)(domain, rows, self.config.sample, self.config.seed)
             with files.replacing(run.sample) as temporary:
                 np.savez(temporary, rows=chosen)
-        with np.load(run.sample, allow_pickle=False) as held:
-            chosen = held["rows"]
+        chosen = self._sampled(run)
         if not run.reducer.exists():
             batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
             reducer = reduction.reducer(self.config.reducer, self.dimension)
@@ -256,6 +261,15 @@ class _Stages:
                 f"{reducer.report()['explained_variance']:.1%} of the variance"
             )
         return reducer
+
+    @staticmethod
+    def _sampled(run: Run) -> np.ndarray:
+        try:
+            return files.read_arrays(run.sample)["rows"]
+        except (OSError, ValueError, KeyError) as error:
+            raise EdgeseaError(
+                f"Cannot read the sample {run.sample} ({error}): delete it and run again."
+            ) from error
 
     def _examples(self, run: Run, domain: Store, rows: np.ndarray, reducer: reduction.Reducer) -> Examples:
         config = self.config
@@ -269,9 +283,9 @@ class _Stages:
             "seed": config.seed,
         }
         store = Store(run.examples, made_from)
-        clips = np.unique(domain.rows("clip", rows)).tolist()
+        manifest, clips = self._decodable(domain, rows)
         examples.make(
-            self.manifest,
+            manifest,
             clips,
             self.pairing,
             store,
@@ -281,6 +295,22 @@ class _Stages:
             progress=self.progress,
         )
         return Examples(store, np.arange(len(store)), reducer)
+
+    def _decodable(self, domain: Store, rows: np.ndarray) -> tuple[Manifest, list[int]]:
+        """The clips that have frames among `rows`, each ending where its last frame ended.
+
+        A truncated file says that it is longer than it is: drawn from as it says, it would teach silence.
+        """
+        clip, start = domain.rows("clip", rows), domain.rows("start", rows)
+        frame = self.hop + self.pairing.samples / self.pairing.sample_rate
+        clips, places = np.unique(clip, return_inverse=True)
+        last = np.zeros(len(clips))
+        np.maximum.at(last, places, start)
+        found = list(self.manifest.clips)
+        for index, end in zip(clips.tolist(), (last + frame).tolist(), strict=True):
+            held = found[index]
+            found[index] = dataclasses.replace(held, end=end if held.end is None else min(held.end, end))
+        return dataclasses.replace(self.manifest, clips=tuple(found)), clips.tolist()
 
 
 class _Batches:

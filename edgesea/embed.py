@@ -5,8 +5,9 @@ Rows of the store, in the order of the manifest:
     embedding (n,) float32, and patch (frames, mels, 1) float16 where the student's frontend is given.
 The notes of each shard hold the clips that were set aside: [[path, reason], ...].
 
-Work is cut into pieces of at most ten minutes of a clip, and pieces into shards, from the files' headers alone:
-a killed call goes on with the first shard that is missing, and memory grows neither with files nor with the domain.
+Work is cut into pieces of at most ten minutes of a clip, and pieces into shards, from the files' headers
+alone: a killed call goes on with the first shard that is missing, and memory grows neither with files nor
+with the domain.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
             length = 0.0
         if clip.end is not None:
             length = min(length, clip.end - start)
-        count = max(1, int(np.ceil(length / seconds)))
+        # Less than a microsecond is rounding: 32.2 - 2.2 is more than 30.
+        count = max(1, int(np.ceil((length - 1e-6) / seconds)))
         for k in range(count):
             first = clip.start if k == 0 else start + k * seconds
             last = clip.end if k == count - 1 else start + (k + 1) * seconds
@@ -143,7 +145,7 @@ def _finite(pairing: Pairing, frames: np.ndarray) -> np.ndarray:
     embeddings = pairing.embeddings(frames)
     if not np.isfinite(embeddings).all():
         raise EdgeseaError(
-            f"The teacher {pairing.teacher.name} gives NaN or infinity for sound that holds neither: it cannot be "
-            "distilled."
+            f"The teacher {pairing.teacher.name} gives NaN or infinity for sound that holds neither: it "
+            "cannot be distilled."
         )
     return embeddings

@@ -1,8 +1,9 @@
 """The frames that a student learns from: drawn from the domain, augmented, the teacher asked again for each.
 
-Example i depends on (seed, i) and on the domain alone, so a killed call goes on with the first shard that is
-missing and ends with the same examples. Where the domain is larger than memory, the examples of one shard are drawn
-from a random choice of its stretches, as many as are held decoded at a time; where it is not, from all of it.
+Example i depends on (seed, i) and on the domain alone, so a killed call goes on with the first shard that
+is missing and ends with the same examples. Where the domain is larger than memory, the examples of one
+shard are drawn from a random choice of its stretches, as many as are held decoded at a time; where it is
+not, from all of it.
 
 Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16.
 """
@@ -68,7 +69,10 @@ def make(
     *,
     progress: Progress = SILENT,
 ) -> None:
-    """Writes the shards that the store lacks, `count` examples in all, drawn from the clips whose indices are given."""
+    """Writes the shards that the store lacks, `count` examples in all.
+
+    clips : indices into the manifest of the clips that they are drawn from
+    """
     stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
     pool = max(1, min(len(stretches), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
 
@@ -84,15 +88,16 @@ def make(
                 chosen = np.sort(rng.choice(len(stretches), pool, replace=False))
 
                 def draw(rng, chosen=chosen):
-                    return augment.crop(rng, sound(int(chosen[rng.integers(len(chosen))])), pairing.samples)
+                    waveform = sound(int(chosen[rng.integers(len(chosen))]))
+                    return augmentation.cut(rng, waveform, pairing.samples)
 
                 store.write(number, _shard(range(first, last), draw, pairing, augmentation, seed))
             advance(last - first)
 
 
 def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int) -> dict:
-    # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all three spend
-    # their time outside Python's lock. What they compute does not depend on who is first.
+    # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all
+    # three spend their time outside Python's lock. What they compute does not depend on who is first.
     asked, heard = [], []
     with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as frontend:
         for start in range(0, len(numbers), _BATCH):
@@ -118,7 +123,8 @@ def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:
     try:
         return audio.read(clip.path, rate, start=piece.start, end=piece.end, silent_ok=True)
     except audio.BadAudio:
-        # The clip was usable as a whole, or it would not be drawn from; a stretch behind a truncation is silence.
+        # The clip was usable as a whole, or it would not be drawn from; a stretch behind a truncation is
+        # silence.
         return np.zeros(1, np.float32)
 
 

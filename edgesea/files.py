@@ -1,16 +1,24 @@
 """Files that appear whole or not at all.
 
 Every writer goes to a temporary name in the same folder, is flushed to disk, and is then renamed over the
-target, so that a process killed at any moment leaves either the old file or the new one.
+target, so that a process killed at any moment leaves either the old file or the new one. It may also leave
+its temporary file: the next write of the same target removes it.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+# What mkstemp makes of a name: eight letters, digits or underscores between prefix and suffix.
+_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}(\.[^.]+)?")
 
 
 @contextlib.contextmanager
@@ -22,9 +30,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
     temporary = Path(name)
     try:
+        # Held until the file is in its place: what another process writes is no leftover.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _remove_leftovers(path)
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
@@ -36,6 +46,29 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def free(folder: Path | str) -> bool:
+    """True where `folder` is not there, or is a folder with nothing in it but what killed writes left."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(_TEMPORARY.fullmatch(each.name) for each in folder.iterdir())
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of `path` that no process writes any more."""
+    for other in path.parent.iterdir():
+        if (
+            other.name.startswith(f".{path.stem}-")
+            and other.suffix == path.suffix
+            and len(other.name) == len(f".{path.name}-") + 8
+            and _TEMPORARY.fullmatch(other.name)
+        ):
+            with contextlib.suppress(OSError), open(other, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                other.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -57,6 +90,17 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=False, allow_nan=False) + "\n")
+
+
+def read_arrays(path: Path | str) -> dict:
+    """name -> array, of an .npz file; nothing is unpickled. Raises `OSError`, or `ValueError` for damage."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"not a whole .npz file: {error}") from error
 
 
 def sha256(path: Path | str) -> str:

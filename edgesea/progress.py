@@ -11,7 +11,10 @@ class Progress:
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int, done: int = 0) -> Iterator[Advance]:
-        """Yields a function advance(n=1, note='') to call as work is done; `total` and `done` in the same unit."""
+        """Yields a function advance(n=1, note='') to call as work is done.
+
+        total, done : all there is to do, and how much of it was done before, in the unit of n
+        """
         yield lambda n=1, note="": None
 
     def say(self, text: str) -> None:

@@ -13,6 +13,7 @@ device = "rpi"
 host = "pi@kitchen.local"
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +35,8 @@ TEMPLATE = """\
 # The model to imitate: a .keras or .tflite file, or "demo" for the small one that comes with edgesea.
 teacher = {teacher}
 
-# Sound from the place where the sensor will live: a folder of audio, a folder of class folders, or a CSV table
-# with a column `path`. Labels are not needed for distilling, only for `edgesea evaluate`.
+# Sound from the place where the sensor will live: a folder of audio, a folder of class folders, or a CSV
+# table with a column `path`. Labels are not needed for distilling, only for `edgesea evaluate`.
 data = {data}
 
 # Where runs and bundles go.
@@ -46,7 +47,7 @@ bundles = "bundles"
 # Any option of `edgesea distill`; these are the defaults.
 student = "separable-m"
 # dim = 64
-# epochs = 20
+# epochs = 16
 # frames = 60000
 
 [bench]
@@ -91,17 +92,21 @@ class Project:
 
     @staticmethod
     def _newest(folder: Path, marker: str) -> Path | None:
-        found = [(each / marker).stat().st_mtime_ns for each in _with(folder, marker)]
-        return _with(folder, marker)[found.index(max(found))] if found else None
+        """The folder whose marker was written last."""
+        found = [each for each in sorted(folder.glob("*")) if (each / marker).is_file()]
+        return max(found, key=lambda each: (each / marker).stat().st_mtime_ns, default=None)
 
     @staticmethod
     def _next(folder: Path) -> int:
-        taken = [int(each.name) for each in folder.glob("*") if each.name.isdigit()]
+        taken = [int(each.name) for each in folder.glob("*") if each.name.isdecimal()]
         return max(taken, default=0) + 1
 
 
 def find() -> Project | None:
-    """The project of the current folder; None where there is no `edgesea.toml`. Raises `UsageError` for a bad one."""
+    """The project of the current folder; None where there is no `edgesea.toml`.
+
+    Raises `UsageError` for a file that cannot be used.
+    """
     path = Path.cwd() / FILE
     if not path.is_file():
         return None
@@ -121,11 +126,11 @@ def find() -> Project | None:
         if name in values and not isinstance(values[name], str):
             raise UsageError(f"{name} in {path} has to be a text, received {values[name]!r}.")
     if "data" in values:
-        values["data"] = str(folder / values["data"])
+        values["data"] = str(folder / Path(values["data"]).expanduser())
     if values.get("teacher", "demo") != "demo":
-        values["teacher"] = str(folder / values["teacher"])
-    values["runs"] = folder / values.get("runs", "runs")
-    values["bundles"] = folder / values.get("bundles", "bundles")
+        values["teacher"] = str(folder / Path(values["teacher"]).expanduser())
+    for name in ("runs", "bundles"):
+        values[name] = folder / Path(values.get(name, name)).expanduser()
     return Project(folder, **values)
 
 
@@ -139,8 +144,6 @@ def needed(what: str) -> Project:
 
 def write(path: Path, teacher: str, data: str) -> None:
     """Writes a commented project file. Raises `UsageError` where there is one."""
-    import json
-
     if path.exists():
         raise UsageError(f"{path} is there already: edit it, or remove it first.")
     # A TOML basic string is a JSON string, but for the characters that neither paths nor names hold.
@@ -149,7 +152,3 @@ def write(path: Path, teacher: str, data: str) -> None:
     )
     tomllib.loads(text)
     files.write_text(path, text)
-
-
-def _with(folder: Path, marker: str) -> list[Path]:
-    return [each for each in sorted(folder.glob("*")) if (each / marker).is_file()]

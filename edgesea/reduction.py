@@ -1,8 +1,9 @@
 """Reducers: phi, R^n -> R^d, from the teacher's embedding to what the student is asked for.
 
-Every reducer ends in the division by one number, `scale`, the root mean square of phi's output over the sample:
-the student's targets then have about unit variance whatever the teacher's units are, which keeps one
-learning rate good for all teachers. One number for all dimensions changes neither cosines nor R^2 nor neighbours.
+Every reducer ends in the division by one number, `scale`, the root mean square of phi's output over the
+sample: the student's targets then have about unit variance whatever the teacher's units are, which keeps one
+learning rate good for all teachers. One number for all dimensions changes neither cosines nor R^2 nor
+neighbours.
 
 Reducers are fitted from batches, so memory does not grow with the sample, and saved as plain arrays (npz).
 """
@@ -108,7 +109,8 @@ class PCA(Reducer):
         from sklearn.decomposition import IncrementalPCA
 
         model = None
-        # IncrementalPCA refuses batches with fewer rows than axes: small ones are joined with their neighbours.
+        # IncrementalPCA refuses batches with fewer rows than axes: small ones are joined with their
+        # neighbours.
         for batch in _at_least(batches, self.dimension):
             if model is None:
                 self._check(batch)
@@ -157,8 +159,7 @@ def reducer(name: str, dimension: int) -> Reducer:
 def load(path: Path | str) -> Reducer:
     """The fitted reducer that `save` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = files.read_arrays(path)
         kind = REDUCERS[str(arrays.pop("name"))]
         fitted = kind(int(arrays.pop("dimension")))
         fitted.scale = float(arrays.pop("scale"))

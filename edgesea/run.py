@@ -15,8 +15,9 @@ RUN/tensorboard/   the same course, for TensorBoard
 
 import dataclasses
 import json
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -39,6 +40,14 @@ PARTS = ("train", "validation", "held-out")
 MOST_FRAMES = 20_000
 # Frames of the domain that int8 is calibrated on: more change the ranges by less than a step.
 CALIBRATION_FRAMES = 500
+
+
+_TEXTS = (
+    *("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend"),
+    *("student", "objective", "sampler", "reducer"),
+)
+_COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
+_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "frontend", "dim", "hop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Config:
     sample: int = 20_000
     frames: int = 60_000
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
-    epochs: int = 20
+    epochs: int = 16
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -83,19 +92,24 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("sample", "frames", "epochs", "batch", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"Received {name} = {value!r}: give a whole number of at least 1.")
-        for name in ("learning_rate", "hop"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"Received {name} = {value!r}: give a number above 0.")
-        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
-            raise UsageError(f"Received split = {self.split}: give three shares above 0 with the sum 1.")
+        self._check(_TEXTS, lambda value: isinstance(value, str), "a text")
+        self._check(_COUNTS, lambda value: _whole(value) and value >= 1, "a whole number of at least 1")
+        self._check(
+            ("seed",), lambda value: _whole(value) and 0 <= value < 2**32, "a whole number in 0 .. 2^32 - 1"
+        )
+        self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
+        self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
+        self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
-        if self.frontend is not None:
-            preset(self.frontend)
+        for name in ("frontend", "teacher_frontend"):
+            if getattr(self, name) is not None:
+                preset(getattr(self, name))
+
+    def _check(self, names: tuple[str, ...], good: Callable[[object], bool], wanted: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not (good(value) or (value is None and name in _OPTIONAL)):
+                raise UsageError(f"Received {name} = {value!r}: give {wanted}.")
 
     def to_dict(self) -> dict:
         """JSON and TOML values; what is None is left out."""
@@ -119,7 +133,12 @@ class Config:
                 raise UsageError(f"The configuration does not say which {needed}: add `{needed}`.")
         if "augmentation" in values:
             chosen = values["augmentation"]
-            values["augmentation"] = augment.Augmentation.from_dict(chosen) if chosen else None
+            if isinstance(chosen, bool):
+                values["augmentation"] = augment.Augmentation() if chosen else None
+            elif isinstance(chosen, Mapping):
+                values["augmentation"] = augment.Augmentation.from_dict(chosen)
+            else:
+                raise UsageError(f"Received augmentation = {chosen!r}: give true, false or a table.")
         return cls(**values)
 
 
@@ -156,7 +175,7 @@ class Run:
                     f"{folder} holds a run with {name} = {before.get(name)!r}, and this call says "
                     f"{now.get(name)!r}: choose another --out, or delete that folder."
                 )
-        elif run.folder.exists() and any(run.folder.iterdir()):
+        elif not files.free(run.folder):
             raise UsageError(f"The folder {folder} is not empty and not a run: choose another --out.")
         else:
             header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
@@ -165,14 +184,17 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
-        """A finished run. Raises `UsageError` for a folder that is none, or whose student is not trained yet."""
+        """A finished run.
+
+        Raises `UsageError` for a folder that is none, and for one whose student is not trained yet.
+        """
         run = cls(folder)
         if not run.config_file.is_file():
             raise UsageError(f"{folder} is not a run: make one with `edgesea distill`.")
         if not run.metrics.is_file():
             raise UsageError(
-                f"The run {folder} is not finished: call `edgesea distill --out {folder}` as before; it goes on "
-                "where it stopped."
+                f"The run {folder} is not finished: call `edgesea distill --out {folder}` as before; it "
+                "goes on where it stopped."
             )
         return run
 
@@ -209,11 +231,34 @@ class Run:
         backend.load()
         import keras
 
-        return keras.saving.load_model(self.student, compile=False, safe_mode=True)
+        try:
+            return keras.saving.load_model(self.student, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises every kind of exception for a damaged file.
+            raise EdgeseaError(
+                f"Cannot load the student {self.student} ({next(iter(str(error).splitlines()), '')}): delete "
+                f"{self.metrics.name} beside it and call `edgesea distill` again."
+            ) from error
 
     def frontend(self) -> Frontend:
         """The student's frontend."""
         return Frontend.from_dict(self.results()["frontend"])
+
+
+def _whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _real(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shares(value) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(_real(share) and share > 0 for share in value)
+        and abs(sum(value) - 1) <= 1e-6
+    )
 
 
 def read_config(path: Path | str) -> Config:

@@ -1,7 +1,8 @@
 """Samplers: which frames of the domain fit the reducer.
 
-A sampler is a function (store, rows, n, seed) -> some of `rows`, ascending, without repetition, n of them at most;
-`rows` (m,) int64 are the frames of the store to choose from. The SEA paper (section 3.2) fits its reducer on a subset that is chosen this way.
+A sampler is a function (store, rows, n, seed) -> some of `rows`, ascending, without repetition, n of them
+at most; `rows` (m,) int64 are the frames of the store to choose from. The SEA paper (section 3.2) fits its
+reducer on a subset that is chosen this way.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,11 @@
 """The embedding store: rows of named arrays on disk, in shards.
 
-A store is a folder with `store.json`, which says what it was made from, and `shard-000000.arrow` onwards, Arrow
-IPC files that are mapped into memory when read: neither writing nor reading grows with the domain. A shard
-appears whole or not at all, so a killed writer goes on with the first shard that is missing.
+A store is a folder with `store.json`, which says what it was made from, and `shard-000000.arrow` onwards,
+Arrow IPC files that are mapped into memory when read: neither writing nor reading grows with the domain. A
+shard appears whole or not at all, so a killed writer goes on with the first shard that is missing.
 
-A column holds one scalar a row, or one array of the same shape a row (an embedding, a patch, a waveform).
+A column holds one scalar a row, or one array of the same shape a row (an embedding, a patch, a waveform),
+of at least one value.
 """
 
 import json
@@ -40,10 +41,11 @@ class Store:
                     if held["made_from"].get(key) != self.made_from.get(key)
                 )
                 raise UsageError(
-                    f"The store {self.folder} was made with another {name}: choose another folder, or delete it."
+                    f"The store {self.folder} was made with another {name}: choose another folder, "
+                    "or delete it."
                 )
         else:
-            if self.folder.exists() and any(self.folder.iterdir()):
+            if not files.free(self.folder):
                 raise UsageError(
                     f"The folder {self.folder} is not empty and not a store: choose another folder."
                 )
@@ -78,17 +80,27 @@ class Store:
             arrays.append(array)
             fields.append(pa.field(name, array.type, metadata={"shape": json.dumps(shape)}))
         schema = pa.schema(fields, metadata={"notes": json.dumps(dict(notes or {}))})
-        with files.replacing(self._path(shard)) as temporary:
+        with (
+            files.replacing(self._path(shard)) as temporary,
             # OSFile, not the default buffered stream: an error of the disk surfaces here.
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                writer.write_batch(pa.record_batch(arrays, schema=schema))
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, schema) as writer,
+        ):
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
         for cached in ("shards", "_offsets"):
             self.__dict__.pop(cached, None)
 
     @cached_property
     def shards(self) -> tuple["Shard", ...]:
-        """The shards there are, in order."""
-        return tuple(Shard(path) for path in sorted(self.folder.glob("shard-*.arrow")))
+        """The shards there are, in order.
+
+        Raises `EdgeseaError` where one is damaged, or missing before another.
+        """
+        paths = sorted(self.folder.glob("shard-*.arrow"))
+        for number, path in enumerate(paths):
+            if path != self._path(number):
+                raise EdgeseaError(f"The store {self.folder} lacks {self._path(number).name}: run again.")
+        return tuple(Shard(path) for path in paths)
 
     @cached_property
     def _offsets(self) -> np.ndarray:

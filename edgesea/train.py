@@ -1,8 +1,8 @@
 """The training loop: patches in, phi(teacher) as target, one objective; resumable after every epoch.
 
 The order of the examples in epoch e depends on (seed, e) alone, and the state after each epoch (weights,
-optimiser, best weights so far, course) is one file that appears whole or not at all. Training that was killed goes
-on after the last whole epoch and ends with the same student, to the bit on one machine.
+optimiser, best weights so far, course) is one file that appears whole or not at all. Training that was
+killed goes on after the last whole epoch and ends with the same student, to the bit on one machine.
 """
 
 import json
@@ -49,8 +49,8 @@ def train(
     """Trains `student` in place and leaves it with the weights of its best epoch.
 
     folder : where the state lies; training goes on from what it holds
-    Returns the course: a dict an epoch with epoch, loss, r2 and cosine (both on `validation`), learning_rate, seconds.
-    Raises `EdgeseaError` where the loss stops being a number.
+    Returns the course: a dict an epoch with epoch, loss, r2 and cosine (both on `validation`),
+    learning_rate, seconds. Raises `EdgeseaError` where the loss stops being a number.
     """
     import tensorflow as tf
 
@@ -71,6 +71,11 @@ def train(
         return value
 
     wanted, patches = validation.targets(), validation.patches()
+    if not np.isfinite(fidelity.r2(wanted, wanted)):
+        raise EdgeseaError(
+            "The validation recordings hold no two frames that the teacher tells apart: give more sound, or "
+            "another --seed."
+        )
     with progress.stage("train", steps * plan.epochs, steps * state.epoch) as advance:
         while state.epoch < plan.epochs and not state.stale(plan.patience):
             started = time.monotonic()
@@ -186,15 +191,21 @@ class _State:
         if not self.path.exists():
             return
         try:
-            with np.load(self.path, allow_pickle=False) as held:
-                self.course = json.loads(str(held["course"]))
-                for i, variable in enumerate(self._variables):
-                    variable.assign(held[f"now{i}"])
-                self._best = [held[f"best{i}"] for i in range(len(self._best))]
+            held = files.read_arrays(self.path)
+            self.course = json.loads(str(held["course"]))
+            now = [held[f"now{i}"] for i in range(len(self._variables))]
+            self._best = [held[f"best{i}"] for i in range(len(self._best))]
+            if any(
+                value.shape != variable.shape for value, variable in zip(now, self._variables, strict=True)
+            ):
+                raise ValueError("of another student")
         except (OSError, ValueError, KeyError) as error:
             raise EdgeseaError(
-                f"Cannot read the checkpoint {self.path} ({error}): delete it and run again to train from the start."
+                f"Cannot read the checkpoint {self.path} ({error}): delete it and run again to train from "
+                "the start."
             ) from error
+        for variable, value in zip(self._variables, now, strict=True):
+            variable.assign(value)
 
     def take_best(self) -> None:
         for variable, value in zip(self._student.variables, self._best, strict=True):

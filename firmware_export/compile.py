@@ -16,7 +16,7 @@ from edgesea.files import write_bytes
 from firmware_export.emit import RUNTIME, emit, identifier
 from firmware_export.flatbuffer import ModelError
 from firmware_export.graph import Quantization, check, fold, read
-from firmware_export.lower import lower
+from firmware_export.lowering import lower
 from firmware_export.plan import Plan, plan
 
 
@@ -106,7 +106,8 @@ def compile_model(
     Raises
     ------
     ModelError
-        If the file is damaged, holds what the C model cannot do, or does not fit the budget.
+        If the file is damaged, holds what the C model cannot do, or does not fit the budget, or the folder
+        cannot be written.
     """
     if ram_budget is not None and ram_budget <= 0:
         raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}")
@@ -120,8 +121,11 @@ def compile_model(
     contents[f"{name}.c"] = sources.source.encode("ascii")
     contents[f"{name}.h"] = sources.header.encode("ascii")
     out = Path(out)
-    for file, content in contents.items():
-        write_bytes(out / file, content)
+    try:
+        for file, content in contents.items():
+            write_bytes(out / file, content)
+    except OSError as error:
+        raise ModelError(f"{out} cannot be written: {error.strerror}.") from error
     inner = {tensor for group in layout.groups for tensor in group.rings}
     operators = tuple(
         CompiledOperator(
@@ -141,7 +145,7 @@ def compile_model(
         layout.arena_bytes,
         sources.constant_bytes,
         operators,
-        ", ".join(operators[n].name for n in layout.groups[layout.peak_group].steps) if layout.groups else "",
+        layout.peak,
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.inputs)),
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.outputs)),
         layout,

@@ -13,29 +13,22 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from firmware_export.graph import Tensor
-from firmware_export.lower import Array, Call, Constant, Slot, Step
 from firmware_export.plan import Group, Plan
+from firmware_export.program import Array, Call, Constant, Slot, Step
 
 RUNTIME = Path(__file__).parent / "runtime"
 TEMPLATES = Path(__file__).parent / "templates"
 
 PATHS = ("plain", "dsp", "mve")
 
-CTYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "int32": "int32_t",
-    "float32": "float",
-}
+CTYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 
 _RESERVED = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    alignas alignof and bool catch class constexpr delete explicit export false friend mutable namespace new
-    noexcept not nullptr operator or private protected public template this throw true try typeid typename using
-    virtual xor arena input output main""".split()  # noqa: SIM905
+    """auto break case char const continue default do double else enum extern float for goto if inline int
+    long register restrict return short signed sizeof static struct switch typedef union unsigned void
+    volatile while alignas alignof and bool catch class constexpr delete explicit export false friend mutable
+    namespace new noexcept not nullptr operator or private protected public template this throw true try
+    typeid typename using virtual xor arena input output main""".split()  # noqa: SIM905
 )
 
 
@@ -57,7 +50,8 @@ class Sources:
     kernels : tuple of str
         The runtime files that it needs, by name.
     constant_bytes : dict of str to int
-        By path (``plain``, ``dsp``, ``mve``), of weights, biases, multipliers and tables: the model's own data, without the kernels' parameters.
+        By path (``plain``, ``dsp``, ``mve``), of weights, biases, multipliers and tables: the model's own
+        data, without the kernels' parameters.
     """
 
     source: str
@@ -88,7 +82,9 @@ class _Emitter:
         self.program = plan.program
         self.graph = plan.program.graph
         self.inputs = [self._port(t, "input", i, self.graph.inputs) for i, t in enumerate(self.graph.inputs)]
-        self.outputs = [self._port(t, "output", i, self.graph.outputs) for i, t in enumerate(self.graph.outputs)]
+        self.outputs = [
+            self._port(t, "output", i, self.graph.outputs) for i, t in enumerate(self.graph.outputs)
+        ]
         # Where streams find rows: the arena, then inputs, then outputs.
         self.place = {t: 1 + i for i, t in enumerate(self.graph.inputs)}
         for i, tensor in enumerate(self.graph.outputs):
@@ -109,7 +105,6 @@ class _Emitter:
         arguments = [io["argument"] for io in self.inputs + self.outputs]
         places = ["arena", *(f"(void *)(uintptr_t){io['argument']}" for io in self.inputs)]
         places += [io["argument"] for io in self.outputs]
-        peak = self.plan.groups[self.plan.peak_group] if self.plan.groups else None
         blanks = {
             "name": self.name,
             "NAME": self.name.upper(),
@@ -121,12 +116,14 @@ class _Emitter:
             "parameters": ", ".join(pointer_parameters),
             "arguments": ", ".join(arguments),
             "arena_bytes": self.plan.arena_bytes,
-            "peak": ", ".join(self.program.steps[s].name for s in peak.steps) if peak else "nothing",
+            "peak": self.plan.peak,
             "steps": [self._constants(number, step) for number, step in enumerate(self.program.steps)],
             "streams": streams,
             "places": ", ".join(places),
             "most_stages": max((len(s["stages"]) for s in streams), default=0),
-            "most_rows": max([2] + [s.rows.height for s in self.program.steps if s.rows]),
+            "most_rows": max(
+                [2] + [s.rows.height for s in self.program.steps if s.rows and not s.rows.singly]
+            ),
             "calls": calls,
             "unused": [io["argument"] for io in self.inputs if not self._is_read(io["tensor"])],
             "uses_memory": any("memory + " in call for call in calls),
@@ -236,7 +233,9 @@ class _Emitter:
             for member in range(first.batch):
                 stream = self._stream(number, group, len(streams), member)
                 streams.append(stream)
-                calls.append(f"edgesea_stream({stream['name']}, {len(stream['stages'])}, places, progress, rows);")
+                calls.append(
+                    f"edgesea_stream({stream['name']}, {len(stream['stages'])}, places, progress, rows);"
+                )
         return streams, calls
 
     def _call(self, group: int, number: int, call: Call) -> str:
@@ -280,7 +279,9 @@ class _Emitter:
         for tensor, rows in sources:
             skip = member * rows.in_rows * rows.in_row_bytes
             title = f"tensor {tensor}, whole"
-            stages.append(self._stage(title, tensor, None, 0, rows.in_rows, rows.in_row_bytes, rows.in_rows, skip))
+            stages.append(
+                self._stage(title, tensor, None, 0, rows.in_rows, rows.in_row_bytes, rows.in_rows, skip)
+            )
         for n in group.steps:
             step = steps[n]
             rows = step.rows
@@ -302,7 +303,11 @@ class _Emitter:
                     inputs,
                 )
             )
-        title = "A stream: rows of several feature maps in turn." if group.streamed else "One operator, row by row."
+        title = (
+            "A stream: rows of several feature maps in turn."
+            if group.streamed
+            else "One operator, row by row."
+        )
         return {"name": f"stream_{index}", "title": title, "stages": stages}
 
     def _stage(
@@ -343,7 +348,7 @@ class _Emitter:
     # ---- kernels ----
 
     def _kernels(self, streams: bool) -> tuple[str, ...]:
-        """The runtime files that the model needs: the kernels it calls, those they call, and every path of them."""
+        """The runtime files needed: the kernels called, those they call in turn, and every path of them."""
         functions = set().union(*(step.functions for step in self.program.steps))
         if streams:
             functions.add("edgesea_stream")
@@ -365,7 +370,9 @@ def _uses(text: str, files: set[str]) -> list[str]:
         if header not in files:
             files.add(header)
             _uses((RUNTIME / header).read_text(encoding="utf-8"), files)
-    return sorted({name for name in re.findall(r"\b(edgesea_\w+)\(", text) if (RUNTIME / f"{name}.c").exists()})
+    return sorted(
+        {name for name in re.findall(r"\b(edgesea_\w+)\(", text) if (RUNTIME / f"{name}.c").exists()}
+    )
 
 
 def _float(value: float) -> str:
@@ -390,7 +397,6 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text for a C comment: one line that cannot end it."""
-    return re.sub(r"\s+", " ", text).replace("*/", "* /").replace("\\", "/")
-
-
+    """Text for a C comment: one line of ASCII that neither ends nor begins a comment."""
+    line = re.sub(r"\s+", " ", text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    return line.encode("ascii", "replace").decode("ascii")

@@ -1,8 +1,8 @@
 """Draw a plan: which bytes of the arena hold what, and when.
 
-``as_text`` is for the terminal: each group of steps, what is in the arena meanwhile, and the peak with its cause.
-``draw`` is the same as a picture: time to the right, addresses upwards. Both show the planner's own numbers; nothing
-is measured here.
+``as_text`` is for the terminal: each group of steps, what is in the arena meanwhile, and the peak with its
+cause. ``draw`` is the same as a picture: time to the right, addresses upwards. Both show the planner's own
+numbers; nothing is measured here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def as_text(plan: Plan) -> str:
     program = plan.program
     streamed = sum(len(group.steps) for group in plan.groups if group.streamed)
     lines = [
-        f"{program.graph.name}: {len(program.steps)} steps in {len(plan.groups)} groups, {streamed} of them streamed "
-        "row by row",
-        f"arena {plan.arena_bytes} bytes (estimated by the planner, exact by construction; inputs and outputs apart)",
+        f"{program.graph.name}: {len(program.steps)} steps in {len(plan.groups)} groups, "
+        f"{streamed} of them streamed row by row",
+        f"arena {plan.arena_bytes} bytes, by the plan; inputs and outputs are apart",
     ]
     if plan.groups:
         lines.append(_cause(plan))
@@ -44,7 +44,8 @@ def _cause(plan: Plan) -> str:
         return "nothing is kept in the arena"
     largest = max(live, key=lambda buffer: buffer.bytes)
     return (
-        f"peak {used} bytes during group {plan.peak_group}; the largest part is {largest.name}, {largest.bytes} bytes; "
+        f"peak {used} bytes during group {plan.peak_group}; "
+        f"the largest part is {largest.name}, {largest.bytes} bytes; "
         f"{plan.arena_bytes - used} bytes lost to gaps"
     )
 
@@ -96,9 +97,13 @@ def draw(plan: Plan, path: str | Path) -> None:
     axes.set_xlim(0, max(len(plan.groups), 1))
     axes.set_ylim(0, max(plan.arena_bytes / 1024 * 1.05, 1))
     axes.set_xticks([n + 0.5 for n in range(len(plan.groups))])
-    axes.set_xticklabels([_title(plan, group)[:28] for group in plan.groups], rotation=60, ha="right", fontsize=7)
+    axes.set_xticklabels(
+        [_title(plan, group)[:28] for group in plan.groups], rotation=60, ha="right", fontsize=7
+    )
     axes.set_ylabel("address in the arena, KiB")
-    axes.set_title(f"{plan.program.graph.name}: arena {plan.arena_bytes} bytes, peak in group {plan.peak_group}")
+    axes.set_title(
+        f"{plan.program.graph.name}: arena {plan.arena_bytes} bytes, peak in group {plan.peak_group}"
+    )
     axes.legend(
         handles=[Rectangle((0, 0), 1, 1, facecolor=colour, label=kind) for kind, colour in colours.items()],
         fontsize=7,

@@ -1,8 +1,9 @@
 """How weights lie in flash: the order in which the kernels read them.
 
-Every path (plain, DSP, MVE) reads the same order of convolution and dense weights: all that one output channel
-multiplies lies together, in the order of the input, so that both a word and a vector of consecutive weights meet
-consecutive inputs. Depthwise weights lie tap by tap, channels together; the DSP path has an order of its own.
+Every path (plain, DSP, MVE) reads the same order of convolution and dense weights: all that one output
+channel multiplies lies together, in the order of the input, so that both a word and a vector of consecutive
+weights meet consecutive inputs. Depthwise weights lie tap by tap, channels together; the DSP path has an
+order of its own.
 """
 
 from __future__ import annotations
@@ -52,24 +53,26 @@ def by_channel(weights: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(out_channels, depth4), int8]
-        Each channel's weights in their order, filled with zeros to a multiple of four, so that each channel begins
-        at a word.
+        Each channel's weights in their order, filled with zeros to a multiple of four, so that each channel
+        begins at a word.
     """
     flat = weights.reshape(weights.shape[0], -1)
     return np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4)))
 
 
 def by_tap(weights: np.ndarray) -> np.ndarray:
-    """Weights of a depthwise convolution, int8 [shape=(1, height, width, channels)] -> [shape=(taps, channels)]."""
+    """Weights of a depthwise convolution, int8 [shape=(1, height, width, channels)] -> [shape=(taps,
+    channels)].
+    """
     return weights.reshape(-1, weights.shape[-1])
 
 
 def by_pairs(weights: np.ndarray) -> np.ndarray:
     """Weights of a depthwise convolution for the DSP path, two taps to a word.
 
-    One dual multiplication handles two taps of a channel. Rows pair up, column by column; the last of an odd number
-    of rows pairs up along itself. The weights are doubled, which makes the sum fit a multiplication that keeps the
-    upper 32 of 64 bits.
+    One dual multiplication handles two taps of a channel. Rows pair up, column by column; the last of an odd
+    number of rows pairs up along itself. The weights are doubled, which makes the sum fit a multiplication
+    that keeps the upper 32 of 64 bits.
 
     Parameters
     ----------
@@ -115,7 +118,11 @@ def scratch_bytes(function: str, fields: dict) -> int:
         mve = min(VECTOR_PIXELS, fields["out_width"]) * round_up(depth4, 16)
         return max(dsp, mve)
     if function == "edgesea_depthwise_paired_row":
-        reach = (fields["out_width"] - 1) * fields["stride"] + (fields["kernel_width"] - 1) * fields["dilation"] + 1
+        reach = (
+            (fields["out_width"] - 1) * fields["stride"]
+            + (fields["kernel_width"] - 1) * fields["dilation"]
+            + 1
+        )
         right = max(reach - fields["pad_left"] - fields["in_width"], 0)
         dsp = 24 * (fields["in_width"] + fields["pad_left"] + right)
         mve = 4 * VECTOR_PIXELS * fields["kernel_height"] * fields["kernel_width"] + fields["in_channels"]

@@ -1,24 +1,26 @@
 """Decide where every value lives and which steps run as a stream.
 
-The steps run in order, cut into groups. The steps of a group that holds more than one run as a stream: the last one
-asks for its rows one by one, each row asks for the rows above that it needs, and every feature map inside the group
-keeps only as many rows as its readers look back on, in a ring. Each row is made exactly once, so a stream costs no
-arithmetic, only a look at the counters for each row; what it saves is whole feature maps. A pooling whose windows do
-not overlap takes its rows as they appear and needs one row of its input.
+The steps run in order, cut into groups. The steps of a group that holds more than one run as a stream: the
+last one asks for its rows one by one, each row asks for the rows above that it needs, and every feature map
+inside the group keeps only as many rows as its readers look back on, in a ring. Each row is made exactly
+once, so a stream costs no arithmetic, only a look at the counters for each row; what it saves is whole
+feature maps. A pooling whose windows do not overlap takes its rows as they appear and needs one row of its
+input.
 
-Where to cut: every group needs, all at once, the whole tensors that it reads and writes, those that live across it,
-its rings and its working memory. The cuts are those with the smallest such sum at the worst group (dynamic
-programming over the cut points: a group's sum depends on its two ends alone). Under a budget the fewest steps are
-streamed that fit.
+Where to cut: every group needs, all at once, the whole tensors that it reads and writes, those that live
+across it, its rings and its working memory. The cuts are those with the smallest such sum at the worst group
+(dynamic programming over the cut points: a group's sum depends on its two ends alone). Under a budget the
+fewest steps are streamed that fit.
 
-Where to lay: each buffer has a lifetime in groups; they are packed into the arena by trying several orders, largest
-first, longest first and a number of fixed shuffles, each buffer at the lowest free place, until the sum of what
-lives at one time, which no packing can beat, is reached.
+Where to lay: each buffer has a lifetime in groups; they are packed into the arena by trying several orders,
+largest first, longest first and a number of fixed shuffles, each buffer at the lowest free place, until the
+sum of what lives at one time, which no packing can beat, is reached.
 
-In which order: that of the file, or one that always runs next what leaves the least memory in use, whichever needs
-the smaller arena.
+In which order: that of the file, or one that always runs next what leaves the least memory in use, whichever
+needs the smaller arena.
 
-What this does not do: it recomputes nothing (rings make it needless), and does not stream along a row's width.
+What this does not do: it recomputes nothing (rings make it needless), and does not stream along a row's
+width.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from functools import cached_property
 
 from firmware_export.flatbuffer import ModelError
 from firmware_export.layout import round_up
-from firmware_export.lower import Program, Step
+from firmware_export.program import Program, Step
 
 # Every buffer begins at a word: what double-word loads of the Cortex-M need.
 ALIGNMENT = 4
@@ -40,11 +42,11 @@ ALIGNMENT = 4
 LONGEST_STREAM = 60
 # Far beyond what fits a microcontroller; it keeps planning within seconds.
 MOST_STEPS = 1000
-# Bounds on the work: cut points tried, pairs of buffers compared while packing, rows simulated to find the rings of
-# branching groups (which are left whole when the rows run out).
+# Bounds on the work: cut points tried, pairs of buffers compared while packing, rows simulated to find the
+# rings of branching groups (which are left whole when the rows run out).
 _CUTS = 300_000
 _COMPARISONS = 4_000_000
-_SIMULATED_ROWS = 300_000
+_SIMULATED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Plan:
         return self._by_tensor[tensor].offset
 
     def scratch_offset(self, group: int, step: int | None = None) -> int:
-        """Where a group's shared scratch, or the sums of one of its steps, begin in the arena; 0 where none is."""
+        """Where a group's scratch, or the sums of one step, begin in the arena; 0 where there are none."""
         for buffer in self.buffers:
             if buffer.tensor is None and buffer.first == group and buffer.step == step:
                 return buffer.offset
@@ -141,6 +143,17 @@ class Plan:
     def peak_group(self) -> int:
         """The group during which the most bytes are in use."""
         return max(range(len(self.groups)), key=lambda g: sum(b.bytes for b in self.live(g)), default=0)
+
+    @property
+    def peak(self) -> str:
+        """The steps that the arena is largest for, in words."""
+        if not self.groups:
+            return "no step"
+        worst = self.groups[self.peak_group]
+        first, last = (self.program.steps[n].name for n in (worst.first, worst.end - 1))
+        if not worst.streamed:
+            return f"step {worst.first}, {first}"
+        return f"steps {worst.first} to {worst.end - 1}, a stream from {first} to {last}"
 
 
 def plan(program: Program, ram_budget: int | None = None) -> Plan:
@@ -158,7 +171,9 @@ def plan(program: Program, ram_budget: int | None = None) -> Plan:
         If the smallest arena found is larger than the budget.
     """
     if len(program.steps) > MOST_STEPS:
-        raise ModelError(f"The model has {len(program.steps)} steps, more than {MOST_STEPS}; choose a smaller one.")
+        raise ModelError(
+            f"The model has {len(program.steps)} steps, more than {MOST_STEPS}; choose a smaller one."
+        )
     programs = [program]
     frugal = _frugal_order(program)
     if frugal != list(program.steps):
@@ -170,18 +185,16 @@ def plan(program: Program, ram_budget: int | None = None) -> Plan:
     if ram_budget is None:
         return best
     if best.arena_bytes > ram_budget:
-        worst = best.groups[best.peak_group]
-        names = ", ".join(best.program.steps[s].name for s in worst.steps)
         raise ModelError(
-            f"The model needs an arena of {best.arena_bytes} bytes, more than the budget of {ram_budget}; the most is "
-            f"needed by {names}. Allow more memory or choose a smaller model."
+            f"The model needs an arena of {best.arena_bytes} bytes, more than the budget of {ram_budget}; "
+            f"the most is needed by {best.peak}. Allow more memory or choose a smaller model."
         )
     relaxed = planner.lay_out(planner.groups(ram_budget))
     return relaxed if relaxed.arena_bytes <= ram_budget else best
 
 
 def _frugal_order(program: Program) -> list[Step]:
-    """Run next, of all steps that could, the one after which the least memory is in use; ties keep their order."""
+    """Run next, of all steps that could, the one that adds the least memory; ties keep their order."""
     steps = program.steps
     kept = {program.root(t) for t in program.graph.outputs}
     made = {step.output for step in steps}
@@ -196,7 +209,9 @@ def _frugal_order(program: Program) -> list[Step]:
     def growth(n: int) -> int:
         step = steps[n]
         freed = sum(
-            program.tensor(t).bytes for t in set(step.inputs) if t in made and t not in kept and readers[t] == {n}
+            program.tensor(t).bytes
+            for t in set(step.inputs)
+            if t in made and t not in kept and readers[t] == {n}
         )
         return program.tensor(step.output).bytes - freed
 
@@ -214,6 +229,8 @@ def _frugal_order(program: Program) -> list[Step]:
 
 
 class _Planner:
+    """One order of the steps, its possible groups and their layout."""
+
     def __init__(self, program: Program):
         self.program = program
         self.steps = program.steps
@@ -268,8 +285,8 @@ class _Planner:
     def groups(self, budget: int | None) -> list[Group]:
         """Cut the steps into groups.
 
-        First the smallest possible sum at the worst group; then, among the cuts that stay within it (or within
-        the budget), those with the fewest streamed steps.
+        First the smallest possible sum at the worst group; then, among the cuts that stay within it (or
+        within the budget), those with the fewest streamed steps.
         """
         count = len(self.steps)
         worst = [0] + [0] * count
@@ -337,28 +354,38 @@ class _Planner:
 
     def _rings(self, first: int, end: int) -> dict[int, int] | None:
         """Rows kept of each tensor inside a stream; None where the steps cannot be one."""
-        inner = {self.steps[n].output: n for n in range(first, end - 1)}
-        chain = True
-        for number in range(first, end):
-            step = self.steps[number]
-            if step.rows is None or step.batch > 1:
-                return None
-            for tensor in step.inputs:
-                if tensor in inner:
-                    maker = self.steps[inner[tensor]].rows
-                    if (maker.out_rows, maker.out_row_bytes) != (step.rows.in_rows, step.rows.in_row_bytes):
-                        return None
-            if number < end - 1:
-                readers = self.readers.get(step.output, [])
-                if step.output in self.outside or not readers or max(readers) >= end:
-                    return None
-                chain &= readers == [number + 1]
-        if chain:
-            return {tensor: self._kept(self.steps[n + 1]) for tensor, n in inner.items()}
-        self.simulated_rows -= sum(self.steps[n].rows.out_rows for n in range(first, end))
-        if self.simulated_rows < 0:
+        step, before = self.steps[end - 1], self.steps[end - 2]
+        if step.rows is None or step.batch > 1 or before.rows is None or before.batch > 1:
             return None
-        return simulate(self.steps[first:end])
+        inner = {self.steps[n].output: n for n in range(first, end - 1)}
+        if [t for t in step.inputs if t in inner] == [before.output] and self._is_inside(before.output, end):
+            # A stage that reads only the one before asks for its rows in order, as if it were the last: what
+            # that one keeps of its own inputs does not change.
+            shorter = self.cost(first, end - 1)
+            if shorter is not None:
+                fits = self._fits(before.output, step)
+                return {**shorter[1], before.output: self._kept(step)} if fits else None
+        for tensor, number in inner.items():
+            maker = self.steps[number]
+            if maker.rows is None or maker.batch > 1 or not self._is_inside(tensor, end):
+                return None
+            if not all(self._fits(tensor, self.steps[reader]) for reader in self.readers[tensor]):
+                return None
+        self.simulated_rows -= sum(self.steps[n].rows.out_rows for n in range(first, end))
+        return simulate(self.steps[first:end]) if self.simulated_rows >= 0 else None
+
+    def _is_inside(self, tensor: int, end: int) -> bool:
+        """Whether nothing needs ``tensor`` from step ``end`` on, and something does before."""
+        readers = self.readers.get(tensor, [])
+        return tensor not in self.outside and bool(readers) and max(readers) < end
+
+    def _fits(self, tensor: int, reader: Step) -> bool:
+        """Whether ``reader`` sees the same rows that the maker of ``tensor`` makes."""
+        maker = self.steps[self.made[tensor]].rows
+        return reader.rows is not None and (maker.out_rows, maker.out_row_bytes) == (
+            reader.rows.in_rows,
+            reader.rows.in_row_bytes,
+        )
 
     @staticmethod
     def _kept(reader: Step) -> int:
@@ -393,7 +420,9 @@ class _Planner:
                 if owner != tensor:
                     home = next(b for b in placed if b.tensor == owner)
                     # The same bytes under another name, with no lifetime of their own.
-                    placed.append(Buffer(f"tensor {tensor}", 0, home.first, home.last, tensor, None, home.offset))
+                    placed.append(
+                        Buffer(f"tensor {tensor}", 0, home.first, home.last, tensor, None, home.offset)
+                    )
         return Plan(self.program, tuple(groups), tuple(placed), arena)
 
     def _owner(self, tensor: int, inner: set[int], groups: list[Group], group_of: dict[int, int]) -> int:
@@ -407,47 +436,46 @@ class _Planner:
 
 
 def simulate(group: Sequence[Step]) -> dict[int, int]:
-    """Run a stream's counters as edgesea_stream does, and say how many rows of each inner tensor it has to keep."""
+    """Count as edgesea_stream does; returns how many rows of each inner tensor it has to keep."""
     number = {step.output: n for n, step in enumerate(group)}
-    made = [0] * len(group)
-    taken = [0] * len(group)
-    kept = {step.output: 1 for step in group[:-1]}
-    readers = {t: [n for n, step in enumerate(group) if t in step.inputs] for t in kept}
-
-    def reads(n: int) -> tuple[int, int]:
-        """The rows of its inputs that stage n reads next: first, end."""
-        rows = group[n].rows
-        top = made[n] * rows.stride - rows.pad
-        if rows.singly:
-            single = max(top, 0) + taken[n]
-            return single, single + 1
-        return max(top, 0), min(top + rows.extent, rows.in_rows)
-
+    makers = [[number[t] for t in step.inputs if number.get(t, n) < n] for n, step in enumerate(group)]
+    readers = [[m for m, step in enumerate(group) if made_by.output in step.inputs] for made_by in group]
+    rows = [step.rows for step in group]
     last = len(group) - 1
-    while made[last] < group[last].rows.out_rows:
+    made, taken, kept = ([0] * len(group) for _ in range(3))
+    # The rows of its inputs that each stage reads next: first, end.
+    reads = [(0, 0)] * len(group)
+
+    def look_ahead(n: int) -> None:
+        geometry = rows[n]
+        top = made[n] * geometry.stride - geometry.pad
+        first = max(top, 0) + taken[n]
+        end = first + 1 if geometry.singly else min(top + geometry.extent, geometry.in_rows)
+        # A stage that has made all its rows needs nothing any more.
+        reads[n] = (first, end) if made[n] < geometry.out_rows else (geometry.in_rows, 0)
+
+    for n in range(len(group)):
+        look_ahead(n)
+    while made[last] < rows[last].out_rows:
         n = last
-        while True:
-            end = reads(n)[1]
-            lacking = [number[t] for t in group[n].inputs if t in number and made[number[t]] < end]
-            if not lacking:
-                break
+        while lacking := [m for m in makers[n] if made[m] < reads[n][1]]:
             n = lacking[0]
-        rows = group[n].rows
         if n != last:
-            # Its new row joins those that some reader has not finished with; its readers' next windows tell.
-            tensor = group[n].output
-            oldest = min(reads(reader)[0] for reader in readers[tensor] if made[reader] < group[reader].rows.out_rows)
-            kept[tensor] = max(kept[tensor], made[n] + 1 - oldest)
-        top = made[n] * rows.stride - rows.pad
+            # Its new row joins those that some reader has not finished with.
+            kept[n] = max(kept[n], made[n] + 1 - min(reads[m][0] for m in readers[n]))
         taken[n] += 1
-        if not rows.singly or max(top, 0) + taken[n] >= min(top + rows.extent, rows.in_rows):
+        top = made[n] * rows[n].stride - rows[n].pad
+        if not rows[n].singly or reads[n][1] >= min(top + rows[n].extent, rows[n].in_rows):
             made[n] += 1
             taken[n] = 0
-    return kept
+        look_ahead(n)
+    return {step.output: max(kept[n], 1) for n, step in enumerate(group[:-1])}
 
 
 def pack(buffers: Sequence[Buffer]) -> tuple[list[Buffer], int]:
-    """Place buffers so that no two that live at the same time overlap: (the buffers with offsets, arena bytes)."""
+    """Place buffers so that no two that live at the same time overlap: (the buffers with offsets, arena
+    bytes).
+    """
     if not buffers:
         return [], 0
     moments = range(max(b.last for b in buffers) + 1)
@@ -456,15 +484,14 @@ def pack(buffers: Sequence[Buffer]) -> tuple[list[Buffer], int]:
         sorted(range(len(buffers)), key=lambda i: -buffers[i].bytes),
         sorted(range(len(buffers)), key=lambda i: (buffers[i].first - buffers[i].last, -buffers[i].bytes)),
         sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -buffers[i].bytes)),
-        sorted(range(len(buffers)), key=lambda i: -buffers[i].bytes * (1 + buffers[i].last - buffers[i].first)),
+        sorted(
+            range(len(buffers)), key=lambda i: -buffers[i].bytes * (1 + buffers[i].last - buffers[i].first)
+        ),
     ]
     shuffler = random.Random(0)
     best: tuple[int, list[int]] | None = None
     for attempt in range(max(len(orders), min(200, _COMPARISONS // len(buffers) ** 2))):
-        if attempt < len(orders):
-            order = orders[attempt]
-        else:
-            order = shuffler.sample(orders[0], len(orders[0]))
+        order = orders[attempt] if attempt < len(orders) else shuffler.sample(orders[0], len(orders[0]))
         offsets = _first_fit(buffers, order)
         arena = max(offset + b.bytes for offset, b in zip(offsets, buffers, strict=True))
         if best is None or arena < best[0]:

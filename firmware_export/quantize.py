@@ -1,8 +1,8 @@
 """Integer arithmetic of quantised operators, computed ahead of time exactly as TensorFlow Lite computes it.
 
-A ratio of scales becomes ``multiplier * 2**(shift - 31)``. TensorFlow Lite derives some ratios in float32 and some
-in float64; which is which decides single output steps, so each caller says what it does. Everything here was
-compared with ``BUILTIN_REF`` of ai-edge-litert 2.3.
+A ratio of scales becomes ``multiplier * 2**(shift - 31)``. TensorFlow Lite derives some ratios in float32 and
+some in float64; which is which decides single output steps, so each caller says what it does. Everything here
+was compared with ``BUILTIN_REF`` of ai-edge-litert 2.3.
 
 Formulas: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference" (CVPR 2018); gemmlowp, doc/quantization.md and fixedpoint/fixedpoint.h.
@@ -41,6 +41,16 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if shift > 30:
         return 2**31 - 1, 30
     return multiplier, shift
+
+
+def float32_ratio(*scales: float) -> float:
+    """scales[0] * ... * scales[-2] / scales[-1] in float32, as several of TensorFlow Lite's Prepare functions
+    do.
+    """
+    product = np.float32(scales[0])
+    for scale in scales[1:-1]:
+        product *= np.float32(scale)
+    return float(product / np.float32(scales[-1]))
 
 
 def round_away(value: float) -> int:
@@ -89,7 +99,7 @@ def activation_range(activation: str, scale: float, zero_point: int, dtype: str)
     return low, high
 
 
-# ---- fixed point: gemmlowp's exponential ------------------------------------------------------------------------
+# ---- fixed point: gemmlowp's exponential -------------------------------------------------------------------
 
 
 def exp_on_negative_values(raw: int, integer_bits: int = 5) -> int:
@@ -130,7 +140,8 @@ def _exp_near_zero(a: int) -> int:
 
 
 def softmax_exponentials(scale: float, beta: float) -> np.ndarray:
-    """exp(-i * beta * scale) for i = 0, 1, ..., as far as TensorFlow Lite's softmax takes part: int32 [shape=(n,)].
+    """exp(-i * beta * scale) for i = 0, 1, ..., as far as TensorFlow Lite's softmax takes part: int32
+    [shape=(n,)].
 
     31 fraction bits; n <= 256.
     """
@@ -139,7 +150,8 @@ def softmax_exponentials(scale: float, beta: float) -> np.ndarray:
     # Inputs further below the largest than this count nothing.
     radius = math.floor(31 * (1 << 26) / 2.0**shift) if shift >= 0 else 2**31
     values = [
-        exp_on_negative_values(multiply_high(-i << max(shift, 0), multiplier)) for i in range(min(radius, 255) + 1)
+        exp_on_negative_values(multiply_high(-i << max(shift, 0), multiplier))
+        for i in range(min(radius, 255) + 1)
     ]
     return np.array(values, np.int32)
 
@@ -147,8 +159,8 @@ def softmax_exponentials(scale: float, beta: float) -> np.ndarray:
 def interpolation_table(function: Callable[[float], float], step: float, zero: int) -> np.ndarray:
     """513 values of a function of an int16, to be joined by straight lines: int16 [shape=(513,)].
 
-    The input stands for step * (q - zero); the values have scale 2 / 65535. Each is moved by half the error that
-    the line makes at its middle (LUTPopulateInt16).
+    The input stands for step * (q - zero); the values have scale 2 / 65535. Each is moved by half the error
+    that the line makes at its middle (LUTPopulateInt16).
     """
     first, last = step * (-32768 - zero), step * (32767 - zero)
     width = (last - first) / 512
@@ -167,13 +179,20 @@ def interpolation_table(function: Callable[[float], float], step: float, zero: i
     return np.array(table, np.int16)
 
 
-# Entries of the table below that TensorFlow Lite has one above the nearest integer, read off the outputs of its TANH.
-_RAISED = frozenset(
-    (4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46)
-    + (49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255)
-)
+# Entries of the table below that TensorFlow Lite has one above the nearest integer, read off the outputs of
+# its TANH.
+# fmt: off
+_RAISED = frozenset((
+    4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44,
+    45, 46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255,
+))
+# fmt: on
 
 
 def sigmoid_table() -> np.ndarray:
-    """65536 / (1 + exp(-i / 24)) for i = 0..255, as TensorFlow Lite's int16 LOGISTIC and TANH have it: uint16."""
-    return np.array([round_away(65536 / (1 + math.exp(-i / 24))) + (i in _RAISED) for i in range(256)], np.uint16)
+    """65536 / (1 + exp(-i / 24)) for i = 0..255, as TensorFlow Lite's int16 LOGISTIC and TANH have it:
+    uint16.
+    """
+    return np.array(
+        [round_away(65536 / (1 + math.exp(-i / 24))) + (i in _RAISED) for i in range(256)], np.uint16
+    )

@@ -162,7 +162,7 @@ def test_round_trip_through_a_dictionary():
         ({"noise_db": (0, float("nan"))}, "Received noise_db = (0, nan)"),
         (
             {"reverb": 1},
-            "Received the unknown augmentation option 'reverb': known are mix_probability, mix_db",
+            "Received the unknown augmentation option 'reverb': known are speed_probability, speed_octaves",
         ),
     ],
 )
@@ -170,3 +170,49 @@ def test_refuses_what_means_nothing(values, message):
     with pytest.raises(UsageError) as caught:
         Augmentation.from_dict(values)
     assert message in str(caught.value)
+
+
+def _tone(hz: float, samples: int, rate: int = 16_000) -> np.ndarray:
+    return np.sin(2 * np.pi * hz * np.arange(samples) / rate).astype(np.float32)
+
+
+def _loudest_hz(waveform: np.ndarray, rate: int = 16_000) -> float:
+    spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+    return float(np.argmax(spectrum) * rate / len(waveform))
+
+
+@pytest.mark.parametrize(("octaves", "expected"), [(1.0, 2_000), (-1.0, 500), (0.0, 1_000)])
+def test_cut_changes_pitch_by_as_many_octaves_as_it_says(octaves, expected):
+    chosen = Augmentation(speed_probability=1.0, speed_octaves=(octaves, octaves), equaliser_probability=0.0)
+    out = chosen.cut(np.random.default_rng(0), _tone(1_000, 64_000), 16_000)
+    assert out.shape == (16_000,)
+    assert out.dtype == np.float32
+    assert _loudest_hz(out) == pytest.approx(expected, abs=2)
+
+
+def test_cut_equalises_within_its_gains():
+    chosen = Augmentation(speed_probability=0.0, equaliser_probability=1.0, equaliser_db=(-6.0, 6.0))
+    noise = np.random.default_rng(1).standard_normal(16_000).astype(np.float32)
+    gains = []
+    for seed in range(20):
+        out = chosen.cut(np.random.default_rng(seed), noise, 16_000)
+        gain = np.abs(np.fft.rfft(out))[1:-1] / np.abs(np.fft.rfft(noise))[1:-1]
+        gains.append(20 * np.log10(gain))
+    gains = np.array(gains)
+    assert gains.max() <= 6.01
+    assert gains.min() >= -6.01
+    assert gains.std() > 1
+
+
+def test_cut_without_its_options_is_a_crop():
+    waveform = np.random.default_rng(2).standard_normal(40_000).astype(np.float32)
+    out = augment.NONE.cut(np.random.default_rng(3), waveform, 16_000)
+    starts = np.flatnonzero(waveform[:-16_000] == out[0])
+    assert any(np.array_equal(waveform[k : k + 16_000], out) for k in starts)
+
+
+def test_cut_lays_a_short_waveform_into_silence_at_any_speed():
+    chosen = Augmentation(speed_probability=1.0, equaliser_probability=0.0)
+    out = chosen.cut(np.random.default_rng(4), _tone(440, 4_000), 16_000)
+    assert out.shape == (16_000,)
+    assert (out == 0).mean() > 0.5

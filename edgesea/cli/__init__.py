@@ -1,7 +1,7 @@
 """The command line: one small module a command, imported when it is called.
 
-A command parses, calls the library and prints. Exit codes: 0, 1 (the work failed), 2 (the call was wrong). An error is
-one sentence on standard error; `--debug` shows where it came from.
+A command parses, calls the library and prints. Exit codes: 0, 1 (the work failed), 2 (the call was wrong).
+An error is one sentence on standard error; `--debug` shows where it came from.
 """
 
 import os
@@ -41,18 +41,19 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgesea")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def edgesea(context, debug):
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def edgesea():
     """Turns a big audio embedding model into one that fits a sensor, for your kind of sound."""
-    context.obj = {"debug": debug}
 
 
 def main(arguments=None) -> None:
     """The console script."""
     # TensorFlow's greetings are not for users; --debug does not need them either.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # Also behind the command, where one adds it to a call that has just failed.
+    debug = "--debug" in arguments
+    arguments = [each for each in arguments if each != "--debug"]
     try:
         sys.exit(edgesea.main(arguments, prog_name="edgesea", standalone_mode=False) or 0)
     except click.exceptions.Abort:
@@ -62,13 +63,18 @@ def main(arguments=None) -> None:
             click.echo(error.ctx.get_usage(), err=True)
         _fail(error.format_message(), error.exit_code)
     except EdgeseaError as error:
-        if "--debug" in arguments:
+        if debug:
             raise
         _fail(str(error), error.exit_code)
-    except Exception as error:
-        if "--debug" in arguments:
+    except OSError as error:
+        if debug:
             raise
-        _fail(f"unexpected {type(error).__name__}: {error}; call again with --debug to see where it arose", 1)
+        _fail(f"cannot use {error.filename or 'a file'} ({error.strerror or error}): see to it, call again", 1)
+    except Exception as error:
+        if debug:
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        _fail(f"unexpected {type(error).__name__}: {first}; call again with --debug to see where it arose", 1)
 
 
 def _fail(sentence: str, code: int) -> None:

@@ -38,7 +38,7 @@ from edgesea.errors import UsageError
     default=None,
     help="Mix, shift, gain, noise; the teacher is asked again.  [default: on]",
 )
-@click.option("--epochs", type=int, help="Passes over the frames.  [default: 20]")
+@click.option("--epochs", type=int, help="Passes over the frames.  [default: 16]")
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
 @click.option("--patience", type=int, help="Epochs without a better R² before training stops.  [default: 10]")
@@ -62,7 +62,7 @@ def distill(out, config_file, augment, as_json, **options):
 
 
 def _choose(out, config_file, augment, given: dict):
-    """The configuration and the run's folder, from the file, the project and the options, the later ones winning."""
+    """The configuration and the run's folder: the file's or the project's, over them the options."""
     from edgesea.run import Config, read_config
 
     values = {}

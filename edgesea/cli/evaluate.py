@@ -4,6 +4,7 @@ import click
 
 from edgesea import project
 from edgesea.cli.common import as_json, print_json, print_table, progress
+from edgesea.errors import UsageError
 
 
 @click.command()
@@ -21,6 +22,8 @@ def evaluate(target, data, compare, as_json):
         held = project.needed("RUN or --data")
         target = target or str(held.newest_run())
         data = data or held.data
+        if data is None:
+            raise UsageError(f"{project.FILE} does not say which data: say --data.")
         click.echo(f"{project.FILE}: {target} on {data}", err=True)
     result = run_evaluation(target, data, compare=compare, progress=progress())
     if as_json:
@@ -55,7 +58,10 @@ def _print(result: dict) -> None:
             for name, mean in names.items()
             if mean is not None
         ]
-        title = f"{task['metric']}, {task['clips']} clips, {task['classes']} classes, {task['recordings']} recordings"
+        title = (
+            f"{task['metric']}, {task['clips']} clips, {task['classes']} classes, "
+            f"{task['recordings']} recordings"
+        )
         print_table(title, ["", "mean ± sd over seeds"], rows)
         click.echo(f"head: {task['head']}")
     else:

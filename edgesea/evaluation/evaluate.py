@@ -1,8 +1,8 @@
-"""Evaluates a student, float and int8 alike, beside its teacher: fidelity on audio it never heard, and a task.
+"""Evaluates a student, float and int8, beside its teacher: fidelity on audio it never heard, and a task.
 
-Every clip is framed once and embedded by everything that is compared. Where the data is the run's own, fidelity is
-looked at on the recordings that were held out of it, on any other data on all frames. The task is a head on the mean
-embedding of each clip, over all labelled clips, cross-validated by recording.
+Every clip is framed once and embedded by everything that is compared. Where the data is the run's own,
+fidelity is looked at on the recordings that were held out of it, on any other data on all frames. The task
+is a head on the mean embedding of each clip, over all labelled clips, cross-validated by recording.
 """
 
 import tempfile
@@ -50,8 +50,8 @@ def evaluate(
     data : what `edgesea.datasets.load` takes
     compare : further embedding models (what `edgesea.teachers.load` takes), for the task
 
-    Returns JSON values: 'fidelity' {'float', 'int8', 'on'} (None for a bundle whose run is gone), 'task' {'metric',
-    'teacher', 'float', 'int8', 'compared', 'sd', ...} (None where the clips have no labels).
+    Returns JSON values: 'fidelity' {'float', 'int8', 'on'} (None for a bundle whose run is gone), 'task'
+    {'metric', 'teacher', 'float', 'int8', 'compared', 'sd', ...} (None where the clips have no labels).
     """
     manifest = datasets.load(data)
     subject = _subject(Path(target))
@@ -86,13 +86,14 @@ def _subject(target: Path) -> Subject:
 def _frontend(bundle: Bundle) -> Frontend:
     if bundle.frontend is None:
         raise UsageError(
-            f"The bundle {bundle.path} does not say which frontend makes its patches: evaluate the run that it came from."
+            f"The bundle {bundle.path} does not say which frontend makes its patches: evaluate the "
+            "run that it came from."
         )
     return bundle.frontend
 
 
 def _run_of(bundle: Bundle) -> Run | None:
-    folder = bundle.manifest["provenance"].get("run")
+    folder = (bundle.manifest.get("provenance") or {}).get("run")
     return Run(folder) if folder and Run(folder).metrics.is_file() else None
 
 
@@ -132,21 +133,22 @@ class _Listening:
             "hop": self.hop,
             "patches": patches,
         }
-        store = Store(self._folder / f"{pairing.teacher.fingerprint[:16]}-{pairing.frontend.name}", made_from)
+        name = f"{pairing.teacher.fingerprint[:16]}-{pairing.frontend.name}{'-patches' if patches else ''}"
+        store = Store(self._folder / name, made_from)
         embed.embed(self.manifest, pairing, store, self.hop, patches=patches, progress=self.progress)
         return store
 
 
 class _Deaf:
-    """Stands where a bundle's teacher is not known: an embedding of no dimensions."""
+    """Stands where a bundle's teacher is not known: every embedding is one zero."""
 
-    name, fingerprint, dimension = "none", "none", 0
+    name, fingerprint, dimension = "none", "none", 1
 
     def __init__(self, frontend: Frontend):
         self.frontend, self.sample_rate, self.samples = frontend, frontend.sample_rate, frontend.samples
 
     def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        return np.zeros((len(waveforms), 0), np.float32)
+        return np.zeros((len(waveforms), 1), np.float32)
 
 
 def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.ndarray:
@@ -195,7 +197,8 @@ def _task(
         **{name: scores[name]["mean"] if name in scores else None for name in ("teacher", "float", "int8")},
         "compared": {name: score["mean"] for name, score in compared.items()},
         "sd": {name: score["sd"] for name, score in {**scores, **compared}.items()},
-        "head": f"logistic regression on the mean embedding of a clip, {FOLDS} folds by recording, {SEEDS} seeds",
+        "head": "logistic regression on the mean embedding of a clip, "
+        f"{FOLDS} folds by recording, {SEEDS} seeds",
         "clips": len(used),
         "classes": len({label for labels in task.labels for label in labels}),
         "recordings": len(set(task.groups)),

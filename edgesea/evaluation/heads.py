@@ -1,8 +1,9 @@
 """Heads: a downstream classifier on frozen embeddings, scored by cross-validation grouped by recording.
 
-The head is a logistic regression on the standardised mean embedding of a clip, strongly regularised (C = 0.01,
-scikit-learn's L2 penalty): with few clips a class, anything larger measures the head and not the embedding. All
-embeddings that are compared are scored on the same splits.
+The head is a logistic regression on the standardised mean embedding of a clip, strongly regularised
+(C = 0.01, scikit-learn's L2 penalty): with few clips a class, anything larger measures the head and not the
+embedding. All embeddings that are compared are scored on the same splits; where each clip has one class, every
+fold gets its share of each, as far as whole recordings allow.
 """
 
 import warnings
@@ -32,8 +33,8 @@ class Task:
         recordings = len(set(self.groups))
         if len(classes) < 2 or recordings < FOLDS:
             raise UsageError(
-                f"A head needs at least 2 classes and {FOLDS} recordings, and the data has {len(classes)} and "
-                f"{recordings}: give more labelled sound."
+                f"A head needs at least 2 classes and {FOLDS} recordings, and the data has "
+                f"{len(classes)} and {recordings}: give more labelled sound."
             )
 
     @property
@@ -48,13 +49,16 @@ class Task:
 
     def _score(self, embeddings: np.ndarray, seed: int) -> float:
         from sklearn.metrics import accuracy_score, average_precision_score
-        from sklearn.model_selection import GroupKFold
+        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
         from sklearn.preprocessing import MultiLabelBinarizer
 
         truth = MultiLabelBinarizer().fit_transform(self.labels)
         single = self.metric == "accuracy"
         values = np.zeros(truth.shape)
-        splits = GroupKFold(FOLDS, shuffle=True, random_state=seed).split(embeddings, groups=self.groups)
+        folds = StratifiedGroupKFold if single else GroupKFold
+        splits = folds(FOLDS, shuffle=True, random_state=seed).split(
+            embeddings, truth.argmax(axis=1), self.groups
+        )
         for fitted, scored in splits:
             if single:
                 values[scored] = _one_of_many(embeddings[fitted], truth[fitted], embeddings[scored])

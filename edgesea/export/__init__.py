@@ -134,16 +134,14 @@ def export_tflite(
     )
 
 
-def c_compiler(*, ram_budget: int | None = None, weights: str = "int8", command: str = "") -> CModel:
+def c_compiler(*, ram_budget: int | None = None, command: str = "") -> CModel:
     """A `c_model` for the exports above: plain C by `firmware_export.compile`, whose options these are."""
 
     def compile_into(content: bytes, folder: Path, identifier: str) -> dict:
         from firmware_export.compile import compile_model
 
         try:
-            compiled = compile_model(
-                content, folder, identifier, ram_budget=ram_budget, weights=weights, command=command
-            )
+            compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
         except ModelError as error:
             raise EdgeseaError(f"the C model: {error}") from error
         return {

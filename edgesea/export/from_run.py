@@ -1,4 +1,7 @@
-"""From a finished run to its bundle: which patches calibrate, which compare, and what the bundle says of its origin."""
+"""From a finished run to its bundle.
+
+Which patches calibrate int8, which compare it with float, and what the bundle says of its origin.
+"""
 
 from pathlib import Path
 

@@ -2,8 +2,8 @@
 
 L(theta) = mean over frames and dimensions of (f_S(x) - phi(f_T(x)))^2
 
-Srivastava et al., ICASSP 2021, equation 1; theirs sums over dimensions, ours divides by d, so that the learning
-rate does not depend on d.
+Srivastava et al., ICASSP 2021, equation 1; theirs sums over dimensions, ours divides by d, so that the
+learning rate does not depend on d.
 """
 
 

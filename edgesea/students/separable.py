@@ -1,8 +1,8 @@
 """Depthwise-separable students: patch -> embedding, for microcontrollers.
 
-A 3x3 convolution of stride 2, then blocks of a 3x3 depthwise and a 1x1 convolution (Howard et al., MobileNets,
-2017), each with batch normalisation and ReLU, the identity added where the shapes allow (Sandler et al.,
-MobileNetV2, CVPR 2018), then the mean over time and frequency and one linear layer.
+A 3x3 convolution of stride 2, then blocks of a 3x3 depthwise and a 1x1 convolution (Howard et al.,
+MobileNets, 2017), each with batch normalisation and ReLU, the identity added where the shapes allow
+(Sandler et al., MobileNetV2, CVPR 2018), then the mean over time and frequency and one linear layer.
 
 Two choices serve the device. The first convolution has no padding, so that the batch normalisation behind it
 takes up the patch's offset and scale, and no operator is spent on normalising the input. All activations are
@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """stem : filters of the first convolution; blocks : (filters, stride) of the separable blocks, in order."""
+    """What a student of the family is made of.
+
+    stem : filters of the first convolution
+    blocks : (filters, stride) of the separable blocks, in order
+    """
 
     stem: int
     blocks: tuple[tuple[int, int], ...]
@@ -28,7 +32,10 @@ SIZES = {
 
 
 def separable(size: Size, frames: int, mels: int, dimension: int, name: str = "separable"):
-    """Returns a `keras.Model`: patch (B, frames, mels, 1) float32, log units -> embedding (B, dimension) float32."""
+    """Returns a `keras.Model`.
+
+    Input: patch (B, frames, mels, 1) float32, log units. Output: embedding (B, dimension) float32.
+    """
     import keras
     from keras import layers
 

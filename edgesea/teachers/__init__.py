@@ -1,7 +1,7 @@
 """Teachers: one file a kind, and one entry here.
 
-An opener is a function (path, options) -> Teacher; `recognises(path)` says whether the file is its kind. A new kind
-of teacher is one module with these two functions and one line in `KINDS`.
+An opener is a function (path, options) -> Teacher; `recognises(path)` says whether the file is its kind. A
+new kind of teacher is one module with these two functions and one line in `KINDS`.
 """
 
 from importlib import import_module
@@ -25,8 +25,8 @@ KINDS = {
 def load(model: str, options: TeacherOptions | None = None) -> Teacher:
     """Loads a teacher.
 
-    model : a path (.keras, .tflite, the released .h5 of edgel3), or 'demo' for the one that comes with edgesea
-    Raises `UsageError` for a path that is no teacher, `EdgeseaError` for one that cannot be loaded.
+    model : a path (.keras, .tflite, the released .h5 of edgel3), or 'demo' for the one that comes with
+    edgesea Raises `UsageError` for a path that is no teacher, `EdgeseaError` for one that cannot be loaded.
     """
     path = Path(model).expanduser()
     if model != "demo" and not path.exists():

@@ -73,8 +73,8 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
     shape = tuple(size for size in input_shape if size != 1)
     if None in shape or len(shape) not in (1, 2):
         raise UsageError(
-            f"The teacher {path} takes an input of shape {tuple(input_shape)}: it has to be one waveform or one "
-            "log-mel patch, of a fixed size."
+            f"The teacher {path} takes an input of shape {tuple(input_shape)}: it has to be one waveform or "
+            "one log-mel patch, of a fixed size."
         )
     frontend = options.frontend
     if len(shape) == 1:
@@ -86,20 +86,24 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
         return Ear(options.sample_rate, shape[0], frontend, takes_patches=False)
     if frontend is None:
         raise UsageError(
-            f"The teacher {path} takes {shape[0]} x {shape[1]} patches, made by a frontend that its file does "
-            "not say: give --teacher-frontend."
+            f"The teacher {path} takes {shape[0]} x {shape[1]} patches, made by a frontend that its file "
+            "does not say: give --teacher-frontend."
         )
     if (frontend.frames, frontend.mels) != shape:
         raise UsageError(
-            f"The teacher {path} takes {shape[0]} x {shape[1]} patches and the frontend {frontend.name} makes "
-            f"{frontend.frames} x {frontend.mels}: choose the frontend that the teacher was trained with."
+            f"The teacher {path} takes {shape[0]} x {shape[1]} patches and the frontend "
+            f"{frontend.name} makes {frontend.frames} x {frontend.mels}: choose the frontend that the teacher "
+            "was trained with."
         )
     return Ear(frontend.sample_rate, frontend.samples, frontend, takes_patches=True)
 
 
 def fingerprint(path: Path, options: TeacherOptions) -> str:
     """A hash of the file and of the options that change its embeddings."""
-    digest = hashlib.sha256(path.read_bytes())
+    try:
+        digest = hashlib.sha256(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"The teacher {path} cannot be read ({error.strerror}): give a file.") from error
     frontend = options.frontend.to_dict() if options.frontend else None
     digest.update(json.dumps([options.tensor, options.sample_rate, frontend]).encode())
     return digest.hexdigest()

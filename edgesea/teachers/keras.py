@@ -11,6 +11,8 @@ from edgesea import backend
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.teachers.base import TeacherOptions, ear, fingerprint
 
+_BATCH = 32  # frames
+
 
 def recognises(path: Path) -> bool:
     return path.suffix == ".keras"
@@ -28,13 +30,13 @@ class KerasTeacher:
         model = _read(path, options.tensor)
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise UsageError(
-                f"The teacher {path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs: it has to "
-                "have one input, and one output or a layer named by --teacher-tensor."
+                f"The teacher {path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs: it "
+                "has to have one input, and one output or a layer named by --teacher-tensor."
             )
         if len(model.output_shape) != 2 or model.output_shape[1] is None:
             raise UsageError(
-                f"The teacher {path} gives an output of shape {model.output_shape}, and an embedding has the shape "
-                "(batch, n): name the layer that is the embedding with --teacher-tensor."
+                f"The teacher {path} gives an output of shape {model.output_shape}, and an embedding has the "
+                "shape (batch, n): name the layer that is the embedding with --teacher-tensor."
             )
         self._model = model
         self._ear = ear(path, model.input_shape[1:], options)
@@ -45,7 +47,9 @@ class KerasTeacher:
 
     def embed(self, waveforms: np.ndarray) -> np.ndarray:
         frames = self._ear.frames(waveforms).reshape(len(waveforms), *self._model.input_shape[1:])
-        return np.asarray(self._model(frames, training=False))
+        # Some at a time: the feature maps of ten minutes of sound would fill the memory.
+        parts = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
+        return np.concatenate([self._model.predict_on_batch(part) for part in parts], dtype=np.float32)
 
 
 def _read(path: Path, layer: str | None):
@@ -56,12 +60,17 @@ def _read(path: Path, layer: str | None):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises every kind of exception for a file that is not what it expects.
         raise EdgeseaError(
-            f"Cannot load the Keras model {path} ({str(error).splitlines()[0]}): it has to be a .keras file of Keras 3 "
-            "without code of its own."
+            f"Cannot load the Keras model {path} ({str(error).splitlines()[0]}): it has to be a .keras file "
+            "of Keras 3 without code of its own."
         ) from error
+    if not getattr(model, "inputs", None):
+        raise UsageError(
+            f"The teacher {path} does not say what it takes: give the model a keras.Input and save it again."
+        )
     if layer is None:
         return model
-    matching = [each for each in model.layers if each.name == layer or each.name.endswith(layer)]
+    matching = [each for each in model.layers if each.name == layer]
+    matching = matching or [each for each in model.layers if each.name.endswith(layer)]
     if len(matching) != 1:
         names = ", ".join(each.name for each in model.layers[-4:])
         raise UsageError(

@@ -7,7 +7,7 @@ A board's file holds:
 
     title     str    one line for people
     core      str    "cortex-m4", ...; what -mcpu calls it
-    clock_hz  int    of the core, in hertz; or clock = "none" for an emulated core, which has no clock to trust
+    clock_hz  int    of the core, in hertz; or clock = "none": an emulated core has no clock to trust
     flash_bytes, ram_bytes  int > 0
     standing  str    "run here", "builds" or "untested": what the project's own tests do with it
     [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
@@ -64,7 +64,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Board:
-    """One board. `clock_hz` is None where the board has no clock to trust (an emulator); `emulator` is None and
+    """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
     `memory` empty on real boards."""
 
     name: str
@@ -115,7 +115,9 @@ def read(path: Path) -> Board:
         ram_bytes=reader.take(table, "ram_bytes", int),
         toolchain=reader.table(Toolchain, reader.take(table, "toolchain", dict), "toolchain"),
         emulator=(
-            reader.table(Emulator, reader.take(table, "emulator", dict), "emulator") if "emulator" in table else None
+            reader.table(Emulator, reader.take(table, "emulator", dict), "emulator")
+            if "emulator" in table
+            else None
         ),
         memory=tuple(
             reader.table(Memory, region, f"memory[{i}]") for i, region in enumerate(table.pop("memory", []))
@@ -144,7 +146,9 @@ class _Reader:
         value = table.pop(key, None)
         # bool is an int in Python, but true is no number of bytes.
         if not isinstance(value, kind) or isinstance(value, bool):
-            self.fail(key, {str: "a text", int: "a whole number", float: "a number", dict: "a table"}[kind], value)
+            self.fail(
+                key, {str: "a text", int: "a whole number", float: "a number", dict: "a table"}[kind], value
+            )
         return value
 
     def table(self, kind: type, table: dict, where: str):

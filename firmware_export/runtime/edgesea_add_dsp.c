@@ -3,16 +3,16 @@
 
 #if EDGESEA_PATH == EDGESEA_PATH_DSP
 
-/* round(2 * value * multiplier / 2^32) + more */
+/* round(value * multiplier / 2^32) + more */
 static inline int32_t multiply_add(int32_t value, int32_t multiplier, int32_t more)
 {
     int32_t result;
-    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(value * 2), "r"(multiplier), "r"(more));
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(value), "r"(multiplier), "r"(more));
     return result;
 }
 
-/* How a value is scaled: (multiply_add(value, multiplier, half) - (value < 0 and down)) >> right, which rounds halves
- * away from zero. With nothing to shift there is nothing to round: half and down are 0 then. */
+/* How a doubled value is scaled: (multiply_add(value, multiplier, half) - (value < 0 and down)) >> right, which rounds
+ * halves away from zero. With nothing to shift there is nothing to round: half and down are 0 then. */
 typedef struct scale {
     int32_t multiplier;
     int32_t half;
@@ -27,9 +27,16 @@ static scale scale_of(int32_t multiplier, int shift)
     return result;
 }
 
-static inline int32_t apply(const scale *s, int32_t value)
+static inline int32_t apply(const scale *s, int32_t doubled)
 {
-    return multiply_add(value, s->multiplier, s->half + ((value >> 31) & s->down)) >> s->right;
+    return multiply_add(doubled, s->multiplier, s->half + ((doubled >> 31) & s->down)) >> s->right;
+}
+
+static inline int8_t saturate(int32_t value)
+{
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return (int8_t)result;
 }
 
 void edgesea_add(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out)
@@ -37,18 +44,24 @@ void edgesea_add(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, i
     const int8_t *second = op->constant ? op->constant : b;
     const scale scale_a = scale_of(op->multiplier[0], op->shift[0]), scale_b = scale_of(op->multiplier[1], op->shift[1]);
     const scale scale_out = scale_of(op->out_multiplier, op->out_shift);
-    const int32_t zero_a = op->zero[0], zero_b = op->zero[1], zero = op->out_zero;
-    const int32_t sign_a = op->sign[0], sign_b = op->sign[1], low = op->low, high = op->high;
+    /* Operands are doubled, with twenty bits more: (value - zero) * 2^21. */
+    const uint32_t zero_a = (uint32_t)op->zero[0] << 21, zero_b = (uint32_t)op->zero[1] << 21;
+    const int32_t sign_a = 2 * op->sign[0], sign_b = 2 * op->sign[1], zero = op->out_zero;
     const int8_t *const end = a + op->count;
+    int8_t *to = out;
 
     while (a < end) {
         const int8_t *run = (uint32_t)(end - a) > op->period ? a + op->period : end;
         const int8_t *other = second;
         while (a < run) {
-            const int32_t x = apply(&scale_a, (*a++ - zero_a) * (1 << 20));
-            const int32_t y = apply(&scale_b, (*other++ - zero_b) * (1 << 20));
-            const int32_t value = apply(&scale_out, sign_a * x + sign_b * y) + zero;
-            *out++ = (int8_t)(value < low ? low : value > high ? high : value);
+            const int32_t x = apply(&scale_a, (int32_t)(((uint32_t)*a++ << 21) - zero_a));
+            const int32_t y = apply(&scale_b, (int32_t)(((uint32_t)*other++ << 21) - zero_b));
+            *to++ = saturate(apply(&scale_out, sign_a * x + sign_b * y) + zero);
+        }
+    }
+    if (op->low > -128 || op->high < 127) {
+        for (uint32_t i = 0; i < op->count; i++) {
+            out[i] = out[i] < op->low ? op->low : out[i] > op->high ? op->high : out[i];
         }
     }
 }

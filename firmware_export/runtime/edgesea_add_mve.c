@@ -1,8 +1,9 @@
 /* edgesea_add for Arm's vector extension: four elements at a time. */
 #include "edgesea_kernels.h"
-#include "edgesea_vector_mve.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
+
+#include <arm_mve.h>
 
 /* edgesea_scale_twice for shift <= 0. With nothing to shift there is nothing to round. */
 static inline int32x4_t scale(int32x4_t value, int32_t multiplier, int shift)

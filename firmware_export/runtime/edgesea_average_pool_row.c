@@ -3,13 +3,6 @@
 
 #include "edgesea_kernels.h"
 
-static void add(int32_t *sums, const int8_t *in, int count)
-{
-    for (int i = 0; i < count; i++) {
-        sums[i] += in[i];
-    }
-}
-
 static void divide(const edgesea_pool *op, const int32_t *sums, int8_t *out, int32_t divisor)
 {
     for (int c = 0; c < op->channels; c++) {
@@ -36,7 +29,7 @@ void edgesea_average_pool_row(const void *constant, const edgesea_window *window
         for (int t = 0; t < window->count; t++) {
             const int8_t *row = (const int8_t *)window->rows[t];
             for (int column = begin; row && column < end; column++) {
-                add(sums + x * channels, row + column * channels, channels);
+                edgesea_accumulate(sums + x * channels, row + column * channels, channels);
             }
         }
         if (window->last) {

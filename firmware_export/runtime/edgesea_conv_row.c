@@ -31,20 +31,11 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
     const edgesea_conv *op = (const edgesea_conv *)constant;
     int8_t *out = (int8_t *)result;
     int8_t *patch = (int8_t *)scratch;
-    const int depth = op->kernel_height * op->kernel_width * op->in_channels;
-    const int depth4 = (depth + 3) & ~3;
 
     for (int x = 0; x < op->out_width; x++) {
-        const int8_t *weights = (const int8_t *)op->weights;
         gather(op, window, x, patch);
-        for (int c = 0; c < op->out_channels; c++) {
-            int32_t sum = op->channels[c].bias;
-            for (int k = 0; k < depth; k++) {
-                sum += patch[k] * weights[k];
-            }
-            *out++ = edgesea_finish(op, c, sum);
-            weights += depth4;
-        }
+        edgesea_dot(op, patch, out);
+        out += op->out_channels;
     }
 }
 

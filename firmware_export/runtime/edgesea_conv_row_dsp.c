@@ -35,20 +35,25 @@ static inline int32_t widen_odd(uint32_t word)
 
 /* Writes n taps (a multiple of four) of one pixel to their places among those of `pixels`; returns where the next
  * ones go. */
-static inline __attribute__((always_inline)) int32_t *spread_by(int32_t *to, const int8_t *from, int n, int pixels)
+static int32_t *spread(int32_t *to, const int8_t *from, int n, int pixels)
 {
-    for (; n >= 16; n -= 16) {
-        const uint32_t a = load4(from), b = load4(from + 4), c = load4(from + 8), d = load4(from + 12);
-        to[0] = widen_even(a);
-        to[pixels] = widen_odd(a);
-        to[2 * pixels] = widen_even(b);
-        to[3 * pixels] = widen_odd(b);
-        to[4 * pixels] = widen_even(c);
-        to[5 * pixels] = widen_odd(c);
-        to[6 * pixels] = widen_even(d);
-        to[7 * pixels] = widen_odd(d);
-        from += 16;
-        to += 8 * pixels;
+    enum { P = EDGESEA_DOT_PIXELS };
+
+    if (pixels == P) {
+        /* The usual number, as a constant: its stores need no address arithmetic. */
+        for (; n >= 16; n -= 16) {
+            const uint32_t a = load4(from), b = load4(from + 4), c = load4(from + 8), d = load4(from + 12);
+            to[0] = widen_even(a);
+            to[P] = widen_odd(a);
+            to[2 * P] = widen_even(b);
+            to[3 * P] = widen_odd(b);
+            to[4 * P] = widen_even(c);
+            to[5 * P] = widen_odd(c);
+            to[6 * P] = widen_even(d);
+            to[7 * P] = widen_odd(d);
+            from += 16;
+            to += 8 * P;
+        }
     }
     for (; n > 0; n -= 4) {
         const uint32_t word = load4(from);
@@ -58,15 +63,6 @@ static inline __attribute__((always_inline)) int32_t *spread_by(int32_t *to, con
         to += 2 * pixels;
     }
     return to;
-}
-
-/* The usual number of pixels as a constant, so that its stores need no address arithmetic. */
-static int32_t *spread(int32_t *to, const int8_t *from, int n, int pixels)
-{
-    if (pixels == EDGESEA_DOT_PIXELS) {
-        return spread_by(to, from, n, EDGESEA_DOT_PIXELS);
-    }
-    return spread_by(to, from, n, pixels);
 }
 
 static int32_t *spread_zero(int32_t *to, int zero, int n, int pixels)
@@ -106,49 +102,72 @@ static void gather_words(const edgesea_conv *op, const edgesea_window *window, i
     }
 }
 
+/* Taps that come one by one: four of them make a word of inputs. */
+typedef struct stream {
+    int32_t *to;
+    int pixels;
+    uint32_t word;
+    int room;
+} stream;
+
+static inline void put_word(stream *s, uint32_t word)
+{
+    s->to[0] = widen_even(word);
+    s->to[s->pixels] = widen_odd(word);
+    s->to += 2 * s->pixels;
+}
+
+/* Appends n taps, `step` bytes apart: 1, or 0 to repeat one value. */
+static inline void put(stream *s, const int8_t *from, int step, int n)
+{
+    if (s->room == 4 && step) {
+        for (; n >= 4; n -= 4) {
+            put_word(s, load4(from));
+            from += 4;
+        }
+    }
+    for (; n > 0; n--) {
+        s->word = s->word >> 8 | (uint32_t)(uint8_t)*from << 24;
+        from += step;
+        if (--s->room == 0) {
+            put_word(s, s->word);
+            s->room = 4;
+        }
+    }
+}
+
 /* The same for any number of channels, byte by byte; the last word is filled with zeros. */
 static void gather_bytes(const edgesea_conv *op, const edgesea_window *window, int left, int ky, int ky_end,
                          int32_t *to, int pixels)
 {
     const int channels = op->in_channels;
-    const int whole = op->dilation == 1 && left >= 0 && left + op->kernel_width <= op->in_width;
+    const int width = op->kernel_width;
     const int8_t zero = op->in_zero;
-    uint32_t word = 0;
-    int room = 4;
+    stream s = {to, pixels, 0, 4};
+
+    /* Undilated, a kernel row is a run inside the map with some columns before and behind it. */
+    const int before = left < 0 ? (-left < width ? -left : width) : 0;
+    const int beyond = left + width - op->in_width;
+    const int behind = beyond > 0 ? (beyond < width ? beyond : width) : 0;
 
     for (; ky < ky_end; ky++) {
         const int8_t *row = (const int8_t *)window->rows[ky];
-        int runs = 1, length = op->kernel_width * channels, step = 0;
-        if (row && !whole) {
-            runs = op->kernel_width;
-            length = channels;
-            step = op->dilation;
-        }
-        for (int column = left; runs > 0; runs--, column += step) {
-            const int inside = row && column >= 0 && column < op->in_width;
-            const int8_t *from = inside ? row + column * channels : &zero;
-            int n = length;
-            if (inside && room == 4) {
-                to = spread(to, from, n & ~3, pixels);
-                from += n & ~3;
-                n &= 3;
-            }
-            for (; n > 0; n--) {
-                word = word >> 8 | (uint32_t)(uint8_t)*from << 24;
-                from += inside;
-                if (--room == 0) {
-                    to[0] = widen_even(word);
-                    to[pixels] = widen_odd(word);
-                    to += 2 * pixels;
-                    room = 4;
-                }
+        if (!row) {
+            put(&s, &zero, 0, width * channels);
+        } else if (op->dilation == 1) {
+            put(&s, &zero, 0, before * channels);
+            put(&s, row + (left + before) * channels, 1, (width - before - behind) * channels);
+            put(&s, &zero, 0, behind * channels);
+        } else {
+            for (int kx = 0; kx < width; kx++) {
+                const int column = left + kx * op->dilation;
+                const int inside = column >= 0 && column < op->in_width;
+                put(&s, inside ? row + column * channels : &zero, inside, channels);
             }
         }
     }
-    if (room < 4) {
-        word >>= 8 * room;
-        to[0] = widen_even(word);
-        to[pixels] = widen_odd(word);
+    if (s.room < 4) {
+        put_word(&s, s.word >> 8 * s.room);
     }
 }
 
@@ -169,10 +188,13 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
     const int depth4 = (op->kernel_height * line + 3) & ~3;
     const int general = op->flags & EDGESEA_GENERAL;
     int8_t *out = (int8_t *)result;
-    int pixels = op->out_width < EDGESEA_DOT_PIXELS ? op->out_width : EDGESEA_DOT_PIXELS;
+    int pixels = EDGESEA_DOT_PIXELS;
     int lines = op->kernel_height;
     int32_t *sums;
 
+    if (pixels > op->out_width) {
+        pixels = op->out_width;
+    }
     if (depth4 > CHUNK && line % 4 == 0) {
         lines = line < CHUNK ? CHUNK / line : 1;
     }
@@ -185,7 +207,7 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
             const int ky_end = ky + lines < op->kernel_height ? ky + lines : op->kernel_height;
             const int last = ky_end == op->kernel_height;
             const int taps = ((ky_end - ky) * line + 3) & ~3;
-            edgesea_dot dot;
+            edgesea_dot_work dot;
             for (int p = 0; p < pixels; p++) {
                 const int left = (x + p) * op->stride - op->pad_left;
                 if (op->in_channels % 4 == 0) {

@@ -55,20 +55,21 @@ static __attribute__((naked, noinline)) void widen(const rows *from __attribute_
         "pop {r4-r11, pc}\n");
 }
 
-/* One channel of a row of a 3x3 kernel; the assembly knows the offsets. */
-typedef struct channel {
-    const int32_t *first;
-    const int32_t *pairs_end; /* where the first column of a pair of outputs is no more one */
-    const int32_t *end;       /* where the first column of an output is no more one */
+/* Four channels of a row of a 3x3 kernel; the assembly knows the offsets. */
+typedef struct quad {
+    int32_t stride;       /* bytes between outputs */
+    int32_t step;         /* bytes between the first columns of two outputs */
+    const int32_t *first; /* column of the first output */
     int8_t *out;
-    int32_t stride; /* bytes between outputs */
-    int32_t step;   /* bytes between the first columns of two outputs */
     const int32_t *weights;
-    const edgesea_channel *constants;
-} channel;
+    const edgesea_channel *channels;
+    int32_t pairs; /* bytes of columns that begin outputs made two at a time */
+    int32_t all;   /* bytes of columns that begin outputs */
+} quad;
 
 /* r0 column, r1 out, r2 and r3 a column's words, r4..r6 weights of two rows, r7 and r8 of the third, r9 multiplier,
- * r10 rounding, r11 shift, r12 and r14 sums. [sp] doubled bias, #4 stride, #8 step, #12 end, #16 the end of pairs.
+ * r10 rounding, r11 shift, r12 and r14 sums. [sp] doubled bias, #4 stride, #8 step, #12 end, #16 the end of pairs,
+ * #20 to #40 the rest of quad, #44 how often to go round.
  * `two` names the register with two rows, `one` that with the third, `h` its half. Weights are doubled, hence bias. */
 #define PUT(sum, where)                     \
     "add r2, r10, " sum ", asr #31\n"       \
@@ -83,60 +84,82 @@ typedef struct channel {
 #define RIGHT(sum, two, one, h) \
     "smlad " sum ", " two ", r6, " sum "\n" "smla" h "b " sum ", " one ", r8, " sum "\n"
 
-#define CHANNEL(name, two, one, h)                                                                               \
-    static __attribute__((naked, noinline)) void name(const channel *c __attribute__((unused)))                  \
-    {                                                                                                            \
-        __asm__ volatile(                                                                                        \
-            "push {r4-r11, r14}\n"                                                                               \
-            "sub sp, #20\n"                                                                                      \
-            "ldmia r0, {r0-r7}\n"                                                                                \
-            "str r1, [sp, #16]\n"                                                                                \
-            "str r2, [sp, #12]\n"                                                                                \
-            "str r5, [sp, #8]\n"                                                                                 \
-            "str r4, [sp, #4]\n"                                                                                 \
-            "ldmia r7, {r8-r11}\n"                                                                               \
-            "lsl r8, r8, #1\n"                                                                                   \
-            "str r8, [sp]\n"                                                                                     \
-            "mov r2, r1\n"                                                                                       \
-            "mov r1, r3\n"                                                                                       \
-            "ldmia r6, {r4-r8}\n"                                                                                \
-            "cmp r0, r2\n"                                                                                       \
-            "beq 2f\n"                                                                                           \
-            "1:\n"                                                                                               \
-            "ldr r12, [sp]\n"                                                                                    \
-            "ldrd r2, r3, [r0], #48\n"                                                                           \
-            "mov r14, r12\n" LEFT("r12", two, one, h)                                                            \
-            "ldrd r2, r3, [r0, #-24]\n" MIDDLE("r12", two, one, h) LEFT("r14", two, one, h)                      \
-            "ldrd r2, r3, [r0]\n" RIGHT("r12", two, one, h) MIDDLE("r14", two, one, h)                           \
-            "ldrd r2, r3, [r0, #24]\n" RIGHT("r14", two, one, h)                                                 \
-            "ldr r3, [sp, #4]\n" PUT("r12", "") PUT("r14", ", r3")                                               \
-            "add r1, r1, r3, lsl #1\n"                                                                           \
-            "ldr r2, [sp, #16]\n"                                                                                \
-            "cmp r0, r2\n"                                                                                       \
-            "bne 1b\n"                                                                                           \
-            "2:\n"                                                                                               \
-            "ldr r2, [sp, #12]\n"                                                                                \
-            "cmp r0, r2\n"                                                                                       \
-            "beq 4f\n"                                                                                           \
-            "3:\n"                                                                                               \
-            "ldr r12, [sp]\n"                                                                                    \
-            "ldrd r2, r3, [r0]\n" LEFT("r12", two, one, h)                                                       \
-            "ldrd r2, r3, [r0, #24]\n" MIDDLE("r12", two, one, h)                                                \
-            "ldrd r2, r3, [r0, #48]\n" RIGHT("r12", two, one, h)                                                 \
-            PUT("r12", "")                                                                                       \
-            "ldrd r2, r3, [sp, #4]\n"                                                                            \
-            "add r1, r2\n"                                                                                       \
-            "ldr r2, [sp, #12]\n"                                                                                \
-            "add r0, r3\n"                                                                                       \
-            "cmp r0, r2\n"                                                                                       \
-            "bne 3b\n"                                                                                           \
-            "4:\n"                                                                                               \
-            "add sp, #20\n"                                                                                      \
-            "pop {r4-r11, pc}\n");                                                                               \
-    }
+/* One channel; the three offsets say where its columns, weights and record lie. */
+#define CHANNEL(two, one, h, column, weights, record, byte)                              \
+    "ldrd r0, r1, [sp, #20]\n"                                                           \
+    "ldrd r2, r3, [sp, #28]\n"                                                           \
+    "ldrd r4, r5, [sp, #36]\n"                                                           \
+    "add r0, #" column "\n"                                                              \
+    "add r1, #" byte "\n"                                                                \
+    "add r3, #" record "\n"                                                              \
+    "add r2, #" weights "\n"                                                             \
+    "add r12, r0, r4\n"                                                                  \
+    "add r5, r0, r5\n"                                                                   \
+    "strd r5, r12, [sp, #12]\n"                                                          \
+    "ldmia r3, {r8-r11}\n"                                                               \
+    "lsl r8, r8, #1\n"                                                                   \
+    "str r8, [sp]\n"                                                                     \
+    "ldmia r2, {r4-r8}\n"                                                                \
+    "cmp r0, r12\n"                                                                      \
+    "beq 2f\n"                                                                           \
+    "1:\n"                                                                               \
+    "ldr r12, [sp]\n"                                                                    \
+    "ldrd r2, r3, [r0], #48\n"                                                           \
+    "mov r14, r12\n" LEFT("r12", two, one, h)                                            \
+    "ldrd r2, r3, [r0, #-24]\n" MIDDLE("r12", two, one, h) LEFT("r14", two, one, h)      \
+    "ldrd r2, r3, [r0]\n" RIGHT("r12", two, one, h) MIDDLE("r14", two, one, h)           \
+    "ldrd r2, r3, [r0, #24]\n" RIGHT("r14", two, one, h)                                 \
+    "ldr r3, [sp, #4]\n" PUT("r12", "") PUT("r14", ", r3")                               \
+    "ldr r2, [sp, #16]\n"                                                                \
+    "add r1, r1, r3, lsl #1\n"                                                           \
+    "cmp r0, r2\n"                                                                       \
+    "bne 1b\n"                                                                           \
+    "2:\n"                                                                               \
+    "ldr r2, [sp, #12]\n"                                                                \
+    "cmp r0, r2\n"                                                                       \
+    "beq 4f\n"                                                                           \
+    "3:\n"                                                                               \
+    "ldr r12, [sp]\n"                                                                    \
+    "ldrd r2, r3, [r0]\n" LEFT("r12", two, one, h)                                       \
+    "ldrd r2, r3, [r0, #24]\n" MIDDLE("r12", two, one, h)                                \
+    "ldrd r2, r3, [r0, #48]\n" RIGHT("r12", two, one, h)                                 \
+    PUT("r12", "")                                                                       \
+    "ldrd r2, r3, [sp, #4]\n"                                                            \
+    "add r1, r2\n"                                                                       \
+    "ldr r2, [sp, #12]\n"                                                                \
+    "add r0, r3\n"                                                                       \
+    "cmp r0, r2\n"                                                                       \
+    "bne 3b\n"                                                                           \
+    "4:\n"
 
-CHANNEL(low_channel, "r2", "r3", "b")
-CHANNEL(high_channel, "r3", "r2", "t")
+/* Channels 0 and 2, whose words begin a column, then 1 and 3. */
+static __attribute__((naked, noinline)) void four_channels(const quad *q __attribute__((unused)))
+{
+    __asm__ volatile(
+        "push {r4-r11, r14}\n"
+        "sub sp, #48\n"
+        "ldmia r0, {r1-r8}\n"
+        "strd r1, r2, [sp, #4]\n"
+        "movs r9, #2\n"
+        "add r0, sp, #20\n"
+        "stmia r0, {r3-r9}\n"
+        "9:\n"
+        CHANNEL("r2", "r3", "b", "0", "0", "0", "0")
+        CHANNEL("r3", "r2", "t", "4", "40", "32", "2")
+        "add r0, sp, #20\n"
+        "ldmia r0, {r3-r6}\n"
+        "adds r3, #12\n"
+        "adds r4, #1\n"
+        "adds r5, #20\n"
+        "adds r6, #16\n"
+        "stmia r0, {r3-r6}\n"
+        "ldr r9, [sp, #44]\n"
+        "subs r9, #1\n"
+        "str r9, [sp, #44]\n"
+        "bne 9b\n"
+        "add sp, #48\n"
+        "pop {r4-r11, pc}\n");
+}
 
 static inline int32_t dual(int32_t a, int32_t b, int32_t sum)
 {
@@ -145,15 +168,16 @@ static inline int32_t dual(int32_t a, int32_t b, int32_t sum)
 }
 
 /* One channel of a row of any kernel of at most three rows. */
-static void any_channel(const edgesea_conv *op, const channel *c, int two, int one, int half)
+static void any_channel(const edgesea_conv *op, const int32_t *column, const int32_t *weights_of,
+                        const edgesea_channel *channel, int8_t *out, int high)
 {
-    const int32_t *column = c->first;
-    int8_t *out = c->out;
+    /* A column's words of channel 0 or 1, and of 2 or 3: see COLUMN_WORDS. */
+    const int two = high ? 2 : 0;
 
     for (int x = 0; x < op->out_width; x++) {
-        const int16_t *weights = (const int16_t *)c->weights;
+        const int16_t *weights = (const int16_t *)weights_of;
         const int32_t *at = column;
-        int32_t sum = 2 * c->constants->bias;
+        int32_t sum = 2 * channel->bias;
         if (op->kernel_height > 1) {
             for (int kx = 0; kx < op->kernel_width; kx++) {
                 int32_t pair;
@@ -166,17 +190,17 @@ static void any_channel(const edgesea_conv *op, const channel *c, int two, int o
         }
         if (op->kernel_height % 2 == 1) {
             for (int kx = 0; kx < op->kernel_width; kx++) {
-                sum += (half ? at[one] >> 16 : (int16_t)at[one]) * *weights++;
+                sum += (high ? at[1] >> 16 : (int16_t)at[1]) * *weights++;
                 at += op->dilation * COLUMN_WORDS;
             }
         }
         {
-            const int32_t scaled = (int32_t)(((int64_t)sum * c->constants->multiplier + ((int64_t)1 << 31)) >> 32);
-            const int32_t value = (scaled + c->constants->round - (sum < 0)) >> c->constants->shift;
+            const int32_t scaled = (int32_t)(((int64_t)sum * channel->multiplier + ((int64_t)1 << 31)) >> 32);
+            const int32_t value = (scaled + channel->round - (sum < 0)) >> channel->shift;
             *out = (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
         }
-        out += c->stride;
-        column += c->step / (int32_t)sizeof(int32_t);
+        out += op->in_channels;
+        column += op->stride * COLUMN_WORDS;
     }
 }
 
@@ -202,39 +226,43 @@ void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *wi
     /* Which of the window's rows are top, middle and bottom; a kernel of one row has only a bottom. */
     const int places[3] = {height > 1 ? 0 : -1, height > 1 ? 1 : -1, height % 2 ? height - 1 : -1};
     int32_t *const columns = (int32_t *)scratch;
+    int32_t *const inside = fill(columns, op->pad_left, zero_pair);
     int group = 0;
+    const int8_t *bases[3];
+    rows from;
 
+    for (int i = 0; i < 3; i++) {
+        const int8_t *row = places[i] < 0 ? NULL : (const int8_t *)window->rows[places[i]];
+        bases[i] = row ? row : (const int8_t *)&zeros;
+        from.step[i] = row ? channels : 0;
+    }
+    from.columns = inside;
+    from.end = inside + read * COLUMN_WORDS;
+    if (beyond > 0) {
+        fill(from.end, beyond, zero_pair);
+    }
     for (;;) {
-        rows from;
+        const edgesea_channel *records = op->channels + group;
+        const int32_t *weights = (const int32_t *)op->weights + group * words;
+        int8_t *out = (int8_t *)result + group;
         for (int i = 0; i < 3; i++) {
-            const int8_t *row = places[i] < 0 ? NULL : (const int8_t *)window->rows[places[i]];
-            from.row[i] = row ? row + group : (const int8_t *)&zeros;
-            from.step[i] = row ? channels : 0;
+            from.row[i] = from.step[i] ? bases[i] + group : bases[i];
         }
-        from.columns = fill(columns, op->pad_left, zero_pair);
-        from.end = from.columns + read * COLUMN_WORDS;
         widen(&from);
-        if (beyond > 0) {
-            fill(from.end, beyond, zero_pair);
-        }
-        for (int i = 0; i < 4; i++) {
-            channel c;
-            const int high = i >= 2;
-            /* Channels 0 and 2 share the first three words of a column, 1 and 3 the others. */
-            c.first = columns + (i & 1) * 3 + high;
-            c.step = op->stride * COLUMN_WORDS * (int32_t)sizeof(int32_t);
-            c.end = c.first + op->out_width * op->stride * COLUMN_WORDS;
-            c.pairs_end = c.first + (op->stride == 1 ? op->out_width & ~1 : 0) * COLUMN_WORDS;
-            c.out = (int8_t *)result + group + i;
-            c.stride = channels;
-            c.weights = (const int32_t *)op->weights + (group + i) * words;
-            c.constants = &op->channels[group + i];
-            if (height == 3 && op->kernel_width == 3 && op->dilation == 1) {
-                (high ? high_channel : low_channel)(&c);
-            } else if (high) {
-                any_channel(op, &c, 1, 0, 1);
-            } else {
-                any_channel(op, &c, 0, 1, 0);
+        if (height == 3 && op->kernel_width == 3 && op->dilation == 1) {
+            quad q;
+            q.stride = channels;
+            q.step = op->stride * COLUMN_WORDS * (int32_t)sizeof(int32_t);
+            q.first = columns;
+            q.out = out;
+            q.weights = weights;
+            q.channels = records;
+            q.all = op->out_width * q.step;
+            q.pairs = op->stride == 1 ? (op->out_width & ~1) * q.step : 0;
+            four_channels(&q);
+        } else {
+            for (int i = 0; i < 4; i++) {
+                any_channel(op, columns + (i & 1) * 3, weights + i * words, records + i, out + i, i >= 2);
             }
         }
         if (group + 4 == channels) {

@@ -55,7 +55,7 @@
 /* The frame: [sp] inputs, #4 entry, #8 end, #12 start, #16 finish, #20 channel, #24 last, #28 out, #32 stride,
  * #36 sums, #40 before, #44 keep, #48 after. */
 #define DOT(n)                                                                                                     \
-    static __attribute__((naked, noinline)) void dot_##n(const edgesea_dot *dot __attribute__((unused)))           \
+    static __attribute__((naked, noinline)) void dot_##n(const edgesea_dot_work *dot __attribute__((unused)))           \
     {                                                                                                              \
         __asm__ volatile(                                                                                          \
             "push {r4-r11, r14}\n"                                                                                 \
@@ -130,7 +130,7 @@ DOT(3)
 DOT(4)
 DOT(5)
 
-void edgesea_dot_dsp(const edgesea_dot *dot, int pixels)
+void edgesea_dot_dsp(const edgesea_dot_work *dot, int pixels)
 {
     switch (pixels) {
     case 1: dot_1(dot); break;

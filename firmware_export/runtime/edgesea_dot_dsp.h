@@ -24,7 +24,7 @@ enum { EDGESEA_DOT_PIXELS = 5 };
  * sums      NULL: begin with the bias. Else [channels][pixels] int32 to go on from.
  * keep      NULL: requantise into out. Else [channels][pixels] int32 to leave the sums in; may be `sums`.
  */
-typedef struct edgesea_dot {
+typedef struct edgesea_dot_work {
     const int32_t *inputs;
     const int32_t *end;
     const int8_t *weights;
@@ -37,10 +37,10 @@ typedef struct edgesea_dot {
     int32_t before;
     int32_t *keep;
     int32_t after;
-} edgesea_dot;
+} edgesea_dot_work;
 
 /* pixels 1..5 */
-void edgesea_dot_dsp(const edgesea_dot *dot, int pixels);
+void edgesea_dot_dsp(const edgesea_dot_work *dot, int pixels);
 
 /* Clamps values of -128..127 to the operator's range where that is narrower; nothing does so on the way here. */
 static inline void edgesea_clamp_dsp(const edgesea_conv *op, int8_t *values, int count)

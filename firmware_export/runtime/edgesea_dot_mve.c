@@ -1,6 +1,7 @@
 /* edgesea_dot_mve: a few pixels by all output channels, for Arm's vector extension. The sums of two channels by three
  * pixels are what the even registers hold; in assembly, because nothing else may lie there. */
 #include "edgesea_kernels.h"
+#include "edgesea_requantize.h"
 #include "edgesea_vector_mve.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
@@ -127,24 +128,55 @@ void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, 
     }
 }
 
+/* Four channels at a time: q0 bias, q1 multiplier, q2 rounding, q3 shift, q6 low, q7 high. SIGN takes one from a negative
+ * sum's result, which so rounds its halves downwards. */
+#define SIGN "vshr.s32 q4, q4, #31\n" "vadd.i32 q5, q5, q4\n"
+#define FINISH(sign)                                                                                            \
+    __asm__ volatile(                                                                                           \
+        "vdup.32 q6, %[low]\n"                                                                                  \
+        "vdup.32 q7, %[high]\n"                                                                                 \
+        "1: vld40.32 {q0, q1, q2, q3}, [%[records]]\n"                                                          \
+        "vld41.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
+        "vld42.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
+        "vld43.32 {q0, q1, q2, q3}, [%[records]]!\n"                                                            \
+        "vneg.s32 q3, q3\n"                                                                                     \
+        "mov %[from], %[sums]\n"                                                                                \
+        "mov %[to], %[out]\n"                                                                                   \
+        "dls lr, %[pixels]\n"                                                                                   \
+        "2: vldrw.32 q4, [%[from]], #64\n"                                                                      \
+        "vadd.i32 q4, q4, q0\n"                                                                                 \
+        "vqrdmulh.s32 q5, q4, q1\n"                                                                             \
+        "vadd.i32 q5, q5, q2\n" sign                                                                            \
+        "vshl.s32 q5, q5, q3\n"                                                                                 \
+        "vmax.s32 q5, q5, q6\n"                                                                                 \
+        "vmin.s32 q5, q5, q7\n"                                                                                 \
+        "vstrb.32 q5, [%[to]]\n"                                                                                \
+        "add %[to], %[channels]\n"                                                                              \
+        "le lr, 2b\n"                                                                                           \
+        "add %[sums], #16\n"                                                                                    \
+        "add %[out], #4\n"                                                                                      \
+        "subs %[groups], #1\n"                                                                                  \
+        "bne 1b\n"                                                                                              \
+        : [records] "+r"(records), [sums] "+r"(sums), [out] "+r"(out), [groups] "+r"(groups), [from] "=&r"(from), \
+          [to] "=&l"(to)                                                                                        \
+        : [pixels] "r"(pixels), [channels] "r"(channels), [low] "r"(low), [high] "r"(high)             \
+        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
+
 void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
                               int8_t *out)
 {
-    const int channels = op->out_channels;
-    const int32_t sign = op->flags & EDGESEA_RELU ? 0 : -1;
-    const int32x4_t low = vdupq_n_s32(op->low), high = vdupq_n_s32(op->high);
+    const edgesea_channel *records = op->channels + first;
+    const int32_t low = op->low, high = op->high, channels = op->out_channels;
+    int groups = count / 4;
+    const int32_t *from;
+    int8_t *to;
 
-    for (int c = first; c < first + count; c += 4) {
-        const edgesea_channels_mve records = edgesea_load_channels_mve(op->channels + c);
-        const int32_t *from = sums;
-        int8_t *to = out + c;
-        for (int p = pixels; p > 0; p--) {
-            const int32x4_t value = vaddq_s32(vldrwq_s32(from), records.bias);
-            vstrbq_s32(to, edgesea_finish_mve(value, &records, sign, low, high));
-            from += EDGESEA_BATCH;
-            to += channels;
-        }
-        sums += 4;
+    out += first;
+    if (op->flags & EDGESEA_RELU) {
+        /* No negative result is left to round. */
+        FINISH("");
+    } else {
+        FINISH(SIGN);
     }
 }
 

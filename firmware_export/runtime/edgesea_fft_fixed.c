@@ -64,6 +64,12 @@ static inline complex_fixed rotate(complex_fixed a, int32_t c, int32_t s)
 /* A table's value, 1.0 being 2^31, as the nearest int32 below. */
 static inline int32_t twiddle(uint32_t value) { return (int32_t)(value - (value >> 31)); }
 
+/* Twice a number of at most 2^30; 2^31 would not fit. */
+static inline int32_t doubled(int32_t half)
+{
+    return half > 0x3fffffff ? 0x7fffffff : half < -0x3fffffff ? -0x7fffffff : 2 * half;
+}
+
 /* A sample of 16 bits times the window, below 2^27. */
 static inline int32_t windowed(int32_t x, uint32_t w)
 {
@@ -134,8 +140,11 @@ static uint32_t first_radix_8(const int16_t *samples, const uint32_t *window, in
         out[4].z = subtract(s02, s13);
         out[6].z = turn_back(s0_2, s1_3);
         bits |= bits_of(out[0].z) | bits_of(out[2].z) | bits_of(out[4].z) | bits_of(out[6].z);
-        const complex_fixed p = {edgesea_multiply_high(2 * (d1.re + d1.im), h), edgesea_multiply_high(2 * (d1.im - d1.re), h)};
-        const complex_fixed q = {edgesea_multiply_high(2 * (d3.im - d3.re), h), edgesea_multiply_high(2 * (-d3.re - d3.im), h)};
+        /* d1 (1 - i) / sqrt 2, d3 (-1 - i) / sqrt 2 */
+        const complex_fixed p = {edgesea_multiply_high(2 * (d1.re + d1.im), h),
+                                 edgesea_multiply_high(2 * (d1.im - d1.re), h)};
+        const complex_fixed q = {edgesea_multiply_high(2 * (d3.im - d3.re), h),
+                                 edgesea_multiply_high(2 * (-d3.re - d3.im), h)};
         const complex_fixed even = turn(d0, d2), even_back = turn_back(d0, d2), pq = add(p, q), p_q = subtract(p, q);
         out[1].z = add(even, pq);
         out[3].z = turn(even_back, p_q);
@@ -163,11 +172,11 @@ static void radix_4(place *z, uint32_t n, uint32_t length, const uint32_t *sine,
     }
     for (uint32_t j = 1; j < length; j++) {
         int32_t s1 = twiddle(sine[j * step]), c1 = twiddle(sine[n / 4 - j * step]);
-        /* sin 2a = 2 sin a cos a and so on; a product's upper half is half of it. 1.0 would not fit. */
-        const int32_t half_s2 = 2 * edgesea_multiply_high(s1, c1), half_c2 = 0x40000000 - 2 * edgesea_multiply_high(s1, s1);
-        int32_t s2 = half_s2 >= 0x40000000 ? 0x7fffffff : 2 * half_s2;
-        int32_t c2 = half_c2 >= 0x40000000 ? 0x7fffffff : 2 * half_c2;
-        int32_t s3 = 2 * (edgesea_multiply_add_high(s1, c2, c1, s2)), c3 = 2 * edgesea_multiply_add_high(c1, c2, -s1, s2);
+        /* sin 2a = 2 sin a cos a, and so on; a product's upper half is half of it. */
+        int32_t s2 = doubled(2 * edgesea_multiply_high(s1, c1));
+        int32_t c2 = doubled(0x40000000 - 2 * edgesea_multiply_high(s1, s1));
+        int32_t s3 = doubled(edgesea_multiply_add_high(s1, c2, c1, s2));
+        int32_t c3 = doubled(edgesea_multiply_add_high(c1, c2, -s1, s2));
         s1 >>= shift;
         c1 >>= shift;
         s2 >>= shift;

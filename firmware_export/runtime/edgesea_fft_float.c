@@ -158,7 +158,8 @@ static float split(complex_float *z, uint32_t n, const float *sine)
     for (; a < b; a++, b--) {
         const float even_re = a->re + b->re, even_im = a->im - b->im;
         const float odd_re = a->im + b->im, odd_im = b->re - a->re;
-        const float re = edgesea_multiply_add(odd_im, *s, odd_re * *c), im = edgesea_multiply_add(-odd_re, *s, odd_im * *c);
+        const float re = edgesea_multiply_add(odd_im, *s, odd_re * *c);
+        const float im = edgesea_multiply_add(-odd_re, *s, odd_im * *c);
         const float low = power(even_re + re, even_im + im), high = power(even_re - re, even_im - im);
         s++;
         c--;

@@ -16,7 +16,8 @@ static int fast_row(const edgesea_frontend *frontend, const int16_t *samples, vo
 }
 
 /* The int8 values of `count` levels, `stride` bytes apart; `reference` is the patch's maximum, or 0. */
-static void quantise(const edgesea_frontend *frontend, const int16_t *levels, int count, int reference, int8_t *out, int stride)
+static void quantise(const edgesea_frontend *frontend, const int16_t *levels, int count, int reference, int8_t *out,
+                     int stride)
 {
     const int low = frontend->low, high = frontend->high, multiplier = frontend->multiplier, zero = frontend->zero;
     for (const int16_t *end = levels + count; levels < end; out += stride) {
@@ -68,12 +69,14 @@ static void begin_patch(const edgesea_frontend *frontend, edgesea_frontend_state
 static void end_patch(const edgesea_frontend *frontend, edgesea_frontend_state *state, void *scratch)
 {
     while (state->made < frontend->frames) {
-        memset(state->samples + state->filled, 0, (size_t)(frontend->window_length - state->filled) * sizeof *state->samples);
+        const size_t empty = (size_t)(frontend->window_length - state->filled);
+        memset(state->samples + state->filled, 0, empty * sizeof *state->samples);
         add_row(frontend, state, scratch);
     }
 }
 
-void edgesea_frontend_start(const edgesea_frontend *frontend, edgesea_frontend_state *state, int16_t *samples, void *rows)
+void edgesea_frontend_start(const edgesea_frontend *frontend, edgesea_frontend_state *state, int16_t *samples,
+                            void *rows)
 {
     state->samples = samples;
     state->rows = rows;
@@ -81,8 +84,8 @@ void edgesea_frontend_start(const edgesea_frontend *frontend, edgesea_frontend_s
     begin_patch(frontend, state);
 }
 
-size_t edgesea_frontend_push(const edgesea_frontend *frontend, edgesea_frontend_state *state, const int16_t *pcm, size_t count,
-                             void *scratch)
+size_t edgesea_frontend_push(const edgesea_frontend *frontend, edgesea_frontend_state *state, const int16_t *pcm,
+                             size_t count, void *scratch)
 {
     size_t taken = 0;
     if (state->ready && frontend->padded) {

@@ -4,7 +4,7 @@
  * trained with. The functions here run it. Generated NAME_frontend.h wraps them with the right sizes:
  *
  *     static name_frontend_memory memory;                        // the caller owns all memory
- *     static int32_t scratch[NAME_FRONTEND_SCRATCH_BYTES / 4];   // free again after each call
+ *     static uint64_t scratch[NAME_FRONTEND_SCRATCH_BYTES / 8];  // free again after each call
  *     edgesea_frontend_state *state = name_frontend_start(&memory);
  *
  *     for (;;) {
@@ -33,10 +33,10 @@
  * is read, and the work of a row is done once all the same.
  *
  * Arithmetic. EDGESEA_FRONTEND_FLOAT is 1 where the core has a single-precision FPU, else 0: float32, or int32 with
- * one exponent a row. Both know how far their rounding noise reaches. A row with a band so far below the row's
- * energy that the noise would show (a pure tone in digital silence) is computed again in int64
- * (edgesea_fft_wide.c), at about three times the cost; sound with noise of its own never needs it. Define it as 0 or
- * 1 in every file of a build to overrule the choice.
+ * one exponent a row. Define it as 0 or 1 in every file of a build to overrule the choice. Both know how far their
+ * rounding noise reaches. A row with a band so far below the row's energy that the noise would show (a pure tone in
+ * digital silence) is computed again in int64 (edgesea_fft_wide.c), at three to seven times the cost; sound with
+ * noise of its own hardly ever needs it.
  */
 #ifndef EDGESEA_FRONTEND_H
 #define EDGESEA_FRONTEND_H
@@ -89,9 +89,9 @@ extern "C" {
  *   band_levels    [mels], the level of what the band's weights were divided by; -32768 for a band without bins
  *   offsets        [mels], what is added to a band's normalised sum; NULL for nothing
  *   least          the smallest level of a band
- *   clear          how far above the rounding noise of float32 a band's value must be: as a share of the sum of all
- *                  powers, or of its root where the value is a magnitude
- *   fixed_clear     the same for int32: 2^fixed_clear units of what edgesea_fft_fixed stores
+ *   clear          a band at least as large is clear of the rounding noise of float32: as a share of the sum of all
+ *                  powers, or of its root or fourth root, whichever a band is measured in
+ *   fixed_clear    the same for int32: 2^fixed_clear of what edgesea_fft_fixed counts in
  * Into int8
  *   relative       1 if the patch's maximum is subtracted
  *   low, high      the range that levels are clamped to, after that
@@ -101,8 +101,8 @@ extern "C" {
  *   wide           1 if a row may have to be computed again; 0 where the offset hides all noise of 32 bits
  *   window, sine, weights             float32: [N] the window / 65536, then zeros; [N/4 + 1] sin(2 pi k / N);
  *                                     [bins][2]
- *   wide_window, wide_sine, wide_weights
- *                                     the same as integers: 1.0 is 2^31; 2^31; 65535
+ *   wide_window, wide_sine            the same as integers, 1.0 being 2^31, but that the window is not divided
+ *   wide_weights, wide_shifts         [bins][2] and [mels]: 65535 * 2^wide_shifts[m] stands for 1.0 in band m
  */
 typedef struct edgesea_frontend {
     uint32_t samples;
@@ -136,6 +136,7 @@ typedef struct edgesea_frontend {
     const uint32_t *wide_window;
     const uint32_t *wide_sine;
     const uint16_t *wide_weights;
+    const uint8_t *wide_shifts;
 } edgesea_frontend;
 
 /* How far a stream has come. Set up by edgesea_frontend_start; `ready` is for the caller to read, the rest is not.
@@ -162,15 +163,16 @@ typedef struct edgesea_frontend_state {
  *   samples  fft_size values, 4-byte aligned
  *   rows     frames * mels values of 2 bytes where the reference is the patch's maximum, else of 1 byte
  */
-void edgesea_frontend_start(const edgesea_frontend *frontend, edgesea_frontend_state *state, int16_t *samples, void *rows);
+void edgesea_frontend_start(const edgesea_frontend *frontend, edgesea_frontend_state *state, int16_t *samples,
+                            void *rows);
 
 /* Takes samples, at most `count` of them, until all are taken or a patch is ready, and says how many it took.
  *   pcm      -32768..32767 stands for -1.0..1.0
  *   scratch  working memory, 8-byte aligned, of the size that NAME_frontend.h gives; nothing in it is kept, it may be
  *            the model's arena
  */
-size_t edgesea_frontend_push(const edgesea_frontend *frontend, edgesea_frontend_state *state, const int16_t *pcm, size_t count,
-                             void *scratch);
+size_t edgesea_frontend_push(const edgesea_frontend *frontend, edgesea_frontend_state *state, const int16_t *pcm,
+                             size_t count, void *scratch);
 
 /* Writes the patch that has just become ready, frames * mels values, for the model's input. */
 void edgesea_frontend_patch(const edgesea_frontend *frontend, const edgesea_frontend_state *state, int8_t *patch);

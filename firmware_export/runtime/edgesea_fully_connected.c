@@ -2,6 +2,8 @@
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"
 
+#if EDGESEA_PATH == EDGESEA_PATH_PLAIN
+
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch)
 {
     const int inputs4 = (op->inputs + 3) & ~3;
@@ -22,3 +24,5 @@ void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *
         in += op->inputs;
     }
 }
+
+#endif

@@ -106,6 +106,9 @@ typedef struct edgesea_conv {
  * is set; but at least min(3, out_width) * depth4 rounded up to sixteen */
 void edgesea_conv_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
+/* What both are made of in portable C: out[c] of one pixel for all output channels; in: what the pixel sees. */
+void edgesea_dot(const edgesea_conv *op, const int8_t *in, int8_t *out);
+
 /* A 1x1 kernel with stride 1: the same result as edgesea_conv_row without gathering; count is 1, the row never NULL. */
 void edgesea_pointwise_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
@@ -136,6 +139,10 @@ typedef struct edgesea_pool {
 } edgesea_pool;
 
 void edgesea_max_pool_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+
+/* What poolings are made of: out[i] = max(out[i], in[i]), and sums[i] += in[i], for i < count. */
+void edgesea_keep_larger(int8_t *out, const int8_t *in, int count);
+void edgesea_accumulate(int32_t *sums, const int8_t *in, int count);
 
 /* The average of what lies inside, rounded with halves away from zero. */
 void edgesea_average_pool_row(const void *op, const edgesea_window *window, void *out, void *scratch);
@@ -458,11 +465,13 @@ typedef struct edgesea_stage {
     int16_t number;
 } edgesea_stage;
 
-/* How far a stage has come: rows made, the slot of the ring that the next one goes to, rows taken of its window. */
+/* How far a stage has come: rows made, the slot of the ring that the next one goes to, rows taken of its window, and
+ * the stage that asked it for a row. */
 typedef struct edgesea_progress {
     uint16_t made;
     uint16_t slot;
     uint16_t taken;
+    uint16_t asker;
 } edgesea_progress;
 
 /* Runs stages until the last one has made all its rows. Each row is made once, when a later stage first needs it.

@@ -3,15 +3,6 @@
 
 #include "edgesea_kernels.h"
 
-static void keep_larger(int8_t *out, const int8_t *in, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (in[i] > out[i]) {
-            out[i] = in[i];
-        }
-    }
-}
-
 void edgesea_max_pool_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
 {
     const edgesea_pool *op = (const edgesea_pool *)constant;
@@ -29,7 +20,7 @@ void edgesea_max_pool_row(const void *constant, const edgesea_window *window, vo
             const int left = x * op->stride - op->pad_left;
             const int end = left + op->kernel_width < op->in_width ? left + op->kernel_width : op->in_width;
             for (int column = left < 0 ? 0 : left; column < end; column++) {
-                keep_larger(out + x * channels, row + column * channels, channels);
+                edgesea_keep_larger(out + x * channels, row + column * channels, channels);
             }
         }
     }

@@ -16,9 +16,8 @@ void edgesea_mean_row(const void *constant, const edgesea_window *window, void *
     for (int t = 0; t < window->count; t++) {
         const int8_t *in = (const int8_t *)window->rows[t];
         for (int x = 0; x < op->width; x++) {
-            for (int c = 0; c < op->channels; c++) {
-                sums[c] += *in++;
-            }
+            edgesea_accumulate(sums, in, op->channels);
+            in += op->channels;
         }
     }
     if (window->last) {

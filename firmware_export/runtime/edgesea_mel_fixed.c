@@ -30,13 +30,12 @@ int edgesea_mel_fixed(const edgesea_frontend *frontend, const void *spectrum, in
 {
     const uint64_t *bin = (const uint64_t *)spectrum + frontend->first_bin;
     const uint16_t *weights = frontend->wide_weights;
-    int clear = exponent + frontend->fixed_clear; /* of magnitudes; of powers where those are summed and rooted: */
+    /* The exponent of one unit of the FFT, then of the smallest band that is clear; a root halves it. */
+    const int unit = exponent + (frontend->magnitude ? 16 : 0);
+    const int clear = frontend->fixed_clear + (frontend->root ? (unit + 1) >> 1 : unit);
     band falling = {0, 0};
     int all_clear = 1;
 
-    if (frontend->root && !frontend->magnitude) {
-        clear = (exponent >> 1) + frontend->fixed_clear;
-    }
     for (int s = 0; s <= frontend->mels; s++) {
         band rising = {0, 0};
         for (int i = 0; i < frontend->segments[s]; i++, bin++, weights += 2) {
@@ -44,14 +43,15 @@ int edgesea_mel_fixed(const edgesea_frontend *frontend, const void *spectrum, in
             add_bin(&rising, *bin, weights[1]);
         }
         if (s) {
-            edgesea_scaled value = value_of(falling, exponent - 16);
+            edgesea_scaled value = value_of(falling, exponent - 16 - frontend->wide_shifts[s - 1]);
             if (frontend->root) {
                 value = edgesea_scaled_root(value);
             }
             if (frontend->offsets) {
                 value = edgesea_scaled_add(value, edgesea_scale_float(frontend->offsets[s - 1]));
             }
-            if ((!value.mantissa || value.exponent + 31 < clear) && frontend->band_levels[s - 1] != -32768 && exponent > -1000) {
+            const int is_clear = value.mantissa && value.exponent + 31 >= clear;
+            if (!is_clear && frontend->band_levels[s - 1] != -32768 && exponent > -1000) {
                 all_clear = 0;
             }
             levels[s - 1] = edgesea_mel_level(frontend, s - 1, value);

@@ -6,7 +6,8 @@
 #include "edgesea_float.h"
 
 /* Adds `count` bins to the band on whose falling side they lie, and to the one on whose rising side they lie. */
-static inline void add_bins(const float *bin, const float *weights, int count, int magnitude, float *falling, float *rising)
+static inline void add_bins(const float *bin, const float *weights, int count, int magnitude, float *falling,
+                            float *rising)
 {
     const float *const end = weights + 2 * count;
     float down = *falling, up = 0;
@@ -23,7 +24,8 @@ static inline void add_bins(const float *bin, const float *weights, int count, i
 int edgesea_mel_float(const edgesea_frontend *frontend, const void *spectrum, float energy, int16_t *levels)
 {
     const float *bin = (const float *)spectrum + 2 * frontend->first_bin, *weights = frontend->weights;
-    const float clear = frontend->clear * (frontend->magnitude || frontend->root ? edgesea_root(energy) : energy);
+    const float once = frontend->magnitude || frontend->root ? edgesea_root(energy) : energy;
+    const float clear = frontend->clear * (frontend->magnitude && frontend->root ? edgesea_root(once) : once);
     float falling = 0, rising;
     int all_clear = 1;
 

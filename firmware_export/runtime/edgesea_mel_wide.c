@@ -37,7 +37,7 @@ void edgesea_mel_wide(const edgesea_frontend *frontend, const void *spectrum, in
             add_bin(&rising, *bin, weights[1]);
         }
         if (s) {
-            edgesea_scaled value = edgesea_scale(falling.sum, falling.exponent - 16);
+            edgesea_scaled value = edgesea_scale(falling.sum, falling.exponent - 16 - frontend->wide_shifts[s - 1]);
             if (frontend->root) {
                 value = edgesea_scaled_root(value);
             }

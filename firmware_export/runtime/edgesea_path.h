@@ -18,7 +18,10 @@
 #define EDGESEA_PATH_MVE 2
 
 #ifndef EDGESEA_PATH
-#if defined(__ARM_FEATURE_MVE)
+/* The fast paths hold GNU assembly in Thumb-2, for little-endian cores: a 32-bit Cortex-A takes the plain path. */
+#if !defined(__GNUC__) || !defined(__thumb2__) || defined(__ARM_BIG_ENDIAN) || __ARM_ARCH_PROFILE != 'M'
+#define EDGESEA_PATH EDGESEA_PATH_PLAIN
+#elif defined(__ARM_FEATURE_MVE)
 #define EDGESEA_PATH EDGESEA_PATH_MVE
 #elif defined(__ARM_FEATURE_DSP)
 #define EDGESEA_PATH EDGESEA_PATH_DSP

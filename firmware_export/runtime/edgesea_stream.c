@@ -109,13 +109,16 @@ void edgesea_stream(const edgesea_stage *stages, int count, void *const *places,
         progress[s].slot = 0;
         progress[s].taken = 0;
     }
-    while (progress[last].made < stages[last].rows) {
-        int s = last;
-        int input = lacking(stages, progress, s);
-        while (input >= 0) {
+    progress[last].asker = (uint16_t)last;
+    /* Down to the first stage that lacks nothing, which makes a row, and back up to the one that asked for it. */
+    for (int s = last; progress[last].made < stages[last].rows;) {
+        const int input = lacking(stages, progress, s);
+        if (input < 0) {
+            advance(stages, progress, places, rows, s);
+            s = progress[s].asker;
+        } else {
+            progress[input].asker = (uint16_t)s;
             s = input;
-            input = lacking(stages, progress, s);
         }
-        advance(stages, progress, places, rows, s);
     }
 }

@@ -3,11 +3,8 @@
 #define EDGESEA_VECTOR_MVE_H
 
 #include "edgesea_kernels.h"
-#include "edgesea_requantize.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
-
-#include <arm_mve.h>
 
 /* Pixels that meet the weights together, and channels whose sums wait together for the requantisation. */
 enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_BATCH = 16 };
@@ -49,37 +46,9 @@ static inline int8_t *edgesea_fill_mve(int8_t *to, int8_t value, int n)
         "letp lr, 1b\n"
         "2:\n"
         : [to] "+r"(to)
-        : [n] "r"(n), [value] "r"(value)
+        : [n] "r"(n), [value] "r"((int)value)
         : "lr", "q0", "memory");
     return to - (-n & 15);
-}
-
-/* What four channels' records say, as vectors. shift is negative: to the right. */
-typedef struct edgesea_channels_mve {
-    int32x4_t bias;
-    int32x4_t multiplier;
-    int32x4_t round;
-    int32x4_t shift;
-} edgesea_channels_mve;
-
-static inline edgesea_channels_mve edgesea_load_channels_mve(const edgesea_channel *channels)
-{
-    const int32x4x4_t records = vld4q_s32((const int32_t *)channels);
-    const edgesea_channels_mve result = {records.val[0], records.val[1], records.val[2], vnegq_s32(records.val[3])};
-    return result;
-}
-
-/* The sums of four channels as int8 values in int32 lanes, without EDGESEA_GENERAL; low and high in every lane.
- * sign  -1: a negative sum rounds its halves downwards, as it must; 0: after ReLU no negative one is left. */
-static inline int32x4_t edgesea_finish_mve(int32x4_t sum, const edgesea_channels_mve *channels, int32_t sign,
-                                           int32x4_t low, int32x4_t high)
-{
-    int32x4_t value = vaddq_s32(vqrdmulhq_s32(sum, channels->multiplier), channels->round);
-    if (sign) {
-        value = vaddq_s32(value, vshrq_n_s32(sum, 31));
-    }
-    value = vshlq_s32(value, channels->shift);
-    return vminq_s32(vmaxq_s32(value, low), high);
 }
 
 #endif

@@ -1,4 +1,4 @@
-"""Emulated cores: the counter is calibrated, nothing hangs, and a model's cost is measured with its bytes compared."""
+"""Emulated cores: the counter is calibrated, nothing hangs, a model is measured and its bytes compared."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ static void loop(uint32_t rounds)
 #ifdef __riscv
     __asm__ volatile("1: addi %0, %0, -1\\n bnez %0, 1b" : "+r"(rounds));
 #else
-    __asm__ volatile("1: subs %0, #1\\n bne 1b" : "+l"(rounds) : : "cc");
+    __asm__ volatile(".syntax unified\\n 1: subs %0, #1\\n bne 1b" : "+l"(rounds) : : "cc");
 #endif
 }
 """
@@ -55,9 +55,13 @@ def run(core: str, source: str, folder, **options) -> str:
 
 @pytest.mark.parametrize("core", ALL)
 def test_a_loop_of_ten_million_instructions_reads_ten_million(core, tmp_path):
-    source = PRINT + LOOP + (
-        "int main(void) { uint64_t t = emulated_ticks(); loop(5000000); say(emulated_ticks() - t);"
-        "t = emulated_ticks(); loop(5000000); say(emulated_ticks() - t); return 0; }"
+    source = (
+        PRINT
+        + LOOP
+        + (
+            "int main(void) { uint64_t t = emulated_ticks(); loop(5000000); say(emulated_ticks() - t);"
+            "t = emulated_ticks(); loop(5000000); say(emulated_ticks() - t); return 0; }"
+        )
     )
     tick = qemu.board_of(core).emulator.instructions_per_tick
     first, second = (int(ticks) * tick for ticks in run(core, source, tmp_path).split())
@@ -68,8 +72,13 @@ def test_a_loop_of_ten_million_instructions_reads_ten_million(core, tmp_path):
 
 def test_the_counter_outlives_its_24_bits(tmp_path):
     # SysTick reloads after 671 million instructions.
-    source = PRINT + LOOP + (
-        "int main(void) { const uint64_t t = emulated_ticks(); loop(400000000); say(emulated_ticks() - t); return 0; }"
+    source = (
+        PRINT
+        + LOOP
+        + (
+            "int main(void) { const uint64_t t = emulated_ticks(); loop(400000000);"
+            " say(emulated_ticks() - t); return 0; }"
+        )
     )
     count = 40 * int(run("cortex-m4", source, tmp_path, limit_s=60))
     assert 800_000_000 - 40 <= count <= 800_000_000 + 200
@@ -95,10 +104,10 @@ def test_a_file_goes_in_and_out(tmp_path):
     (tmp_path / "in.bin").write_bytes(bytes(range(100)))
     source = (
         '#include "semihosting.h"\n'
-        "int main(void) { static unsigned char b[256]; int in = semihosting_open(\"in.bin\", 0);"
+        'int main(void) { static unsigned char b[256]; int in = semihosting_open("in.bin", 0);'
         ' int out = semihosting_open("out.bin", 1); size_t n = semihosting_read(in, b, sizeof b);'
         " for (size_t i = 0; i < n; i++) b[i] ^= 0xff;"
-        " return semihosting_write(out, b, n) == n && semihosting_open(\"missing\", 0) == -1 ? 0 : 3; }"
+        ' return semihosting_write(out, b, n) == n && semihosting_open("missing", 0) == -1 ? 0 : 3; }'
     )
     for core in ("cortex-m4", "riscv32"):
         run(core, source, tmp_path)
@@ -107,9 +116,8 @@ def test_a_file_goes_in_and_out(tmp_path):
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33", "riscv32"])
 def test_a_fault_ends_the_program(core, tmp_path):
-    source = "int main(void) { return *(volatile int *)0x0f000001; }"
-    if core == "riscv32":
-        source = 'int main(void) { __asm__ volatile(".word 0"); return 0; }'
+    nonsense = ".word 0" if core == "riscv32" else "udf #0"
+    source = f'int main(void) {{ __asm__ volatile("{nonsense}"); return 0; }}'
     with pytest.raises(EdgeseaError, match=r"ended with status 99: fault: .*exception") as error:
         run(core, source, tmp_path, limit_s=20)
     assert f"qemu-{core}" in str(error.value)
@@ -122,7 +130,9 @@ def test_a_status_is_passed_on(tmp_path):
 
 def test_a_program_that_hangs_is_stopped(tmp_path):
     before = time.monotonic()
-    with pytest.raises(EdgeseaError, match="qemu-system-arm was still running after 1 seconds and was stopped"):
+    with pytest.raises(
+        EdgeseaError, match=r"qemu-system-arm was still running after 1 seconds and was stopped"
+    ):
         run("cortex-m4", "int main(void) { for (;;) ; }", tmp_path, limit_s=1)
     assert time.monotonic() - before < 10
 
@@ -131,7 +141,7 @@ def test_the_whole_group_is_stopped(tmp_path):
     script = tmp_path / "parent"
     script.write_text("#!/bin/sh\nsleep 60 & echo $! > child\nwait\n")
     script.chmod(0o755)
-    with pytest.raises(EdgeseaError, match="parent was still running after 0.5 seconds"):
+    with pytest.raises(EdgeseaError, match=r"parent was still running after 0\.5 seconds"):
         qemu.command([script], tmp_path, 0.5)
     child = int((tmp_path / "child").read_text())
     for _ in range(100):
@@ -147,13 +157,17 @@ def test_the_whole_group_is_stopped(tmp_path):
 
 
 def test_a_program_that_does_not_build_is_refused_with_the_compilers_words(tmp_path):
-    with pytest.raises(EdgeseaError, match="does not build; arm-none-eabi-gcc says: .*nonsense"):
+    with pytest.raises(EdgeseaError, match=r"does not build; arm-none-eabi-gcc says: .*nonsense"):
         run("cortex-m4", "int main(void) { return nonsense; }", tmp_path)
 
 
 def test_a_program_that_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(EdgeseaError, match="does not build; .*overflowed"):
-        run("cortex-m4", "static char big[5 << 20]; int main(void) { return big[3 << 20]; }", tmp_path)
+    with pytest.raises(EdgeseaError, match=r"does not build; .*will not fit in region"):
+        run(
+            "cortex-m4",
+            "static volatile char big[5 << 20]; int main(void) { return big[3 << 20]; }",
+            tmp_path,
+        )
 
 
 def test_names_are_no_shell_text(tmp_path):
@@ -166,7 +180,10 @@ def test_names_are_no_shell_text(tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "package"),
-    [("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"), ("qemu-system-arm", "qemu-system-arm")],
+    [
+        ("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
+        ("qemu-system-arm", "qemu-system-arm"),
+    ],
 )
 def test_a_missing_tool_is_named_with_the_command_that_installs_it(program, package, tmp_path, monkeypatch):
     found = shutil.which
@@ -176,13 +193,13 @@ def test_a_missing_tool_is_named_with_the_command_that_installs_it(program, pack
 
 
 def test_an_unknown_core_is_refused():
-    with pytest.raises(UsageError, match="no emulated core 'z80'; choose one of: cortex-m0plus, .*riscv32"):
+    with pytest.raises(UsageError, match=r"no emulated core 'z80'; choose one of: cortex-m0plus, .*riscv32"):
         qemu.board_of("z80")
 
 
 def test_sections_and_symbols_of_an_image(tmp_path):
     source = (
-        "static const int table[25] = {1, 2, 3}; int filled[10] = {4}; static char empty[300];"
+        "static const int table[25] = {1, 2, 3}; int filled[10] = {4}; static volatile char empty[300];"
         "int main(void) { volatile int i = 3; return table[i] + filled[i] + empty[i]; }"
     )
     (tmp_path / "program.c").write_text(source)
@@ -203,16 +220,18 @@ def test_sections_and_symbols_of_an_image(tmp_path):
 def test_keyword_spotting(core, shared):
     found = qemu.measure(shared / "models" / "kws_ref_model.tflite", core, profile=core == "cortex-m4")
     emulated = found["emulated"]
-    assert emulated["bit_exact"] and found["differing_bytes"] == 0 and found["compared_bytes"] == 3 * 16
+    assert emulated["bit_exact"]
+    assert (found["differing_bytes"], found["compared_bytes"]) == (0, 3 * 16)
     assert emulated["flash_bytes"] < 12_000
     assert emulated["arena_bytes"] < emulated["ram_bytes"] < 12_000
     assert 200 < emulated["stack_bytes"] < 2_000
     assert found["model"]["multiply_accumulates"] == 2_656_768
     assert 50_000 > found["model"]["constant_bytes"] > 25_000
     assert "-icount" in found["conditions"]["qemu_arguments"]
-    assert "latency" not in str(found) and "_ms" not in str(found)
+    assert "latency" not in str(found)
+    assert "_ms" not in str(found)
     # Below TensorFlow Lite Micro with CMSIS-NN by the ratios that the project promises for each core.
-    limits = {"cortex-m4": 0.6 * 7_697_736, "cortex-m7": 0.6 * 7_643_511, "cortex-m55": 0.95 * 1_813_546}
+    limits = {"cortex-m4": 0.6 * 7_697_736, "cortex-m7": 0.6 * 7_643_511, "cortex-m55": 0.8 * 1_813_546}
     assert emulated["instructions"] < limits.get(core, 60_000_000)
     if core == "cortex-m4":
         assert len(found["operators"]) == 12
@@ -227,7 +246,8 @@ def test_the_papers_student(core, shared):
     generator = np.random.default_rng(5)
     patch = generator.integers(-128, 127, (1, 64, 50, 1), np.int8, endpoint=True)
     found = qemu.measure(model, core, inputs=[patch, np.full_like(patch, -128)], profile=False)
-    assert found["emulated"]["bit_exact"] and found["compared_bytes"] == 128
+    assert found["emulated"]["bit_exact"]
+    assert found["compared_bytes"] == 128
     assert found["emulated"]["ram_bytes"] < 45_000
     limits = {"cortex-m4": 0.6 * 228_038_667, "cortex-m7": 0.6 * 228_498_215, "cortex-m55": 0.8 * 30_185_594}
     assert found["emulated"]["instructions"] < limits.get(core, 3_000_000_000)
@@ -239,11 +259,36 @@ def test_two_measurements_agree_to_the_tick(shared):
     assert first == second
 
 
+def test_a_measurement_has_the_form_that_every_device_shares(shared):
+    found = qemu.measure(shared / "models" / "kws_ref_model.tflite", "riscv32", profile=False)
+    assert found["device"] == "qemu:riscv32"
+    assert found["engine"].endswith("C model, plain kernels")
+    assert found["model"]["name"] == "kws_ref_model.tflite"
+    assert found["storage"]["model_bytes"] == 53_936
+    assert found["activation"]["peak_bytes"] > found["activation"]["largest_tensor_bytes"]
+    assert set(found["emulated"]) == {
+        "instructions",
+        "flash_bytes",
+        "ram_bytes",
+        "arena_bytes",
+        "stack_bytes",
+        "bit_exact",
+    }
+    assert found["how"]["emulated"] == "emulated"
+
+
+def test_a_model_that_cannot_be_compiled_is_refused_with_the_reason(shared):
+    with pytest.raises(EdgeseaError, match=r"yamnet\.tflite has no C model: .*float32"):
+        qemu.measure(shared / "models" / "yamnet.tflite", "cortex-m3", profile=False)
+
+
 def test_inputs_of_the_wrong_kind_are_refused(shared):
     model = shared / "models" / "kws_ref_model.tflite"
-    with pytest.raises(UsageError, match=r"An input of this model is int8 \(1, 49, 10, 1\)\. Received: float32 \(490,\)"):
+    with pytest.raises(
+        UsageError, match=r"An input of this model is int8 \(1, 49, 10, 1\)\. Received: float32 \(490,\)"
+    ):
         qemu.measure(model, "cortex-m4", inputs=[np.zeros(490, np.float32)])
     with pytest.raises(UsageError, match=r"Received: int8 \(3,\)"):
         qemu.measure(model, "cortex-m4", inputs=[np.zeros(3, np.int8)])
-    with pytest.raises(UsageError, match="at least one input. Received: none"):
+    with pytest.raises(UsageError, match=r"at least one input\. Received: none"):
         qemu.measure(model, "cortex-m4", inputs=[])

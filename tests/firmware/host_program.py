@@ -1,8 +1,8 @@
 """Compile models to C, build them for the host and run them: what the bit-exactness tests share.
 
-All models of a test go into one program, which reads requests from its standard input (a model's number and its
-inputs) and answers with the outputs. Every buffer is allocated at its exact size, so that AddressSanitizer sees the
-first byte out of place.
+All models of a test go into one program, which reads requests from its standard input (a model's number and
+its inputs) and answers with the outputs. Every buffer is allocated at its exact size, so that
+AddressSanitizer sees the first byte out of place.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class HostProgram:
         (folder / "main.c").write_text(self._main())
         self.program = folder / "program"
         sources = sorted(str(path) for path in folder.glob("*.c"))
-        command = [compiler, *STRICT, *flags, "-DEDGESEA_TEST", *sources, "-o", str(self.program)]
+        command = [compiler, *STRICT, *flags, *sources, "-o", str(self.program)]
         built = subprocess.run(command, capture_output=True, text=True)
         assert built.returncode == 0, built.stderr[:4000]
 
@@ -96,7 +96,9 @@ class HostProgram:
         includes, functions, rows = [], [], []
         for name, model in self.compiled.items():
             ports = [*model.inputs, *model.outputs]
-            sizes = [int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for shape, dtype, _ in ports]
+            sizes = [
+                int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for shape, dtype, _ in ports
+            ]
             pointers = ", ".join(
                 f"({'const ' if i < len(model.inputs) else ''}{_CTYPES[dtype]} *)ports[{i}]"
                 for i, (_, dtype, _) in enumerate(ports)
@@ -107,9 +109,8 @@ class HostProgram:
                 f"    return {name}_invoke_in(arena, {pointers});\n}}"
             )
             arena = f"{name.upper()}_ARENA_BYTES"
-            rows.append(
-                f"    {{run_{name}, {arena}, {len(model.inputs)}, {len(ports)}, {{{', '.join(map(str, sizes))}}}}},"
-            )
+            counts = f"{len(model.inputs)}, {len(ports)}"
+            rows.append(f"    {{run_{name}, {arena}, {counts}, {{{', '.join(map(str, sizes))}}}}},")
         return _MAIN.format(
             includes="\n".join(includes), functions="\n\n".join(functions), rows="\n".join(rows)
         )

@@ -70,7 +70,7 @@ def test_an_emulated_board_counts_fractions_of_a_tick(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(boards.BoardError, match="no board called 'nil'; choose one of: .*qemu-cortex-m4"):
+    with pytest.raises(boards.BoardError, match=r"no board called 'nil'; choose one of: .*qemu-cortex-m4"):
         boards.board("nil")
 
 
@@ -83,14 +83,30 @@ def test_a_name_is_no_path(name):
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ('standing = "untested"', 'standing = "fine"', "standing must be one of run here, builds, untested.*'fine'"),
-        ("flash_bytes = 1024", "flash_bytes = 0", "flash_bytes must be a number of bytes above 0. Received: 0"),
+        (
+            'standing = "untested"',
+            'standing = "fine"',
+            "standing must be one of run here, builds, untested.*'fine'",
+        ),
+        (
+            "flash_bytes = 1024",
+            "flash_bytes = 0",
+            "flash_bytes must be a number of bytes above 0. Received: 0",
+        ),
         ("flash_bytes = 1024", "flash_bytes = true", "flash_bytes must be a whole number. Received: True"),
         ("ram_bytes = 512", "", "ram_bytes must be a whole number. Received: None"),
         ('core = "cortex-m4"', "core = 4", "core must be a text. Received: 4"),
-        ("clock_hz = 120_000_000", 'clock = "fast"', 'clock must be the word "none".*\'fast\''),
-        ("clock_hz = 120_000_000", 'clock = "none"\nclock_hz = 1', 'clock_hz must be no value beside clock = "none"'),
-        ("link_flags = []", "link_flags = [1]", r"toolchain.link_flags must be a list of texts. Received: \[1\]"),
+        ("clock_hz = 120_000_000", 'clock = "fast"', "clock must be the word \"none\".*'fast'"),
+        (
+            "clock_hz = 120_000_000",
+            'clock = "none"\nclock_hz = 1',
+            'clock_hz must be no value beside clock = "none"',
+        ),
+        (
+            "link_flags = []",
+            "link_flags = [1]",
+            r"toolchain.link_flags must be a list of texts. Received: \[1\]",
+        ),
         ("link_flags = []", "link_flags = []\nshell = 1", "toolchain.shell must be no such key. Received: 1"),
         ("[toolchain]", 'colour = "red"\n[toolchain]', "colour must be no such key. Received: 'red'"),
         ("flash_bytes = 1024", "flash_bytes = ", "cannot be read: "),
@@ -107,5 +123,7 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path, before, after, complaint):
 def test_a_wrong_region_is_named(tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_text(GOOD + EMULATOR.replace("length = 512", 'length = "512"'))
-    with pytest.raises(boards.BoardError, match=r"memory\[0\].length must be a whole number. Received: '512'"):
+    with pytest.raises(
+        boards.BoardError, match=r"memory\[0\].length must be a whole number. Received: '512'"
+    ):
         boards.read(path)

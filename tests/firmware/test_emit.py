@@ -44,7 +44,19 @@ def test_identifier_of_any_text(name):
 
 
 def test_any_name_compiles(tmp_path):
-    for name in ("while", "main", "memory", "places", "progress", "rows", "input", "ports", "stream_0", "NULL", "∞"):
+    for name in (
+        "while",
+        "main",
+        "memory",
+        "places",
+        "progress",
+        "rows",
+        "input",
+        "ports",
+        "stream_0",
+        "NULL",
+        "∞",
+    ):
         folder = tmp_path / identifier(name)
         compiled = compile_model(deep_chain(), folder, name)
         for source in sorted(folder.glob(f"{compiled.name}.c")):
@@ -54,18 +66,18 @@ def test_any_name_compiles(tmp_path):
 
 
 def test_header_says_what_it_is(shared, tmp_path):
-    command = "edgesea export kws.tflite --out b */ int evil; /*\nsecond \\ line"
+    command = "edgesea export kéws.tflite --out b */ int evil; /*\nsecond \\ line"
     model = compile_model(shared / "models" / "kws_ref_model.tflite", tmp_path, "Key Words", command=command)
     text = (tmp_path / "key_words.h").read_text()
     assert model.sha256 in text
-    assert "edgesea export kws.tflite --out b * / int evil; /* second / line" in text
+    assert "edgesea export k?ws.tflite --out b * / int evil; / * second / line" in text
     assert f"#define KEY_WORDS_ARENA_BYTES {model.arena_bytes}" in text
     assert "#define KEY_WORDS_INPUT_LENGTH 490" in text
     assert "#define KEY_WORDS_OUTPUT_SCALE 0.00390625f" in text
     assert "#define KEY_WORDS_OUTPUT_ZERO (-128)" in text
     assert "int8_t [1][49][10][1]" in text
     assert "int key_words_invoke_in(void *arena, const int8_t *input, int8_t *output);" in text
-    assert text.count("*/") == len(re.findall(r"^\s*/\*|\S.*/\* ", text, re.MULTILINE))
+    assert text.count("*/") == text.count("/*")
 
 
 def test_scales_read_back_exactly(shared, tmp_path):
@@ -90,8 +102,7 @@ def test_compiled_model_says_what_it_costs(shared, tmp_path):
     assert model.inputs[0][:2] == ((1, 49, 10, 1), "int8")
     assert model.outputs[0][2].zero_point == -128
     assert "AVERAGE_POOL_2D" in model.peak
-    weights = 22_016 + 640 + 4 * 0
-    assert weights < model.constant_bytes["plain"] < model.constant_bytes["dsp"] < 40_000
+    assert 22_000 < model.constant_bytes["plain"] < model.constant_bytes["dsp"] < 40_000
     assert {p.name for p in model.files} == {p.name for p in tmp_path.iterdir()}
 
 
@@ -105,7 +116,13 @@ def test_same_model_same_bytes(tmp_path):
 def test_only_the_kernels_that_are_needed(tmp_path):
     model = random_graphs.single_operator_model("SOFTMAX", 0)
     compile_model(model, tmp_path, "m")
-    assert {p.name for p in tmp_path.iterdir()} >= {"edgesea_softmax.c", "edgesea_kernels.h", "edgesea_path.h", "m.c", "m.h"}
+    assert {p.name for p in tmp_path.iterdir()} >= {
+        "edgesea_softmax.c",
+        "edgesea_kernels.h",
+        "edgesea_path.h",
+        "m.c",
+        "m.h",
+    }
     assert not list(tmp_path.glob("edgesea_conv*")) + list(tmp_path.glob("edgesea_stream*"))
     for path in tmp_path.glob("edgesea_*"):
         assert path.read_bytes() == (RUNTIME / path.name).read_bytes()
@@ -131,11 +148,17 @@ def test_refused_operator_is_named_and_nothing_is_written(shared, tmp_path):
 
 
 def test_budget_out_of_reach_writes_nothing(tmp_path):
-    with pytest.raises(ModelError, match="needs an arena of"):
+    with pytest.raises(ModelError, match=r"needs an arena of"):
         compile_model(deep_chain(), tmp_path / "out", "m", ram_budget=10)
-    with pytest.raises(ModelError, match="ram_budget must be a positive number of bytes. Received: 0"):
+    with pytest.raises(ModelError, match=r"ram_budget must be a positive number of bytes\. Received: 0"):
         compile_model(deep_chain(), tmp_path / "out", "m", ram_budget=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ModelError, match=r"file cannot be written: "):
+        compile_model(deep_chain(), tmp_path / "file", "m")
 
 
 def compiling(folder):
@@ -147,9 +170,7 @@ def compiling(folder):
             check(fold(read(model)))
             compile_model(model, folder, "m")
         except ModelError as error:
-            assert str(error).endswith(".")
-            assert "\n" not in str(error)
-            return str(error)
+            return str(error) if re.fullmatch(r".+\.", str(error)) else f"not one sentence: {error}"
         finally:
             assert set(folder.parent.iterdir()) - before <= {folder}
         return "accepted"
@@ -159,8 +180,8 @@ def compiling(folder):
 
 def test_hundreds_of_damaged_files_through_the_compiler(tmp_path):
     answers = survive(range(20_000, 20_150), compiling(tmp_path / "out"))
+    assert set(answers) == {"accepted", "The", "Operator"}
     assert answers["accepted"] > 5
-    assert len(answers) > 1
 
 
 @pytest.mark.slow
@@ -169,14 +190,16 @@ def test_ten_thousand_damaged_files_through_the_compiler(tmp_path):
     assert sum(answers.values()) == 10_000
 
 
-# ---- explain -----------------------------------------------------------------------------------------------------
+# ---- explain -----------------------------------------------------------------------------------------------
 
 
 def test_explanation_names_the_peak_and_its_cause():
     layout = planned(deep_chain())
     text = as_text(layout)
     assert f"arena {layout.arena_bytes} bytes" in text
-    assert re.search(r"^peak \d+ bytes during group \d+; the largest part is .+, \d+ bytes", text, re.MULTILINE)
+    assert re.search(
+        r"^peak \d+ bytes during group \d+; the largest part is .+, \d+ bytes", text, re.MULTILINE
+    )
     assert text.count("the peak") == 1
     assert max(map(len, text.splitlines())) <= 130
     for number in range(len(layout.groups)):

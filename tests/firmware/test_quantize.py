@@ -22,7 +22,13 @@ def test_multiplier_is_the_nearest_of_31_bits(real):
 
 @pytest.mark.parametrize(
     ("real", "expected"),
-    [(0.0, (0, 0)), (2.0**-40, (0, 0)), (1.0, (2**30, 1)), (1 - 2.0**-40, (2**30, 1)), (2.0**40, (2**31 - 1, 30))],
+    [
+        (0.0, (0, 0)),
+        (2.0**-40, (0, 0)),
+        (1.0, (2**30, 1)),
+        (1 - 2.0**-40, (2**30, 1)),
+        (2.0**40, (2**31 - 1, 30)),
+    ],
 )
 def test_multiplier_at_the_ends(real, expected):
     assert quantize.quantize_multiplier(real) == expected
@@ -32,11 +38,14 @@ def test_multiplier_at_the_ends(real, expected):
 def test_scaling_is_within_a_rounding_of_the_fraction(value, multiplier, shift):
     exact = Fraction(value * multiplier) * Fraction(2) ** (shift - 31)
     assert abs(quantize.scale_once(value, multiplier, shift) - exact) <= Fraction(1, 2)
-    assert abs(quantize.scale_twice(value, multiplier, shift) - exact) <= Fraction(1, 2) + Fraction(2) ** (shift - 1)
+    assert abs(quantize.scale_twice(value, multiplier, shift) - exact) <= Fraction(1, 2) + Fraction(2) ** (
+        shift - 1
+    )
 
 
 @pytest.mark.parametrize(
-    ("value", "bits", "expected"), [(5, 1, 3), (-5, 1, -3), (-1, 1, -1), (1, 1, 1), (-3, 2, -1), (6, 2, 2), (7, 0, 7)]
+    ("value", "bits", "expected"),
+    [(5, 1, 3), (-5, 1, -3), (-1, 1, -1), (1, 1, 1), (-3, 2, -1), (6, 2, 2), (7, 0, 7)],
 )
 def test_shift_rounds_halves_away_from_zero(value, bits, expected):
     assert quantize.shift_right(value, bits) == expected
@@ -98,7 +107,14 @@ def test_walks_take_as_few_axes_as_possible():
 
 
 def test_scratch_of_a_deep_convolution_is_chunked():
-    fields = {"kernel_height": 3, "kernel_width": 3, "in_channels": 128, "out_channels": 64, "out_width": 12, "flags": 0}
+    fields = {
+        "kernel_height": 3,
+        "kernel_width": 3,
+        "in_channels": 128,
+        "out_channels": 64,
+        "out_width": 12,
+        "flags": 0,
+    }
     assert scratch_bytes("edgesea_conv_row", fields) == 2 * 5 * 384 + 4 * 5 * 64
     assert scratch_bytes("edgesea_conv_row", {**fields, "in_channels": 8}) == 2 * 5 * 72
     assert scratch_bytes("edgesea_max_pool_row", {}) == 0

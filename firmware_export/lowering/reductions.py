@@ -1,0 +1,95 @@
+"""Means, sums and maxima over axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware_export import layout
+from firmware_export.graph import Graph, Operator
+from firmware_export.lowering.base import AXIS, Lowering, lowers
+from firmware_export.operators import refuse
+from firmware_export.program import IN, OUT, Array, Call, Constant, Rows
+from firmware_export.quantize import quantize_multiplier
+
+
+@lowers("MEAN")
+def _mean(lowering: Lowering, op: Operator) -> None:
+    source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
+    q, q_out = source.quantization, result.quantization
+    multiplier, shift = quantize_multiplier(q.scale / q_out.scale)
+    count = source.elements // result.elements
+    # The division joins the multiplier, which keeps as many bits as fit: reference_ops::QuantizedMeanOrSum.
+    bits = min(count.bit_length() - 1, 32, 31 + shift)
+    scaling = {
+        "multiplier": (multiplier << bits) // count,
+        "offset": -q.zero_point * count,
+        "shift": shift - bits,
+        "out_zero": q_out.zero_point,
+    }
+    axes = _reduced_axes(lowering.graph, op)
+    if source.dtype == "int16":
+        _reduce(
+            lowering, op, "edgesea_reduce_sum16", axes, {**scaling, "mask": -1, "low": -32768, "high": 32767}
+        )
+    elif len(source.shape) == 4 and source.shape[0] == 1 and axes == [1, 2]:
+        _, height, width, channels = source.shape
+        constant = Constant("edgesea_mean", {**scaling, "width": width, "channels": channels})
+        rows = Rows(height, 1, width * channels, channels, height, singly=True)
+        lowering.add_rows(op, "edgesea_mean_row", (source.index,), constant, rows, sums=4 * channels)
+    else:
+        _reduce(lowering, op, "edgesea_reduce_sum", axes, {**scaling, "mask": -1, "low": -128, "high": 127})
+
+
+@lowers("SUM")
+def _sum(lowering: Lowering, op: Operator) -> None:
+    source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
+    q, q_out = source.quantization, result.quantization
+    multiplier, shift = quantize_multiplier(q.scale / q_out.scale)
+    if source.dtype == "int16":
+        raise refuse(
+            op, "BUILTIN_REF sums int16 as if it were bytes, so there is nothing to be equal to; use MEAN"
+        )
+    scaling = {
+        "multiplier": multiplier,
+        "offset": -q.zero_point * (source.elements // result.elements),
+        "shift": shift,
+        "out_zero": q_out.zero_point,
+        # BUILTIN_REF of ai-edge-litert 2.3 sums int8 as if it were uint8, input and output alike, which is a
+        # mistake unless every value and every sum is positive; its bytes are what we promise, so we do too.
+        "mask": 255,
+        "low": 0,
+        "high": 255,
+    }
+    _reduce(lowering, op, "edgesea_reduce_sum", _reduced_axes(lowering.graph, op), scaling)
+
+
+@lowers("REDUCE_MAX")
+def _reduce_max(lowering: Lowering, op: Operator) -> None:
+    unused = {"multiplier": 0, "offset": 0, "shift": 0, "out_zero": 0, "mask": -1, "low": -128, "high": 127}
+    wide = "16" if lowering.graph.input(op, 0).dtype == "int16" else ""
+    _reduce(lowering, op, f"edgesea_reduce_max{wide}", _reduced_axes(lowering.graph, op), unused)
+
+
+def _reduced_axes(graph: Graph, op: Operator) -> list[int]:
+    rank = len(graph.input(op, 0).shape)
+    return sorted({int(axis) % rank for axis in graph.input(op, 1).data.reshape(-1)})
+
+
+def _reduce(
+    lowering: Lowering, op: Operator, function: str, axes: list[int], scaling: dict[str, int]
+) -> None:
+    """Any set of axes, by strides: those kept, then those reduced."""
+    source = lowering.graph.input(op, 0)
+    strides = layout.strides(source.shape)
+    kept = [(source.shape[i], strides[i], 0) for i in range(len(strides)) if i not in axes]
+    reduced = [(source.shape[i], strides[i], 0) for i in axes]
+    constant = Constant(
+        "edgesea_reduce",
+        {
+            "axes": Array("axes", "edgesea_axis", np.array(kept + reduced, AXIS)),
+            **scaling,
+            "kept": len(kept),
+            "reduced": len(reduced),
+        },
+    )
+    lowering.add(op, (source.index,), Call(function, (constant, IN(0), OUT)))

@@ -1,0 +1,96 @@
+"""Write the sensor program: what a board runs, sound in and one line of JSON a decision out.
+
+    compiled = compile_model(model, folder, "street_sounds")
+    files = write_sensor(compiled, frontend, folder)
+
+The `.c` files of the folder are then the whole program but for the board's own two functions; see
+runtime/sensor.h.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from edgesea.files import write_text
+from firmware_export.compile import CompiledModel
+from firmware_export.emit import RUNTIME
+from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit, origin, templates
+
+SEMIHOSTING = RUNTIME / "sensor_semihosting.c"
+
+
+def write_sensor(
+    compiled: CompiledModel,
+    frontend,
+    out: str | os.PathLike,
+    *,
+    every_s: float | None = None,
+    command: str = "",
+) -> tuple[Path, ...]:
+    """Write frontend and sensor program for a compiled model.
+
+    Parameters
+    ----------
+    compiled : the model, int8 from one patch to one embedding
+    frontend : the frontend's value (`edgesea.frontend.Frontend`)
+    out : the folder of the compiled model
+    every_s : float > 0, seconds from one decision to the next, rounded to what the frontend can do; by
+        default a patch's length, so that each sample is heard once. A padded frontend decides once a patch at
+        most.
+    command : the command line to name in the files
+
+    Returns
+    -------
+    tuple of Path
+        Everything written; `.c` files are to be compiled together with the model's.
+
+    Raises
+    ------
+    FrontendError : a model with other inputs or outputs, or a frontend that does not fit it
+    """
+    patch = _int8(compiled, "input", compiled.inputs)
+    embedding = _int8(compiled, "output", compiled.outputs)
+    files = emit(
+        frontend,
+        compiled.name,
+        scale=patch[1].scale,
+        zero_point=patch[1].zero_point,
+        input_shape=patch[0],
+        command=command,
+    )
+    padded = frontend.left_padding > 0 or frontend.right_padding > 0
+    period = frontend.samples if padded else frontend.hop
+    wanted = frontend.samples / frontend.sample_rate if every_s is None else every_s
+    files["sensor_model.h"] = (
+        templates()
+        .get_template("sensor_model.h.jinja")
+        .render(
+            name=compiled.name,
+            NAME=compiled.name.upper(),
+            origin=origin(command),
+            embedding_bytes=math.prod(embedding[0]),
+            scale=repr(embedding[1].scale),
+            zero_point=embedding[1].zero_point,
+            patch_every=f"{period} samples",
+            every=max(1, round(wanted * frontend.sample_rate / period)),
+        )
+    )
+    for name in (*HEADERS, *SOURCES, "sensor.h", "sensor.c"):
+        files[name] = (RUNTIME / name).read_text(encoding="ascii")
+    for name, text in files.items():
+        write_text(Path(out) / name, text)
+    return tuple(Path(out) / name for name in files)
+
+
+def _int8(compiled: CompiledModel, role: str, tensors):
+    """The model's one (shape, quantisation) of that role."""
+    if len(tensors) != 1 or tensors[0][1] != "int8" or tensors[0][2] is None:
+        kinds = ", ".join(dtype for _, dtype, _ in tensors)
+        raise FrontendError(
+            f"The model {compiled.name} has these {role}s: {kinds}; the sensor program runs a model with one "
+            f"int8 {role}: export it with --int8."
+        )
+    shape, _, quantization = tensors[0]
+    return shape, quantization
