@@ -81,7 +81,7 @@ class Augmentation:
         octaves = tuple(self.speed_octaves)
         if len(octaves) != 2 or not -2 <= octaves[0] <= octaves[1] <= 2:
             raise UsageError(
-                f"Received speed_octaves = {octaves}: give a lowest and a highest value in octaves, in -2 .. 2."
+                f"Received speed_octaves = {octaves}: give a lowest and a highest value, in -2 .. 2."
             )
         object.__setattr__(self, "speed_octaves", tuple(float(value) for value in octaves))
         for name in ("equaliser_db", "mix_db", "noise_db", "gain_db"):
@@ -108,9 +108,9 @@ class Augmentation:
         return cls(**values)
 
     def cut(self, rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.ndarray:
-        """Cuts (samples,) float32 out of a waveform at a random place, maybe at another speed, maybe equalised.
+        """Cuts (samples,) float32 out of a waveform at a random place, maybe sped up or slowed down, equalised.
 
-        Speed by linear interpolation: its images and its loss of treble are variety too, as the teacher hears them.
+        Speed by linear interpolation: the treble that it adds and takes is variety too, and the teacher hears it.
         """
         fast, equalised = rng.random(2) < (self.speed_probability, self.equaliser_probability)
         factor = 2 ** rng.uniform(*self.speed_octaves)

@@ -22,8 +22,8 @@ CONFIG = {"student": "separable-m", "dim": 64, "frames": 12_000, "epochs": 8, "p
 def demo(out: Path | str, *, command: str = "", progress: Progress = SILENT) -> dict:
     """Synthesises sound, distils, evaluates, exports and measures, all in the folder `out`.
 
-    A folder that holds a demo is gone on with. Returns JSON values: paths, seconds of each step, and the results of
-    `evaluate`, the bundle's manifest and the measurement.
+    A folder that holds a demo is gone on with. Returns JSON values: paths, seconds of each step, what
+    `evaluate` gives, the bundle's manifest and the measurement.
     """
     out = Path(out)
     paths = {"sound": out / "street", "run": out / "run", "bundle": out / "bundle"}

@@ -120,14 +120,16 @@ class Store:
     def rows(self, name: str, indices: Sequence[int]) -> np.ndarray:
         """The rows `indices` of a column, in that order: (len(indices), ...)."""
         indices = np.asarray(indices, np.int64)
-        home = np.searchsorted(self._offsets, indices, side="right") - 1
+        order = np.argsort(indices, kind="stable")
+        ranked = indices[order]
+        edges = np.searchsorted(ranked, self._offsets)
         out = None
-        for shard in np.unique(home):
-            here = home == shard
-            values = self.shards[shard][name][indices[here] - self._offsets[shard]]
+        for shard in np.flatnonzero(np.diff(edges)):
+            here = slice(edges[shard], edges[shard + 1])
+            values = self.shards[shard][name][ranked[here] - self._offsets[shard]]
             if out is None:
                 out = np.empty((len(indices), *values.shape[1:]), values.dtype)
-            out[here] = values
+            out[order[here]] = values
         if out is None:
             raise EdgeseaError(f"No rows of {name!r} were asked for.")
         return out

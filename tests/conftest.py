@@ -1,10 +1,26 @@
 """Fixtures that every test may use."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# A distillation of seconds: what the tests of runs, evaluation, export and the command line look at.
+SMALL = ("--teacher", "demo", "--student", "separable-s", "--dim", "16", "--frames", "256", "--batch", "32")
+SMALL = (*SMALL, "--epochs", "4", "--seed", "3")
+
+# `edgesea` with small shards, so that a small domain has several to be killed between.
+PROGRAM = """
+import sys
+from edgesea import embed, examples
+embed.PIECE_SECONDS, examples.SHARD = 8.0, 64
+{before}
+from edgesea.cli import main
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +29,45 @@ def shared() -> Path:
     if not (SHARED / "models").is_dir():
         pytest.skip("the folder of real recordings and models (../shared) is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory) -> Path:
+    """Sixteen synthesised clips of two seconds: eight recordings of eight classes, in the table clips.csv."""
+    from edgesea.datasets import street
+
+    folder = tmp_path_factory.mktemp("sound") / "street"
+    street.synthesise(folder, 16, seed=5, seconds=2.0, takes=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edgesea_process():
+    """Starts `edgesea ARGUMENTS` as a process of its own; `before` is Python that runs in it first."""
+
+    def start(*arguments, before=""):
+        command = [sys.executable, "-c", PROGRAM.format(before=before), *map(str, arguments)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, street, edgesea_process) -> Path:
+    """A run of `SMALL` on `street`, which nothing disturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    process = edgesea_process("distill", "--data", street, "--out", folder, *SMALL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory, finished_run) -> Path:
+    """The int8 bundle of `finished_run`, with everything but ONNX."""
+    from edgesea.export import c_compiler
+    from edgesea.export.from_run import export_run
+
+    folder = tmp_path_factory.mktemp("bundles") / "small"
+    export_run(finished_run, folder, onnx=False, c_model=c_compiler(), min_cosine=-1, min_r2=-100)
+    return folder

@@ -69,7 +69,7 @@ def main(arguments=None) -> None:
     except OSError as error:
         if debug:
             raise
-        _fail(f"cannot use {error.filename or 'a file'} ({error.strerror or error}): see to it, call again", 1)
+        _fail(f"cannot use {error.filename or 'a file'} ({error.strerror or error}): see to it and retry", 1)
     except Exception as error:
         if debug:
             raise

@@ -28,10 +28,14 @@ def _print(result: dict) -> None:
     int8, bench = result["manifest"]["int8"], result["bench"]
     c_model = result["manifest"]["c_model"]
     latency = bench["latency_ms"]
+    by_kind = [fidelity["float"], fidelity["int8"]]
     rows = [
-        ["R² to phi(teacher), held-out recordings", *(f"{fidelity[kind]['r2']:.3f}" for kind in ("float", "int8"))],
-        ["cosine to phi(teacher), held-out", *(f"{fidelity[kind]['cosine']:.3f}" for kind in ("float", "int8"))],
-        [f"head's {task['metric']} (teacher: {task['teacher']:.3f})", f"{task['float']:.3f}", f"{task['int8']:.3f}"],
+        ["R² to phi(teacher), held-out recordings", *(f"{each['r2']:.3f}" for each in by_kind)],
+        ["cosine to phi(teacher), held-out", *(f"{each['cosine']:.3f}" for each in by_kind)],
+        [
+            f"head's {task['metric']} (teacher: {task['teacher']:.3f})",
+            *(f"{task[k]:.3f}" for k in ("float", "int8")),
+        ],
         ["model file, bytes", None, f"{bench['storage']['model_bytes']:,}"],
         ["weights, bytes", None, f"{bench['storage']['weight_bytes']:,}"],
         ["multiply-accumulates a frame", None, f"{int8['multiply_accumulates']:,}"],

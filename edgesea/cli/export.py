@@ -19,9 +19,13 @@ from edgesea.errors import UsageError
     "--min-cosine", type=float, help="Fail where int8 is less like float than this.  [default: 0.95]"
 )
 @click.option("--min-r2", type=float, help="The same for R².  [default: 0.9]")
+@click.option(
+    "--ram-budget", type=int, help="Bytes that the C model's arena may take up.  [default: the fewest]"
+)
+@click.option("--explain", is_flag=True, help="Draw the C model's memory plan: as text here, as c/plan.svg.")
 @click.option("--no-onnx", is_flag=True, help="Leave the ONNX file out.")
 @as_json
-def export(target, out, int8, name, frontend, min_cosine, min_r2, no_onnx, as_json):
+def export(target, out, int8, name, frontend, min_cosine, min_r2, ram_budget, explain, no_onnx, as_json):
     """Makes a bundle of a run's student, or of any int8 .tflite: everything that a device needs."""
     from edgesea.export import c_compiler, export_tflite
     from edgesea.export.from_run import export_run
@@ -36,11 +40,10 @@ def export(target, out, int8, name, frontend, min_cosine, min_r2, no_onnx, as_js
         raise UsageError("No folder for the bundle was given: say --out.")
     target = Path(target)
     command = command_line()
+    c_model = c_compiler(ram_budget=ram_budget, explain=explain, command=command)
     if target.suffix == ".tflite":
         chosen = preset(frontend) if frontend else None
-        bundle = export_tflite(
-            target, out, name=name, frontend=chosen, c_model=c_compiler(command=command), command=command
-        )
+        bundle = export_tflite(target, out, name=name, frontend=chosen, c_model=c_model, command=command)
     else:
         thresholds = {"min_cosine": min_cosine, "min_r2": min_r2}
         bundle = export_run(
@@ -49,7 +52,7 @@ def export(target, out, int8, name, frontend, min_cosine, min_r2, no_onnx, as_js
             name=name,
             int8=int8,
             onnx=not no_onnx,
-            c_model=c_compiler(command=command),
+            c_model=c_model,
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
@@ -57,6 +60,8 @@ def export(target, out, int8, name, frontend, min_cosine, min_r2, no_onnx, as_js
         print_json({"bundle": str(bundle.path), **bundle.manifest})
     else:
         _print(bundle)
+        if explain and bundle.int8:
+            click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
 
 
 def _print(bundle) -> None:

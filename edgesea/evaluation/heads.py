@@ -2,8 +2,8 @@
 
 The head is a logistic regression on the standardised mean embedding of a clip, strongly regularised
 (C = 0.01, scikit-learn's L2 penalty): with few clips a class, anything larger measures the head and not the
-embedding. All embeddings that are compared are scored on the same splits; where each clip has one class, every
-fold gets its share of each, as far as whole recordings allow.
+embedding. All embeddings that are compared are scored on the same splits; where each clip has one class,
+every fold gets its share of each, as far as whole recordings allow.
 """
 
 import warnings

@@ -4,18 +4,19 @@
     bundle = export_tflite("kws.tflite", "bundle")
 
 Steps of the first: int8 and float .tflite (`tflite`), ONNX (`onnx`), int8 against float (`compare`), C arrays
-(`carray`), and all of it as a folder (`bundle`). Nothing is written before everything has passed.
+(`carray`), the C model (`ccode`), and all of it as a folder (`bundle`). Nothing is written before everything
+has passed.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import UsageError
 from edgesea.export.bundle import Bundle, CModel, load_bundle, write_bundle
+from edgesea.export.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
-from firmware_export.graph import ModelError
 
 __all__ = ["Bundle", "c_compiler", "export_student", "export_tflite", "load_bundle", "write_bundle"]
 
@@ -132,24 +133,3 @@ def export_tflite(
         c_model=c_model,
         command=command,
     )
-
-
-def c_compiler(*, ram_budget: int | None = None, command: str = "") -> CModel:
-    """A `c_model` for the exports above: plain C by `firmware_export.compile`, whose options these are."""
-
-    def compile_into(content: bytes, folder: Path, identifier: str) -> dict:
-        from firmware_export.compile import compile_model
-
-        try:
-            compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
-        except ModelError as error:
-            raise EdgeseaError(f"the C model: {error}") from error
-        return {
-            "name": compiled.name,
-            "files": [file.name for file in compiled.files],
-            "arena_bytes": compiled.arena_bytes,
-            "constant_bytes": compiled.constant_bytes,
-            "peak": compiled.peak,
-        }
-
-    return compile_into

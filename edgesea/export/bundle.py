@@ -64,8 +64,9 @@ REQUIRED = frozenset({"name", "identifier", "files", "frontend", "int8", "float"
 # What may change a converted model or a figure in the manifest.
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
-CModel = Callable[[bytes, Path, str], dict]
-"""Compiles an int8 model into C files in a folder, under an identifier; returns its entry in the manifest."""
+CModel = Callable[[bytes, Path, str, Frontend | None], dict]
+"""Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
+known; returns its entry in the manifest."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def write_bundle(
                 files.write_bytes(folder / path, content)
         compiled = None
         if c_model is not None and int8 is not None:
-            compiled = c_model(int8, folder / C_FOLDER, identifier)
+            compiled = c_model(int8, folder / C_FOLDER, identifier, frontend)
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

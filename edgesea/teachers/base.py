@@ -92,8 +92,8 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
     if (frontend.frames, frontend.mels) != shape:
         raise UsageError(
             f"The teacher {path} takes {shape[0]} x {shape[1]} patches and the frontend "
-            f"{frontend.name} makes {frontend.frames} x {frontend.mels}: choose the frontend that the teacher "
-            "was trained with."
+            f"{frontend.name} makes {frontend.frames} x {frontend.mels}: choose the frontend that the "
+            "teacher was trained with."
         )
     return Ear(frontend.sample_rate, frontend.samples, frontend, takes_patches=True)
 

@@ -270,7 +270,7 @@ def test_what_is_not_a_bundle_is_never_replaced(copy, tmp_path, float_model):
 
 @pytest.mark.parametrize("error", [EdgeseaError("no"), KeyboardInterrupt()])
 def test_an_export_that_is_cut_short_leaves_the_older_bundle(copy, int8_model, error):
-    def hook(content, folder, identifier):
+    def hook(content, folder, identifier, frontend):
         (folder / "half.c").write_text("int")
         raise error
 
@@ -288,7 +288,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, float_model):
 
 
 def test_the_c_model_goes_into_the_bundle(int8_model, tmp_path):
-    def hook(content, folder, identifier):
+    def hook(content, folder, identifier, frontend):
         assert content == int8_model
         (folder / f"{identifier}.c").write_text("int x;")
         return {"arena_bytes": 1234}

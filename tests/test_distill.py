@@ -1,0 +1,424 @@
+"""A whole distillation: killed at any moment it ends the same, and it never learns from what is held out."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import SMALL
+
+from edgesea import datasets, files
+from edgesea.augment import Augmentation
+from edgesea.distill import _Stages, distill, embed_domain
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.progress import SILENT
+from edgesea.run import PARTS, Run
+from edgesea.store import Store
+
+# Kills the process with SIGKILL when the file is written, whole but not yet in its place, for the n-th time.
+KILL = """
+import os, signal
+real, seen = os.replace, []
+def replace(source, target):
+    if str(target).endswith({target!r}):
+        seen.append(target)
+        if len(seen) == {time}:
+            os.kill(os.getpid(), signal.SIGKILL)
+    real(source, target)
+os.replace = replace
+"""
+
+
+def results(folder):
+    """metrics.json without what a clock says."""
+    held = json.loads((folder / "metrics.json").read_text())
+    held.pop("seconds")
+    for epoch in held["course"]:
+        epoch.pop("seconds")
+    return held
+
+
+def weights(folder):
+    return [value.copy() for value in Run(folder).load_student().get_weights()]
+
+
+def arrays(path):
+    return files.read_arrays(path)
+
+
+def assert_same_result(one, two):
+    assert results(one) == results(two)
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("reducer.npz", "sample.npz", "checkpoints/state.npz"):
+        mine, theirs = arrays(one / name), arrays(two / name)
+        assert mine.keys() == theirs.keys()
+        for key in mine.keys() - {"course"}:
+            np.testing.assert_array_equal(mine[key], theirs[key])
+    for name in ("split.json", "skipped.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    for store in ("domain", "examples"):
+        names = [sorted(each.name for each in (run / store).glob("*.arrow")) for run in (one, two)]
+        assert names[0] == names[1]
+        for name in names[0]:
+            assert (one / store / name).read_bytes() == (two / store / name).read_bytes()
+
+
+def leftovers(folder):
+    return [path for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+def killed_when(process, path):
+    """SIGKILL as soon as `path` is there."""
+    limit = time.monotonic() + 240
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def killed_by_itself(process):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == -signal.SIGKILL, errors
+
+
+def test_killed_in_every_stage_it_ends_the_same_to_the_bit(tmp_path, street, finished_run, edgesea_process):
+    out = tmp_path / "run"
+    call = ("distill", "--data", street, "--out", out, *SMALL)
+
+    killed_by_itself(edgesea_process(*call, before=KILL.format(target="shard-000002.arrow", time=1)))
+    assert len(list((out / "domain").glob("shard-*.arrow"))) == 2
+    assert leftovers(out)
+    assert not (out / "reducer.npz").exists()
+
+    killed_when(edgesea_process(*call), out / "examples" / "shard-000001.arrow")
+    assert (out / "reducer.npz").exists()
+    assert not (out / "examples" / "shard-000003.arrow").exists()
+
+    killed_by_itself(edgesea_process(*call, before=KILL.format(target="state.npz", time=2)))
+    course = json.loads(str(arrays(out / "checkpoints" / "state.npz")["course"]))
+    assert len(course) == 1
+    assert leftovers(out)
+    assert not (out / "student.keras").exists()
+
+    process = edgesea_process(*call)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert_same_result(out, finished_run)
+    assert leftovers(out) == []
+
+
+@pytest.fixture
+def deterministic():
+    """`distill` makes TensorFlow's arithmetic deterministic for the whole process: undone for the tests after."""
+    from tensorflow.python.framework import config
+
+    before = config.is_op_determinism_enabled()
+    yield
+    if not before:
+        config.disable_op_determinism()
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    from edgesea import embed, examples
+
+    monkeypatch.setattr(embed, "PIECE_SECONDS", 8.0)
+    monkeypatch.setattr(examples, "SHARD", 64)
+
+
+def test_interrupted_before_every_single_file_it_ends_the_same(
+    tmp_path, finished_run, monkeypatch, deterministic, small_shards
+):
+    """The same without SIGKILL, which costs a start of TensorFlow each: one interruption a file, in one folder."""
+    config, out = Run.open(finished_run).config, tmp_path / "run"
+    real, done = os.replace, set()
+
+    def replace(source, target):
+        if target not in done:
+            done.add(target)
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    interruptions = 0
+    while True:
+        try:
+            distill(config, out)
+            break
+        except KeyboardInterrupt:
+            interruptions += 1
+    monkeypatch.setattr(files.os, "replace", real)
+    written = {str(path.relative_to(out)) for path in done}
+    assert {
+        "config.toml",
+        "split.json",
+        "sample.npz",
+        "reducer.npz",
+        "student.keras",
+        "metrics.json",
+    } <= written
+    assert {"skipped.csv", "domain/store.json", "examples/store.json", "checkpoints/state.npz"} <= written
+    assert interruptions == len(written) >= 14
+    assert_same_result(out, finished_run)
+    assert leftovers(out) == []
+
+
+def test_a_finished_run_is_not_repeated(finished_run):
+    said = []
+
+    class Listening(type(SILENT)):
+        def say(self, text):
+            said.append(text)
+
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")}
+    distill(Run.open(finished_run).config, finished_run, progress=Listening())
+    assert said == [f"{finished_run} is finished: nothing to do."]
+    assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")} == before
+
+
+def test_a_run_says_what_it_was_made_from(finished_run, street):
+    held = json.loads((finished_run / "metrics.json").read_text())
+    assert held["data"]["fingerprint"] == datasets.load(street).fingerprint
+    assert held["data"]["clips"] == 16
+    assert held["data"]["frames"].keys() == set(PARTS)
+    assert held["teacher"]["name"] == "demo_teacher"
+    assert held["parameters"] == Run(finished_run).load_student().count_params()
+    assert held["dimension"] == 16
+    assert {"tensorflow", "keras", "numpy", "edgesea", "python"} <= held["versions"].keys()
+    assert held["fidelity"].keys() == set(PARTS)
+    assert held["reducer"]["name"] == "pca"
+    assert 0 < held["reducer"]["explained_variance"] <= 1
+    for store in ("domain", "examples"):
+        assert Store.open(finished_run / store).made_from["teacher"] == held["teacher"]["fingerprint"]
+
+
+def test_no_recording_is_torn_and_nothing_held_out_is_learnt_from(finished_run, street):
+    manifest = datasets.load(street)
+    split = json.loads((finished_run / "split.json").read_text())
+    assert sorted(sum(split.values(), [])) == list(range(16))
+    groups = {part: {manifest.clips[k].group for k in clips} for part, clips in split.items()}
+    assert sum(map(len, groups.values())) == len(set.union(*groups.values())) == 8
+
+    domain = Store.open(finished_run / "domain")
+    sampled = domain.rows("clip", arrays(finished_run / "sample.npz")["rows"])
+    assert set(sampled.tolist()) <= set(split["train"])
+    run = Run.open(finished_run)
+    for part in PARTS:
+        assert set(domain.rows("clip", run.part(part).rows).tolist()) == set(split[part])
+
+
+def test_examples_are_made_of_training_clips_alone(tmp_path, monkeypatch, finished_run, street):
+    """Every stretch of sound that the examples ask for, overheard."""
+    from edgesea import audio, examples
+
+    asked, real = set(), audio.read
+
+    def read(path, *arguments, **options):
+        asked.add(Path(path))
+        return real(path, *arguments, **options)
+
+    config = Run.open(finished_run).config
+    stages = _Stages(config, SILENT)
+    run = Run(tmp_path / "run")
+    shutil.copytree(finished_run, run.folder)
+    shutil.rmtree(run.examples)
+    domain = Store.open(run.domain)
+    monkeypatch.setattr(audio, "read", read)
+    assert examples.audio.read is read
+    stages._examples(run, domain, stages._rows(run, domain)["train"], None)
+    manifest = datasets.load(street)
+    train = {manifest.clips[k].path for k in stages.parts["train"]}
+    assert asked == train
+
+
+def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finished_run):
+    """A FLAC whose header promises a minute and that holds three seconds of it."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(3):
+        noise = np.random.default_rng(k).standard_normal(16_000 * 60) * 0.1
+        soundfile.write(folder / f"{k}.flac", noise, 16_000)
+        content = (folder / f"{k}.flac").read_bytes()
+        (folder / f"{k}.flac").write_bytes(content[: len(content) // 20])
+        assert soundfile.info(folder / f"{k}.flac").duration == 60
+    values = {**Run.open(finished_run).config.to_dict(), "data": str(folder), "frames": 64}
+    config = type(Run.open(finished_run).config).from_dict(
+        {**values, "augmentation": {name: 0.0 for name in _PROBABILITIES}}
+    )
+    stages = _Stages(config, SILENT)
+    run = Run(tmp_path / "run")
+    domain = stages._embed(run)
+    made = stages._examples(run, domain, stages._rows(run, domain)["train"], None)
+    loudest = made.patches().max(axis=(1, 2, 3))
+    assert len(made) == 64
+    assert (loudest > -4).all()  # silence is log(0.001), -6.9
+
+
+_PROBABILITIES = [name for name in Augmentation().to_dict() if name.endswith("probability")]
+
+
+def test_the_configuration_of_a_run_makes_the_same_student(
+    tmp_path, finished_run, edgesea_process, deterministic, small_shards
+):
+    from edgesea.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["distill", "--config", str(finished_run / "config.toml"), "--out", str(tmp_path / "other")])
+    assert end.value.code == 0
+    assert_same_result(tmp_path / "other", finished_run)
+    assert (tmp_path / "other" / "config.toml").read_bytes() == (finished_run / "config.toml").read_bytes()
+
+
+def damaged(street, folder):
+    """The street's clips with eight unusable files and odd ones among them: name -> reason of the unusable."""
+    shutil.copytree(street, folder)
+    (folder / "clips.csv").unlink()
+    sound, rate = soundfile.read(sorted((folder / "audio").iterdir())[0], dtype="float32")
+    audio_folder = folder / "audio"
+    soundfile.write(audio_folder / "z-eight.wav", sound, rate, subtype="PCM_U8")
+    soundfile.write(audio_folder / "z-five.wav", np.stack([sound] * 5, axis=1), rate)
+    soundfile.write(audio_folder / "z-odd.wav", sound, 11_111)
+    truncated = sorted(audio_folder.iterdir())[1]
+    truncated.write_bytes(truncated.read_bytes()[: truncated.stat().st_size * 2 // 3])
+    soundfile.write(audio_folder / "z-zeros.wav", np.zeros(rate), rate)
+    nan = sound.copy()
+    nan[rate] = np.nan
+    soundfile.write(audio_folder / "z-nan.wav", nan, rate, subtype="FLOAT")
+    (audio_folder / "z-empty.flac").write_bytes(b"")
+    (audio_folder / "z-letter.mp3").write_text("Dear sir or madam, I am not a song.")
+    (audio_folder / "z-header.wav").write_bytes((audio_folder / "z-eight.wav").read_bytes()[:44])
+    return {"zeros.wav": "silent", "nan.wav": "NaN", "empty.flac": "empty", "letter.mp3": "not audio"} | {
+        "header.wav": "empty"
+    }
+
+
+def test_bad_audio_never_ends_a_run(tmp_path, street, finished_run, deterministic):
+    unusable = damaged(street, tmp_path / "in")
+    values = Run.open(finished_run).config.to_dict() | {
+        "data": str(tmp_path / "in"),
+        "epochs": 1,
+        "frames": 64,
+    }
+    run = distill(type(Run.open(finished_run).config).from_dict(values), tmp_path / "run")
+    with open(run.skipped, newline="", encoding="utf-8") as file:
+        aside = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(aside) == {f"audio/z-{name}" for name in unusable}
+    for name, reason in unusable.items():
+        assert reason in aside[f"audio/z-{name}"]
+    assert run.results()["data"]["skipped"] == len(unusable)
+    assert run.results()["data"]["clips"] == 16 + 3 + len(unusable)
+    used = {run_clip for run_clip in Store.open(run.domain).column("clip").tolist()}
+    assert len(used) == 16 + 3
+
+
+def test_without_augmentation_the_domains_own_frames_are_learnt(tmp_path, finished_run, deterministic):
+    values = Run.open(finished_run).config.to_dict() | {"augmentation": False, "epochs": 1}
+    run = distill(type(Run.open(finished_run).config).from_dict(values), tmp_path / "run")
+    assert not run.examples.exists()
+    assert run.config.augmentation is None
+    assert run.results()["course"][0]["loss"] > 0
+
+
+def test_identity_keeps_the_teachers_dimension(tmp_path, finished_run, deterministic):
+    values = Run.open(finished_run).config.to_dict() | {"reducer": "identity", "epochs": 1, "frames": 64}
+    del values["dim"]
+    run = distill(type(Run.open(finished_run).config).from_dict(values), tmp_path / "run")
+    held = run.results()
+    assert held["dimension"] == held["teacher"]["dimension"]
+    assert held["reducer"] == {"name": "identity", "dimension": held["dimension"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"student": "separable-xl"}, r"Unknown student 'separable-xl': choose one of separable-s"),
+        ({"objective": "see"}, r"Unknown objective 'see': choose one of .*sea"),
+        ({"sampler": "dice"}, r"Unknown sampler 'dice': choose one of random"),
+        ({"reducer": "tsne"}, r"Unknown reducer 'tsne': choose one of identity, pca"),
+        ({"dim": 100_000}, r"--dim 100000 does not suit the reducer pca .*: choose at most"),
+        (
+            {"reducer": "identity", "dim": 3},
+            r"--dim 3 does not suit the reducer identity .*: leave --dim out",
+        ),
+        ({"teacher": "absent.keras"}, r"There is no teacher at absent\.keras"),
+        ({"data": "/absent"}, r"There is no data at /absent: give a folder of audio or a CSV table"),
+    ],
+)
+def test_a_wrong_call_writes_nothing(tmp_path, finished_run, change, reason):
+    config = Run.open(finished_run).config
+    with pytest.raises(UsageError, match=reason):
+        distill(type(config).from_dict(config.to_dict() | change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_recordings_to_split_are_a_wrong_call(tmp_path, street, finished_run):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in sorted((street / "audio").iterdir())[:2]:
+        shutil.copy(path, folder)
+    config = Run.open(finished_run).config
+    with pytest.raises(UsageError, match=r"Cannot split 2 recordings into 3 parts"):
+        distill(type(config).from_dict(config.to_dict() | {"data": str(folder)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_changed_data_is_not_mixed_into_a_run(tmp_path, street, finished_run):
+    """A killed run whose data changed meanwhile."""
+    data, out = tmp_path / "in", tmp_path / "run"
+    shutil.copytree(street, data)
+    config = Run.open(finished_run).config
+    config = type(config).from_dict(config.to_dict() | {"data": str(data)})
+    _Stages(config, SILENT)._embed(Run.start(out, config))
+    table = (data / "clips.csv").read_text().splitlines()
+    (data / "clips.csv").write_text("\n".join(table[:-1]) + "\n")
+    with pytest.raises(UsageError, match=r"The store .*domain was made with another data"):
+        distill(config, out)
+
+
+def test_a_damaged_sample_is_named(tmp_path, finished_run):
+    run = Run(tmp_path / "run")
+    shutil.copytree(finished_run, run.folder)
+    run.sample.write_bytes(b"")
+    stages = _Stages(run.config, SILENT)
+    with pytest.raises(
+        EdgeseaError, match=r"Cannot read the sample .*sample\.npz .*: delete it and run again"
+    ):
+        stages._reduce(run, Store.open(run.domain), np.arange(3))
+
+
+def test_a_damaged_student_is_named(tmp_path, finished_run):
+    run = Run(tmp_path / "run")
+    shutil.copytree(finished_run, run.folder)
+    run.student.write_bytes(run.student.read_bytes()[:1000])
+    with pytest.raises(
+        EdgeseaError, match=r"Cannot load the student .*student\.keras .*: delete metrics\.json"
+    ):
+        run.load_student()
+
+
+def test_embedding_alone_makes_a_store(tmp_path, street, finished_run):
+    config = Run.open(finished_run).config
+    figures = embed_domain(config, tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    assert figures == {"clips": 16, "frames": len(store), "dimension": 128, "skipped": 0} | {
+        "dimension": store.column("embedding").shape[1]
+    }
+    np.testing.assert_allclose(
+        store.column("embedding"),
+        Store.open(finished_run / "domain").column("embedding"),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    assert embed_domain(config, tmp_path / "store") == figures
+    with pytest.raises(UsageError, match="is not empty and not a store"):
+        embed_domain(config, street)
