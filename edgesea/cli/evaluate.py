@@ -65,4 +65,4 @@ def _print(result: dict) -> None:
         print_table(title, ["", "mean ± sd over seeds"], rows)
         click.echo(f"head: {task['head']}")
     else:
-        click.echo("Task: none, since the clips have no labels.")
+        click.echo("Task: none, since the clips have no labels, or too few.")

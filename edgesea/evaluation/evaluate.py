@@ -51,7 +51,8 @@ def evaluate(
     compare : further embedding models (what `edgesea.teachers.load` takes), for the task
 
     Returns JSON values: 'fidelity' {'float', 'int8', 'on'} (None for a bundle whose run is gone), 'task'
-    {'metric', 'teacher', 'float', 'int8', 'compared', 'sd', ...} (None where the clips have no labels).
+    {'metric', 'teacher', 'float', 'int8', 'compared', 'sd', ...} (None where the clips have no labels, or too
+    few).
     """
     manifest = datasets.load(data)
     subject = _subject(Path(target))
@@ -184,7 +185,11 @@ def _task(
     used = [k for k in np.unique(frames.column("clip")).tolist() if clips[k].labels]
     if not used:
         return None
-    task = Task(tuple(clips[k].labels for k in used), tuple(str(clips[k].group) for k in used))
+    try:
+        task = Task(tuple(clips[k].labels for k in used), tuple(str(clips[k].group) for k in used))
+    except UsageError as error:  # The fidelity is an answer all the same.
+        listening.progress.say(str(error))
+        return None
     clip = frames.column("clip")
     scores = {kind: task.score(_clip_means(values, clip, used)) for kind, values in embeddings.items()}
     if listening.run is not None:
