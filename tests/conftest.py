@@ -5,12 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_run import SMALL
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-# A distillation of seconds: what the tests of runs, evaluation, export and the command line look at.
-SMALL = ("--teacher", "demo", "--student", "separable-s", "--dim", "16", "--frames", "256", "--batch", "16")
-SMALL = (*SMALL, "--epochs", "15", "--seed", "3")
 
 # `edgesea` with small shards, so that a small domain has several to be killed between.
 PROGRAM = """
@@ -64,10 +61,13 @@ def finished_run(tmp_path_factory, street, edgesea_process) -> Path:
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory, finished_run) -> Path:
-    """The int8 bundle of `finished_run`, with everything but ONNX."""
+    """The int8 bundle of `finished_run`, with everything but ONNX.
+
+    Without thresholds: seconds of training make a student that hardly depends on what it hears.
+    """
     from edgesea.export import c_compiler
     from edgesea.export.from_run import export_run
 
     folder = tmp_path_factory.mktemp("bundles") / "small"
-    export_run(finished_run, folder, onnx=False, c_model=c_compiler(), min_r2=0.5)
+    export_run(finished_run, folder, onnx=False, c_model=c_compiler(), min_cosine=-1, min_r2=-1e9)
     return folder

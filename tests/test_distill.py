@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import SMALL
+from small_run import SMALL
 
 from edgesea import augment, datasets, files
 from edgesea.distill import _Stages, distill, embed_domain
