@@ -110,14 +110,13 @@ class _Stages:
 
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
-        # Names first: they are wrong most often, and TensorFlow takes seconds to load.
+        # TensorFlow takes seconds to load: last, what needs it.
         objective(self.config.objective)
         sampling.sampler(self.config.sampler)
         students.builder(self.config.student)
         reduction.reducer(self.config.reducer, self.config.dim or 1)
         if not all(self.parts.values()):
             raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
-        backend.load()
         unfitted = reduction.reducer(self.config.reducer, self.dimension)
         n = self.pairing.teacher.dimension
         if unfitted.dimension > n or (unfitted.name == "identity" and unfitted.dimension != n):
@@ -128,6 +127,7 @@ class _Stages:
         self._build()
 
     def _build(self):
+        backend.load()
         import keras
 
         # One seed for the weights, and arithmetic in a fixed order: the same configuration, the same student.

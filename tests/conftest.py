@@ -49,6 +49,17 @@ def edgesea_process():
     return start
 
 
+@pytest.fixture
+def deterministic():
+    """`distill` makes TensorFlow deterministic for the whole process; this undoes it for the tests after."""
+    from tensorflow.python.framework import config
+
+    before = config.is_op_determinism_enabled()
+    yield
+    if not before:
+        config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, street, edgesea_process) -> Path:
     """A run of `SMALL` on `street`, which nothing disturbed."""

@@ -123,17 +123,6 @@ def test_killed_in_every_stage_it_ends_the_same_to_the_bit(tmp_path, street, fin
 
 
 @pytest.fixture
-def deterministic():
-    """`distill` makes TensorFlow deterministic for the whole process; this undoes it for the tests after."""
-    from tensorflow.python.framework import config
-
-    before = config.is_op_determinism_enabled()
-    yield
-    if not before:
-        config.disable_op_determinism()
-
-
-@pytest.fixture
 def small_shards(monkeypatch):
     from edgesea import embed, examples
 
