@@ -108,9 +108,9 @@ class Augmentation:
         return cls(**values)
 
     def cut(self, rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.ndarray:
-        """Cuts (samples,) float32 out of a waveform at a random place, maybe sped up or slowed, maybe equalised.
+        """Cuts (samples,) float32 out of a waveform, maybe played faster or slower, maybe equalised.
 
-        Speed by linear interpolation: the treble that it adds and takes is variety too; the teacher hears it.
+        Speed by linear interpolation: the treble that it adds and takes is variety too.
         """
         fast, equalised = rng.random(2) < (self.speed_probability, self.equaliser_probability)
         factor = 2 ** rng.uniform(*self.speed_octaves)

@@ -276,17 +276,17 @@ class TestYamnet:
         assert_is_a_teacher(teacher)
 
     def test_the_embedding_is_the_mean_of_its_last_feature_map(self, shared):
-        """Worked out by another way: every tensor kept, without a delegate."""
+        """The mean worked out here, by the same kernels: the file's weights are int8 and its activations are
+        quantised as it runs, which other kernels do in another way (the log-mel values then differ by 0.4)."""
         path = shared / "models" / "yamnet.tflite"
-        kept = open_interpreter(path, preserve_all=True)
         frames = sound(2, 15_600)
         graph = read(path.read_bytes())
         (mean,) = (op for op in graph.operators if op.opcode == "MEAN")
-        feature_map = kept.find(graph.tensors[mean.inputs[0]].name)
-        assert feature_map.shape == (1, 3, 2, 1024)
-        expected = kept.run(frames, [feature_map])[0].reshape(2, 6, 1024).mean(axis=1)
-        found = teachers.load(str(path)).embed(frames)
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+        inner = open_interpreter(path, expose=[graph.tensors[mean.inputs[0]].name])
+        assert inner.output.shape == (1, 3, 2, 1024)
+        expected = inner.run(frames).reshape(2, 6, 1024).mean(axis=1)
+        assert expected.max() > 0.5
+        np.testing.assert_allclose(teachers.load(str(path)).embed(frames), expected, rtol=1e-5, atol=1e-6)
 
     def test_another_tensor_of_it_can_be_asked_for(self, shared):
         path = str(shared / "models" / "yamnet.tflite")
