@@ -211,28 +211,28 @@ def test_no_recording_is_torn_and_nothing_held_out_is_learnt_from(finished_run, 
         assert set(domain.rows("clip", run.part(part).rows).tolist()) == set(split[part])
 
 
-def test_examples_are_made_of_training_clips_alone(tmp_path, monkeypatch, finished_run, street):
-    """Every stretch of sound that the examples ask for, overheard."""
-    from edgesea import audio, examples
+def test_examples_are_made_of_training_clips_alone(
+    tmp_path, monkeypatch, finished_run, street, deterministic, small_shards
+):
+    """Every stretch of sound that is read once the domain is embedded, overheard."""
+    from edgesea import audio
 
+    out = tmp_path / "run"
+    shutil.copytree(finished_run, out)
+    shutil.rmtree(out / "examples")
+    (out / "metrics.json").unlink()
     asked, real = set(), audio.read
 
     def read(path, *arguments, **options):
         asked.add(Path(path))
         return real(path, *arguments, **options)
 
-    config = Run.open(finished_run).config
-    stages = _Stages(config, SILENT)
-    run = Run(tmp_path / "run")
-    shutil.copytree(finished_run, run.folder)
-    shutil.rmtree(run.examples)
-    domain = Store.open(run.domain)
     monkeypatch.setattr(audio, "read", read)
-    assert examples.audio.read is read
-    stages._examples(run, domain, stages._rows(run, domain)["train"], None)
+    distill(Run(out).config, out)
     manifest = datasets.load(street)
-    train = {manifest.clips[k].path for k in stages.parts["train"]}
-    assert asked == train
+    split = json.loads((out / "split.json").read_text())
+    assert asked == {manifest.clips[k].path for k in split["train"]}
+    assert_same_result(out, finished_run)
 
 
 def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finished_run):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from conftest import SMALL
+from small_run import SMALL
 
 from edgesea import __version__
 from edgesea.cli import COMMANDS, edgesea, main

@@ -126,7 +126,7 @@ class TestKeras:
                 "patches",
                 TeacherOptions(frontend=preset("sea-8k")),
                 UsageError,
-                r"takes 96 x 64 patches and the frontend sea-8k makes .*: choose the frontend that the teacher",
+                r"takes 96 x 64 patches and the frontend sea-8k makes .*: choose the frontend",
             ),
             (
                 "waveform",
@@ -276,8 +276,11 @@ class TestYamnet:
         assert_is_a_teacher(teacher)
 
     def test_the_embedding_is_the_mean_of_its_last_feature_map(self, shared):
-        """The mean worked out here, by the same kernels: the file's weights are int8 and its activations are
-        quantised as it runs, which other kernels do in another way (the log-mel values then differ by 0.4)."""
+        """The mean worked out here, by the same kernels.
+
+        The file's weights are int8 and its activations are quantised as it runs: by other kernels in
+        another way.
+        """
         path = shared / "models" / "yamnet.tflite"
         frames = sound(2, 15_600)
         graph = read(path.read_bytes())
