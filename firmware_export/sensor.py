@@ -3,8 +3,8 @@
     compiled = compile_model(model, folder, "street_sounds")
     files = write_sensor(compiled, frontend, folder)
 
-The `.c` files of the folder are then the whole program but for the board's own two functions; see
-runtime/sensor.h.
+The folder then holds the model and its frontend, a library that links by itself; its folder `sensor` holds
+the program that uses them, whole but for the board's own two functions: see runtime/sensor.h.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from firmware_export.compile import CompiledModel
 from firmware_export.emit import RUNTIME
 from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit, origin, templates
 
+PROGRAM = "sensor"
 SEMIHOSTING = RUNTIME / "sensor_semihosting.c"
 
 
@@ -44,7 +45,8 @@ def write_sensor(
     Returns
     -------
     tuple of Path
-        Everything written; `.c` files are to be compiled together with the model's.
+        Everything written; `.c` files are to be compiled together with the model's, with `out` among the
+        folders of headers.
 
     Raises
     ------
@@ -63,7 +65,9 @@ def write_sensor(
     padded = frontend.left_padding > 0 or frontend.right_padding > 0
     period = frontend.samples if padded else frontend.hop
     wanted = frontend.samples / frontend.sample_rate if every_s is None else every_s
-    files["sensor_model.h"] = (
+    for name in (*HEADERS, *SOURCES):
+        files[name] = (RUNTIME / name).read_text(encoding="ascii")
+    files[f"{PROGRAM}/sensor_model.h"] = (
         templates()
         .get_template("sensor_model.h.jinja")
         .render(
@@ -77,8 +81,8 @@ def write_sensor(
             every=max(1, round(wanted * frontend.sample_rate / period)),
         )
     )
-    for name in (*HEADERS, *SOURCES, "sensor.h", "sensor.c"):
-        files[name] = (RUNTIME / name).read_text(encoding="ascii")
+    for name in ("sensor.h", "sensor.c"):
+        files[f"{PROGRAM}/{name}"] = (RUNTIME / name).read_text(encoding="ascii")
     for name, text in files.items():
         write_text(Path(out) / name, text)
     return tuple(Path(out) / name for name in files)

@@ -41,7 +41,7 @@ def c_compiler(*, ram_budget: int | None = None, explain: bool = False, command:
         return {
             "name": compiled.name,
             "files": [file.name for file in compiled.files],
-            "sensor_files": [file.name for file in sensor],
+            "sensor_files": [file.relative_to(folder).as_posix() for file in sensor],
             "arena_bytes": compiled.arena_bytes,
             "constant_bytes": compiled.constant_bytes,
             "peak": compiled.peak,

@@ -58,8 +58,8 @@ def build_for(core: str, folder):
     for program in (board.toolchain.prefix + "gcc", board.emulator.program):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    sources = [*sorted(folder.glob("*.c")), SEMIHOSTING]
-    return board, qemu.build(board, sources, folder, includes=[folder], libraries=["-lm"])
+    sources = [*sorted(folder.rglob("*.c")), SEMIHOSTING]
+    return board, qemu.build(board, sources, folder, includes=[folder, folder / "sensor"], libraries=["-lm"])
 
 
 def decisions(core: str, folder) -> list[dict]:
@@ -116,21 +116,22 @@ def host_decisions(folder, pcm, compiler="gcc", flags=()) -> list[dict]:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     (folder / "port.c").write_text(_HOST_PORT)
-    sources = sorted(folder.glob("*.c"))
+    sources = sorted(folder.rglob("*.c"))
     command = [
         compiler,
         *(flags or ["-std=c99"]),
         "-O1",
         *STRICT,
         f"-I{folder}",
+        f"-I{folder / 'sensor'}",
         *sources,
         "-o",
-        folder / "sensor",
+        folder / "program",
     ]
     built = subprocess.run([*command, "-lm"], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     run = subprocess.run(
-        [folder / "sensor"], input=pcm.astype("<i2").tobytes(), capture_output=True, check=True
+        [folder / "program"], input=pcm.astype("<i2").tobytes(), capture_output=True, check=True
     )
     return [json.loads(line) for line in run.stdout.splitlines()]
 
