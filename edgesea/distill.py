@@ -112,7 +112,7 @@ class _Stages:
         """Everything that can be refused before the work begins."""
         # TensorFlow takes seconds to load: last, what needs it.
         objective(self.config.objective)
-        sampling.sampler(self.config.sampler)
+        sampling.sampler(self.config.sampler).check(self.manifest)
         students.builder(self.config.student)
         reduction.reducer(self.config.reducer, self.config.dim or 1)
         if not all(self.parts.values()):
@@ -246,13 +246,16 @@ class _Stages:
 
     def _reduce(self, run: Run, domain: Store, rows: np.ndarray) -> reduction.Reducer:
         if not run.sample.exists():
-            chosen = sampling.sampler(self.config.sampler)(domain, rows, self.config.sample, self.config.seed)
+            candidates = sampling.Candidates(domain, rows, self.manifest)
+            # What nobody asked for may be more than there is; what somebody did ask for is refused.
+            n = min(Config.sample, len(rows)) if self.config.sample == Config.sample else self.config.sample
+            chosen = sampling.sampler(self.config.sampler)(candidates, n, self.config.seed)
             with files.replacing(run.sample) as temporary:
                 np.savez(temporary, rows=chosen)
         chosen = self._sampled(run)
         if not run.reducer.exists():
             batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
-            reducer = reduction.reducer(self.config.reducer, self.dimension)
+            reducer = reduction.reducer(self.config.reducer, self.dimension, seed=self.config.seed)
             reducer.fit(_Batches(domain, batches)).save(run.reducer)
         reducer = reduction.load(run.reducer)
         if "explained_variance" in reducer.report():

@@ -5,26 +5,33 @@ sample: the student's targets then have about unit variance whatever the teacher
 learning rate good for all teachers. One number for all dimensions changes neither cosines nor R^2 nor
 neighbours.
 
-Reducers are fitted from batches, so memory does not grow with the sample, and saved as plain arrays (npz).
+Reducers are fitted from batches and saved as plain arrays (npz). Memory does not grow with the sample, but
+for `umap`, which is the sample.
 """
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from edgesea import files
+from edgesea import backend, files
 from edgesea.errors import EdgeseaError, UsageError
+
+# Frames that umap places at a time: with a sample of 20,000, distances of 80 MB.
+_CHUNK = 1024
 
 
 class Reducer(ABC):
     """phi: embeddings (B, n) float32 -> targets (B, d) float32."""
 
     name: str
+    package: str | None = None  # what must be installed for the fit, as it is imported
 
-    def __init__(self, dimension: int):
-        self.dimension = dimension
+    def __init__(self, dimension: int, seed: int = 0):
+        """dimension : d. seed : of what is random in the fit, which is something for `umap` alone."""
+        self.dimension, self.seed = dimension, seed
         self.scale = 1.0
 
     def fit(self, batches: Iterable[np.ndarray]) -> "Reducer":
@@ -113,23 +120,11 @@ class PCA(Reducer):
         # neighbours.
         for batch in _at_least(batches, self.dimension):
             if model is None:
-                self._check(batch)
+                _check_dimension(self.dimension, *batch.shape)
                 model = IncrementalPCA(self.dimension)
             model.partial_fit(batch.astype(np.float64))
         self.mean, self.axes = model.mean_, model.components_
         self.explained = model.explained_variance_ratio_
-
-    def _check(self, batch):
-        rows, n = batch.shape
-        if self.dimension > n:
-            raise UsageError(
-                f"--dim {self.dimension} is more than the teacher's {n} dimensions: choose at most {n}."
-            )
-        if self.dimension > rows:
-            raise UsageError(
-                f"--dim {self.dimension} needs at least as many frames to fit on, and there are {rows}: "
-                "give more sound, or a smaller --dim."
-            )
 
     def _map(self, embeddings):
         return (embeddings - self.mean) @ self.axes.T
@@ -144,16 +139,102 @@ class PCA(Reducer):
         return {**super().report(), "explained_variance": float(self.explained.sum())}
 
 
-REDUCERS: dict[str, type[Reducer]] = {kind.name: kind for kind in (Identity, PCA)}
+class UMAP(Reducer):
+    """phi by UMAP (McInnes, Healy, Melville, 2018): the sample's neighbourhoods, laid out in d dimensions.
+
+    neighbours : int >= 2, umap's n_neighbors: larger keeps more of the global structure
+    min_dist : float in [0, 1], how close points may lie in the layout: likewise
+
+    The SEA paper tries 50 to 250 and 0.1 and 0.9, and finds the larger min_dist better throughout.
+
+    The layout comes from the package umap-learn; the transform is ours, from the saved sample and its layout:
+    umap-learn's own needs a search index that can only be pickled. It is the first half of umap-learn's, the
+    mean of the sample's k nearest places weighted by their membership,
+
+        phi(x) = sum_j w_j y_j / sum_j w_j,   w_j = exp(-|x - x_j| / sigma),   sum_j w_j = log2(k)
+
+    with exact neighbours, and without the second half, a random descent that pushes points apart. So what
+    phi gives to a frame depends neither on chance nor on the frames beside it.
+    """
+
+    name = "umap"
+    package = "umap"
+
+    def __init__(self, dimension: int, seed: int = 0, neighbours: int = 50, min_dist: float = 0.9):
+        super().__init__(dimension, seed)
+        if neighbours < 2 or not 0 <= min_dist <= 1:
+            raise UsageError(
+                f"Received neighbours = {neighbours} and min_dist = {min_dist} for the reducer umap: give at "
+                "least 2, and a number from 0 to 1."
+            )
+        self.neighbours, self.min_dist = neighbours, min_dist
+
+    def _fit(self, batches):
+        backend.load()  # umap-learn loads TensorFlow where there is one
+        import umap
+
+        self.sample = np.concatenate([np.asarray(batch, np.float32) for batch in batches])
+        rows, n = self.sample.shape
+        _check_dimension(self.dimension, rows, n)
+        if rows <= self.neighbours:
+            raise UsageError(
+                f"The reducer umap with {self.neighbours} neighbours needs more frames than that to fit on, "
+                f"and there are {rows}: give more sound, or choose --reducer pca."
+            )
+        model = umap.UMAP(
+            n_neighbors=self.neighbours,
+            n_components=self.dimension,
+            min_dist=self.min_dist,
+            # The spectral start needs an eigenvector more than there are dimensions.
+            init="spectral" if rows > 2 * self.dimension + 2 else "random",
+            random_state=self.seed,
+            n_jobs=1,  # what a seed asks for
+        )
+        layout = model.fit_transform(self.sample)
+        self.layout = (layout - layout.mean(axis=0)).astype(np.float32)
+
+    def _map(self, embeddings):
+        # In chunks, so that memory does not grow with the call.
+        parts = [self._mapped(embeddings[k : k + _CHUNK]) for k in range(0, len(embeddings), _CHUNK)]
+        return np.concatenate([np.zeros((0, self.dimension), np.float32), *parts])
+
+    def _mapped(self, embeddings: np.ndarray) -> np.ndarray:
+        near, distance = _nearest(embeddings.astype(np.float32), self.sample, self.neighbours)
+        weight = np.exp(-distance / _bandwidth(distance, np.log2(self.neighbours)))
+        weight /= weight.sum(axis=1, keepdims=True)
+        return np.einsum("bk,bkd->bd", weight, self.layout[near])
+
+    def _arrays(self):
+        options = {"neighbours": np.array(self.neighbours), "min_dist": np.array(self.min_dist)}
+        return {"sample": self.sample, "layout": self.layout, **options}
+
+    def _restore(self, arrays):
+        self.sample, self.layout = arrays["sample"], arrays["layout"]
+        self.neighbours, self.min_dist = int(arrays["neighbours"]), float(arrays["min_dist"])
+
+    def report(self):
+        return {**super().report(), "neighbours": self.neighbours, "min_dist": self.min_dist}
 
 
-def reducer(name: str, dimension: int) -> Reducer:
-    """An unfitted reducer. Raises `UsageError` for an unknown name or a dimension below 1."""
+REDUCERS: dict[str, type[Reducer]] = {kind.name: kind for kind in (Identity, PCA, UMAP)}
+
+
+def reducer(name: str, dimension: int, **options) -> Reducer:
+    """An unfitted reducer.
+
+    options : `seed`, and what the class of that name takes beside
+    Raises `UsageError` for an unknown name, a package that is not installed, or a dimension below 1.
+    """
     if name not in REDUCERS:
         raise UsageError(f"Unknown reducer {name!r}: choose one of {', '.join(REDUCERS)}.")
     if dimension < 1:
         raise UsageError(f"Received --dim {dimension}: give a whole number of at least 1.")
-    return REDUCERS[name](dimension)
+    kind = REDUCERS[name]
+    if kind.package and importlib.util.find_spec(kind.package) is None:
+        raise UsageError(
+            f"The reducer {name} needs a package that is not installed: pip install 'edgesea[{name}]'."
+        )
+    return kind(dimension, **options)
 
 
 def load(path: Path | str) -> Reducer:
@@ -167,6 +248,39 @@ def load(path: Path | str) -> Reducer:
     except (OSError, ValueError, KeyError) as error:
         raise EdgeseaError(f"Cannot read the reducer {path} ({error}): delete it and run again.") from error
     return fitted
+
+
+def _check_dimension(dimension: int, rows: int, n: int) -> None:
+    if dimension > n:
+        raise UsageError(f"--dim {dimension} is more than the teacher's {n} dimensions: choose at most {n}.")
+    if dimension > rows:
+        raise UsageError(
+            f"--dim {dimension} needs at least as many frames to fit on, and there are {rows}: "
+            "give more sound, or a smaller --dim."
+        )
+
+
+def _nearest(queries: np.ndarray, sample: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of `sample` (N, n) to each of (B, n), Euclidean: indices and distances, (B, k)."""
+    squares = np.square(sample).sum(axis=1)
+    near = np.argpartition(squares - 2 * queries @ sample.T, k - 1, axis=1)[:, :k]
+    # From the differences: the expanded square loses what is near to cancellation.
+    return near, np.stack([np.linalg.norm(sample[j] - q, axis=1) for j, q in zip(near, queries, strict=True)])
+
+
+def _bandwidth(distance: np.ndarray, wanted: float) -> np.ndarray:
+    """sigma (B, 1), such that each row of exp(-distance / sigma) has the sum `wanted`, by bisection.
+
+    Not below a thousandth of the mean distance, as umap-learn has it: a row of equal distances has no such
+    sigma.
+    """
+    mean = np.maximum(distance.mean(axis=1, keepdims=True, dtype=np.float64), 1e-30)
+    low, high = 1e-3 * mean, 1e3 * mean
+    for _ in range(50):
+        middle = np.sqrt(low * high)
+        below = np.exp(-distance / middle).sum(axis=1, keepdims=True) < wanted
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high
 
 
 def _at_least(batches: Iterable[np.ndarray], rows: int) -> Iterable[np.ndarray]:

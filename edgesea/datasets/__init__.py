@@ -6,14 +6,14 @@ one entry in `ADAPTERS`; the first that recognises the path loads it.
 
 from pathlib import Path
 
-from edgesea.datasets import esc50, folder, table
+from edgesea.datasets import esc50, folder, sonyc, table, urbansound8k
 from edgesea.datasets.manifest import Clip, Manifest, split_groups
 from edgesea.errors import UsageError
 
 __all__ = ["ADAPTERS", "Clip", "Manifest", "load", "split_groups"]
 
 # The folder adapter takes any folder, so it comes last.
-ADAPTERS = (esc50, table, folder)
+ADAPTERS = (esc50, urbansound8k, sonyc, table, folder)
 
 
 def load(path: Path | str) -> Manifest:

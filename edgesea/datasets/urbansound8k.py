@@ -1,0 +1,43 @@
+"""UrbanSound8K (Salamon et al., ACM Multimedia 2014): metadata/UrbanSound8K.csv and audio/fold1 to fold10.
+
+The label is the class, the group the Freesound recording that the clip was cut from (fsID), the fold as
+given: the authors' ten folds keep recordings together, and results on reshuffled ones are not comparable.
+`start` and `end` of the table are seconds of the original recording, not of the clip's file, so they are
+passed over. Audio may have been turned into FLAC.
+"""
+
+from pathlib import Path
+
+from edgesea.datasets.manifest import Clip, Manifest
+from edgesea.datasets.table import rows
+from edgesea.errors import UsageError
+
+
+def recognises(path: Path) -> bool:
+    return _table(path).is_file()
+
+
+def load(path: Path) -> Manifest:
+    """Reads a folder; raises `UsageError` naming the first bad line of the table."""
+    table = _table(path)
+    clips = []
+    for line, row in rows(table, ("slice_file_name", "fsID", "fold", "class")):
+        if not row["fold"].isdecimal():
+            raise UsageError(
+                f"Received {table} with a bad line {line}: "
+                f"fold must be a whole number, received {row['fold']!r}."
+            )
+        wav = path / "audio" / f"fold{row['fold']}" / row["slice_file_name"]
+        file = next((found for found in (wav, wav.with_suffix(".flac")) if found.is_file()), None)
+        if not row["slice_file_name"] or file is None:
+            raise UsageError(f"Received {table} with a bad line {line}: there is no file {wav}.")
+        if not row["fsID"] or not row["class"]:
+            raise UsageError(f"Received {table} with a bad line {line}: the fsID or the class is empty.")
+        clips.append(Clip(file, (row["class"],), row["fsID"], fold=int(row["fold"])))
+    if not clips:
+        raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
+    return Manifest(path, tuple(clips), path.resolve().name)
+
+
+def _table(path: Path) -> Path:
+    return path / "metadata" / "UrbanSound8K.csv"

@@ -1,0 +1,11 @@
+"""random: every subset of a day's frames is equally likely."""
+
+from edgesea.sampling.base import Sampler
+
+
+class Random(Sampler):
+    name = "random"
+    by_day = False
+
+    def choose(self, candidates, day, n, rng):
+        return rng.choice(day, n, replace=False)
