@@ -16,6 +16,7 @@ from edgesea.errors import UsageError
 DEVICES = {
     # name: (module, what follows the colon, or "" where nothing does)
     "host": ("edgesea.bench.host", ""),
+    "rpi": ("edgesea.bench.rpi", ""),
     "qemu": ("edgesea.bench.qemu", "CORE"),
 }
 

@@ -5,35 +5,143 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json
+from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.errors import UsageError
 
 
 @click.command()
-@click.argument("target", metavar="[BUNDLE|MODEL.tflite]", required=False)
-@click.option("--device", help="host, or qemu:CORE for an emulated one.  [default: host]")
+@click.argument("arguments", metavar="[BUNDLE|MODEL.tflite | compare A.json B.json]", nargs=-1)
+@click.option("--device", help="host, rpi, or qemu:CORE for an emulated one.  [default: host]")
+@click.option("--host", help="The rpi, as ssh takes it: a name of your ssh configuration or user@address.")
+@click.option("--python", help="Path of the Python on the rpi.  [default: that of --setup, else python3]")
+@click.option("--setup", is_flag=True, help="Make a virtual environment with what it takes on the rpi first.")
 @click.option(
-    "--threads", type=click.IntRange(1), help="Threads of the interpreter, on the host.  [default: 1]"
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Threads of the interpreter, on host and rpi; on the rpi several times for several.  [default: 1]",
 )
-@click.option("--runs", type=click.IntRange(1), help="Timed inferences, on the host.")
+@click.option("--runs", type=click.IntRange(1), help="Timed inferences, on host and rpi.  [default: 200]")
 @click.option("--out", type=click.Path(), help="Write the measurement as JSON to this file too.")
 @as_json
-def bench(target, device, threads, runs, out, as_json):
-    """Measures storage, activation memory and latency of a bundle, or of any .tflite, on a device."""
-    from edgesea import files
-    from edgesea.bench import measure
+def bench(arguments, device, host, python, setup, threads, runs, out, as_json):
+    """Measures storage, activation memory and latency of a bundle, or of any .tflite, on a device.
 
-    if target is None or device is None:
-        held = project.find() if target is not None else project.needed("BUNDLE")
-        target = target or held.newest_bundle()
-        device = device or (held.bench.get("device", "host") if held else "host")
-        click.echo(f"measuring {target} on {device}", err=True)
-    options = {name: value for name, value in {"threads": threads, "runs": runs}.items() if value is not None}
-    measurement = measure(Path(target), device, **options)
+    `edgesea bench compare A.json B.json` says what differs between two measurements, and whether the
+    difference in latency is larger than their noise.
+    """
+    from edgesea import files
+
+    if arguments[:1] == ("compare",) and len(arguments) == 3:
+        result = _compare(*arguments[1:], as_json)
+        if out:
+            files.write_json(out, result)
+        return
+    if len(arguments) > 1:
+        raise UsageError(
+            f"one bundle or model is measured at a time, received {len(arguments)}: name one, "
+            "or write `compare A.json B.json`"
+        )
+    measurement = _measure(arguments[0] if arguments else None, device, host, python, setup, threads, runs)
     if out:
         files.write_json(out, measurement)
     if as_json:
         print_json(measurement)
     else:
-        from edgesea.bench.table import print_measurement
+        _print(measurement)
 
-        print_measurement(measurement)
+
+def _measure(target, device, host, python, setup, threads, runs) -> dict:
+    from edgesea.bench import measure
+
+    wanted = {
+        "host": host,
+        "python": python,
+        "setup": setup or None,
+        "threads": threads or None,
+        "runs": runs,
+    }
+    options = {name: value for name, value in wanted.items() if value is not None}
+    if target is None or device is None or (device == "rpi" and host is None):
+        held = project.find() if target is not None else project.needed("BUNDLE")
+        settings = held.bench if held else {}
+        target = target or held.newest_bundle()
+        device = device or settings.get("device", "host")
+        if device == "rpi":
+            options = {name: settings[name] for name in ("host", "python") if name in settings} | options
+        click.echo(f"measuring {target} on {device}", err=True)
+    taken = {"rpi": set(wanted), "host": {"threads", "runs"}}.get(device, set())
+    if others := sorted(set(options) - taken):
+        raise UsageError(f"--{others[0]} has no meaning on the device {device!r}: leave it out")
+    if device == "host" and threads:
+        if len(threads) > 1:
+            raise UsageError("several --threads are measured on the rpi alone: give one")
+        options["threads"] = threads[0]
+    return measure(Path(target), device, **options)
+
+
+def _print(measurement: dict) -> None:
+    from edgesea.bench.table import print_measurement
+
+    print_measurement(measurement)
+    rows = [
+        [
+            each["threads"],
+            ("yes" if each["engine"].endswith("XNNPACK") else "not used") if each["xnnpack"] else "no",
+            *(f"{each['latency_ms'][key]:,.3f}" for key in ("cold_load", "median", "p95", "p99")),
+            _bytes(each["memory"]["peak_above_empty_bytes"]),
+        ]
+        for each in measurement.get("configurations", [])
+    ]
+    if rows:
+        columns = ["threads", "XNNPACK", "load ms", "median", "p95", "p99", "peak bytes"]
+        print_table("all configurations, each in processes of its own", columns, rows)
+    if agreement := measurement.get("agreement"):
+        click.echo(
+            f"reference kernels here ({agreement['here']}) and there ({agreement['there']}): "
+            f"{agreement['differing']} of {agreement['values']} values differ, "
+            f"by {agreement['largest_difference']} at most"
+        )
+    if slowed := measurement["conditions"].get("slowed"):
+        click.echo(f"slower than it can be, because of: {slowed}; cool or feed the machine better", err=True)
+
+
+def _compare(a: str, b: str, as_json: bool) -> dict:
+    from edgesea.bench.compare import compare, load
+
+    result = compare(load(a), load(b))
+    if as_json:
+        print_json(result)
+        return result
+    if result["same_model"] is False:
+        click.echo("The two measured different models.")
+    rows = [[_cell(each[key]) for key in ("what", "a", "b")] for each in result["differences"]]
+    print_table("what differs", ["what", "A", "B"], rows)
+    rows = [
+        [f"{e['figure']}, {e['unit']}", _plain(e["a"]), _plain(e["b"]), e["ratio"]] for e in result["figures"]
+    ]
+    print_table("figures", ["figure", "A", "B", "B / A"], rows)
+    for each in result["latency"]:
+        verdict = "more than the noise" if each["differs"] else "within the noise"
+        click.echo(
+            f"threads {each['threads']}, XNNPACK {'allowed' if each['xnnpack'] else 'off'}: "
+            f"median {each['a']} ms and {each['b']} ms, {verdict} of {each['noise_ms']} ms"
+        )
+    for warning in result["warnings"]:
+        click.echo(warning)
+    return result
+
+
+def _cell(value) -> str | None:
+    """A value for a table: its brackets are text, no markup."""
+    from rich.markup import escape
+
+    return None if value is None else escape(str(value))
+
+
+def _plain(value) -> str:
+    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str | None:
+    return None if value is None else f"{value:,}"

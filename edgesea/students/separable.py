@@ -39,6 +39,9 @@ def separable(size: Size, frames: int, mels: int, dimension: int, name: str = "s
     import keras
     from keras import layers
 
+    if min(frames, mels) < 3:
+        raise ValueError("the first convolution is 3 x 3")
+
     def normalised(x):
         # A short memory: the first epochs' statistics must not outlive them where epochs are few.
         return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))

@@ -1,0 +1,481 @@
+"""Measures a model on a Raspberry Pi, or on any Linux machine that ssh reaches.
+
+The system's OpenSSH does the talking, with everything that the user's own configuration says, but for this:
+nothing is asked (BatchMode), the host's key must be known already (StrictHostKeyChecking), and nothing is
+forwarded. What runs over there is one constant line that reads `agent.py` from its standard input; paths and
+names travel as JSON behind it and never become shell text. How the two ends talk is told in `agent.py`.
+"""
+
+import base64
+import contextlib
+import json
+import math
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgesea.bench import agent, memory
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.interpreter import Interpreter, open_interpreter
+from firmware_export.graph import ModelError, read
+
+# Without ! and backslash, and quoted once: sh, csh and fish read it alike.
+REMOTE = (
+    "exec python3 -c 'import sys; r = sys.stdin.buffer; s = r.read(int(r.readline())); a = {}; "
+    'exec(s, a); a["serve"](s)\''
+)
+OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "LogLevel=ERROR",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+)
+
+# What a name in ssh's configuration, an address, or ssh://user@host:port is made of. Stricter than ssh, which
+# hands the name on to the commands in its configuration (ProxyCommand, Match exec).
+HOST = re.compile(r"[A-Za-z0-9_\[:](?:[A-Za-z0-9_.:@%/\[\]+-]*[A-Za-z0-9_\]])?")
+
+SILENCE_S = 60  # after which either end takes the other for gone
+PROCESSES = 5  # in which each configuration is measured
+FAREWELL_S = 10.0  # how long the far side may take to clean up after Ctrl-C
+LONGEST_LINE = 64 << 20
+
+MISSING = (
+    "{host} lacks what it takes ({text}): call again with --setup, which makes a virtual environment there, "
+    "or run on it: python3 -m pip install ai-edge-litert numpy"
+)
+ERRORS = {
+    # kind of the agent's error: the sentence that users see
+    "busy": "{host} is being measured already, and two at once disturb each other: try again later",
+    "write": "{host} cannot write what is to be measured ({text}): free some space or set TMPDIR there",
+    "python": "{host} has no usable Python there ({text}): name one of 3.9 or newer with --python",
+    "missing": MISSING,
+    "model": "the runtime on {host} cannot run this model: {text}",
+    "crash": "the measurement on {host} failed: {text}",
+    "late": "the measurement on {host} took too long: {text}",
+    "setup": "--setup on {host} failed ({text}): see to that there, and call again",
+}
+
+
+def measure(
+    model: Path,
+    target: str = "",
+    *,
+    host: str | None = None,
+    threads: int | Sequence[int] = 1,
+    runs: int = 200,
+    limit_s: float = 10.0,
+    python: str | None = None,
+    setup: bool = False,
+) -> dict:
+    """Storage, activation memory, latency and peak memory of a .tflite on the machine called `host`.
+
+    Parameters
+    ----------
+    model : the .tflite
+    target : without meaning here
+    host : as `ssh` takes it: a name of its configuration, user@address, ssh://user@address:port
+    threads : int > 0 or several, of the runtime; each is measured with XNNPACK and without
+    runs : int > 0, inferences that are timed after the warm-up
+    limit_s : float > 0, stop timing a configuration after so many seconds (one inference is always timed)
+    python : path of the Python to measure with; by default the one of --setup, else python3
+    setup : make a virtual environment with runtime and NumPy over there first
+
+    Returns
+    -------
+    dict
+        A measurement. `configurations` holds one entry for each number of threads with and without XNNPACK,
+        each measured in `PROCESSES` processes in turn; `latency_ms` and `memory` are the first one's.
+        cold_load (the file not in the system's cache, the runtime imported already), first_inference and
+        memory are medians over the processes. memory.peak_above_empty_bytes is what model and input add to
+        a process that has only the runtime imported: the model's own bytes, and the runtime's code that it
+        is the first to touch, included. `agreement` compares the output of TFLite's reference kernels there
+        with theirs here. `conditions.slowed` names why the clock was held back, if it was; `how.latency_ms`
+        is then "measured, throttled".
+
+    Raises
+    ------
+    UsageError : no host, a host that is no name, threads or runs below 1
+    EdgeseaError : ssh is missing, the host cannot be reached, or it could not measure
+    """
+    host = _checked_host(host)
+    counts = [threads] if isinstance(threads, int) else list(threads)
+    if not counts or min(counts) < 1 or runs < 1:
+        raise UsageError(f"threads and runs must be at least 1, received {threads} and {runs}")
+    if setup and python:
+        raise UsageError("--setup makes a Python of its own and --python names one: give one of them")
+    try:
+        graph = read(model)
+    except ModelError as error:
+        raise EdgeseaError(str(error)) from error
+    reference = open_interpreter(model, resolver="reference")
+    inputs = _random_inputs(reference)
+    configurations = [
+        {"threads": count, "xnnpack": xnnpack} for count in dict.fromkeys(counts) for xnnpack in (True, False)
+    ]
+    processes = min(PROCESSES, runs)
+    request = {
+        "silence_s": SILENCE_S,
+        "setup": setup,
+        "python": python,
+        "processes": processes,
+        "runs": math.ceil(runs / processes),
+        "limit_s": limit_s / processes,
+        "configurations": configurations,
+    }
+    content = model.read_bytes()
+    with _Connection(host) as connection:
+        result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
+    sizes = [tensor.bytes for tensor in reference.outputs]
+    found = _checked(host, result, len(configurations), sizes)
+    measured = [
+        {**order, **_summary([each for each in found["processes"] if each["configuration"] == number])}
+        for number, order in enumerate(configurations)
+    ]
+    return {
+        "device": "rpi",
+        "engine": measured[0]["engine"],
+        "model": {"name": model.name, "sha256": graph.sha256},
+        "storage": memory.storage(graph),
+        "activation": memory.activation(graph),
+        "latency_ms": {"threads": counts[0], **measured[0]["latency_ms"]},
+        "memory": measured[0]["memory"],
+        "configurations": measured,
+        "agreement": _agreement(reference, inputs, found["reference"]),
+        "conditions": {
+            "host": host,
+            **found["machine"],
+            "input": "random",
+            "slowed": ", ".join(agent.slowed(found["before"], found["after"])) or None,
+            "before": found["before"],
+            "after": found["after"],
+        },
+        "how": {
+            "storage.model_bytes": "measured",
+            "storage.weight_bytes": "computed",
+            "activation": "computed",
+            "latency_ms": _how(found),
+            "memory": "measured",
+            "configurations": _how(found),
+        },
+    }
+
+
+def _how(found: dict) -> str:
+    how = "measured" if found["machine"]["emulator"] is None else "emulated"
+    return how + ", throttled" if agent.slowed(found["before"], found["after"]) else how
+
+
+def _checked_host(host: str | None) -> str:
+    if not host:
+        raise UsageError("no machine was named: say --host, or write host under [bench] in edgesea.toml")
+    bare = host.removeprefix("ssh://")
+    if not HOST.fullmatch(bare) or len(host) > 255:
+        raise UsageError(
+            f"{host!r} is no host: give a name of your ssh configuration, user@address or "
+            "ssh://user@address:port"
+        )
+    return host
+
+
+# ---------------------------------------------------------------- the connection
+
+
+class _Connection:
+    """One ssh session. On leaving, also by Ctrl-C, the far side is given time to remove its folder."""
+
+    def __init__(self, host: str):
+        self.host = host
+        self.greeted = False
+
+    def __enter__(self):
+        ssh = shutil.which("ssh")
+        if ssh is None:
+            raise EdgeseaError("ssh is not installed: run `sudo apt install openssh-client`")
+        options = [part for option in OPTIONS for part in ("-o", option)]
+        # A file, because a master connection that ssh leaves behind would hold a pipe open.
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [ssh, *options, "--", self.host, REMOTE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            bufsize=0,
+            # Ctrl-C is ours: ssh has to live until the far side has cleaned up.
+            start_new_session=True,
+        )
+        self.done = threading.Event()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        try:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(FAREWELL_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+            self.process.stdout.close()
+            self.errors.close()
+
+    def ask(self, request: dict, model: bytes, example: bytes) -> dict:
+        """Sends a request with its two files and returns the `result`; EdgeseaError for everything else."""
+        text = json.dumps({**request, "model_bytes": len(model), "input_bytes": len(example)}).encode()
+        source = Path(agent.__file__).read_bytes()
+        parts = [b"%d\n" % len(source), source, b"%d\n" % len(text), text, model, example]
+        threading.Thread(target=self._send, args=(parts,), daemon=True).start()
+        answer = {}
+        for message in self._messages():
+            self.greeted = True
+            answer.update(message)
+            if "end" in message:
+                break
+        if "error" in answer:
+            error = answer["error"] if isinstance(answer["error"], dict) else {}
+            sentence = ERRORS.get(str(error.get("kind")), ERRORS["crash"])
+            raise EdgeseaError(sentence.format(host=self.host, text=_clean(error.get("text"))))
+        if "result" not in answer or "end" not in answer:
+            raise EdgeseaError(self._failure())
+        return answer["result"]
+
+    def _send(self, parts: list[bytes]) -> None:
+        """Everything, then a sign of life every few seconds."""
+        with contextlib.suppress(OSError, ValueError):
+            for part in parts:
+                view = memoryview(part)
+                while view and not self.done.is_set():
+                    view = view[self.process.stdin.write(view[: agent.BLOCK]) :]
+            while not self.done.wait(agent.BEAT_S):
+                self.process.stdin.write(b"\n")
+
+    def _messages(self):
+        """Yields the agent's messages until it or ssh has ended; EdgeseaError where there is only silence."""
+        held = b""
+        heard = time.monotonic()
+        while True:
+            left = heard + SILENCE_S - time.monotonic()
+            if left <= 0:
+                raise EdgeseaError(
+                    f"{self.host} has said nothing for {SILENCE_S} seconds: see if it is up, and try again"
+                )
+            if not select.select([self.process.stdout], [], [], left)[0]:
+                continue
+            block = self.process.stdout.read(agent.BLOCK)
+            if not block:
+                return
+            heard = time.monotonic()
+            *lines, held = (held + block).split(b"\n")
+            if len(held) > LONGEST_LINE:
+                raise EdgeseaError(f"{self.host} answers without end: see what its login shell prints")
+            for line in lines:
+                word, _, text = line.partition(b" ")
+                with contextlib.suppress(ValueError):
+                    message = json.loads(text) if word == b"edgesea" else None
+                    if isinstance(message, dict):
+                        yield message
+
+    def _failure(self) -> str:
+        """What went wrong, from ssh's exit status and what was printed on the way."""
+        try:
+            code = self.process.wait(FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.errors.seek(0)
+        said = self.errors.read(agent.BLOCK).decode("utf-8", "replace")
+        lines = [_clean(line) for line in said.splitlines() if line.strip()]
+        last = lines[-1] if lines else "no reason given"
+        host = self.host
+        if self.greeted:
+            return (
+                f"the connection to {host} broke ({last}): what was left there removes itself within "
+                f"{SILENCE_S} seconds, try again"
+            )
+        if "IDENTIFICATION HAS CHANGED" in said or "Host key verification failed" in said:
+            return (
+                f"{host} shows a host key that your ssh does not know or that has changed: "
+                f"check it, and call `ssh {host}` once"
+            )
+        if code == 255 and "Permission denied" in said:
+            return f"{host} does not let you in with a key ({last}): call `ssh-copy-id {host}` once"
+        if code == 255:
+            return f"{host} cannot be reached ({last}): see whether `ssh {host}` works"
+        if code == 127:
+            return f"{host} has no python3 ({last}): run on it `sudo apt install python3-venv`"
+        return f"{host} did not run the measurement (ssh ended with status {code}, {last})"
+
+
+def _clean(value) -> str:
+    """Text from the far side as one line without control characters."""
+    text = " ".join(str(value).split())[:500]
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+# ---------------------------------------------------------------- what came back
+
+STATE = ("time", "load_average", "governor", "frequency_mhz", "temperature_c", "throttling")
+
+
+def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
+    """The result with everything in it of the type that it should have; EdgeseaError where it has not.
+
+    configurations : how many there should be
+    sizes : of the reference kernels' outputs in bytes
+    """
+    try:
+        found = {
+            "before": _state(result["before"]),
+            "after": _state(result["after"]),
+            "machine": _plain(result["machine"]),
+            "processes": [
+                {
+                    "configuration": int(each["configuration"]),
+                    "engine": _clean(each["engine"]),
+                    **{key: _real(each[key]) for key in ("import_ms", "cold_load_ms", "first_inference_ms")},
+                    "times_ms": [_real(value) for value in each["times_ms"]],
+                    "warm_up_runs": int(each["warm_up_runs"]),
+                    **{
+                        key: None if each[key] is None else int(each[key])
+                        for key in ("empty_interpreter_bytes", "peak_above_empty_bytes")
+                    },
+                    "before": _state(each["before"]),
+                    "after": _state(each["after"]),
+                }
+                for each in result["processes"]
+            ],
+            "reference": {
+                "engine": _clean(result["reference"]["engine"]),
+                "outputs": [base64.b64decode(text, validate=True) for text in result["reference"]["outputs"]],
+            },
+        }
+        if {each["configuration"] for each in found["processes"]} != set(range(configurations)):
+            raise ValueError("not all configurations")
+        if not all(each["times_ms"] for each in found["processes"]):
+            raise ValueError("no times")
+        if [len(output) for output in found["reference"]["outputs"]] != sizes:
+            raise ValueError("outputs of another size")
+        found["machine"]["emulator"]  # a KeyError where it is not there
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise EdgeseaError(
+            f"{host} answered with something that is no measurement ({_clean(repr(error))}): "
+            "see what answers there"
+        ) from error
+    return found
+
+
+def _summary(processes: list[dict]) -> dict:
+    """One configuration's figures over all its processes.
+
+    process_medians are in the order of time; how far they lie apart is the noise of the median.
+    """
+    times = np.concatenate([each["times_ms"] for each in processes])
+
+    def median(key: str) -> float | None:
+        values = [each[key] for each in processes]
+        return None if None in values else round(float(np.median(values)), 4)
+
+    empty, peak = median("empty_interpreter_bytes"), median("peak_above_empty_bytes")
+    return {
+        "engine": processes[0]["engine"],
+        "latency_ms": {
+            "import": median("import_ms"),
+            "cold_load": median("cold_load_ms"),
+            "first_inference": median("first_inference_ms"),
+            "warm_up_runs": sum(each["warm_up_runs"] for each in processes),
+            "n": len(times),
+            "median": round(float(np.median(times)), 4),
+            "p95": round(float(np.percentile(times, 95)), 4),
+            "p99": round(float(np.percentile(times, 99)), 4),
+            "min": float(times.min()),
+            "max": float(times.max()),
+            "process_medians": [round(float(np.median(each["times_ms"])), 4) for each in processes],
+        },
+        "memory": {
+            "empty_interpreter_bytes": None if empty is None else int(empty),
+            "peak_above_empty_bytes": None if peak is None else int(peak),
+        },
+        "before": processes[0]["before"],
+        "after": processes[-1]["after"],
+        "slowed": sorted(
+            {word for each in processes for word in agent.slowed(each["before"], each["after"])}
+        ),
+    }
+
+
+def _state(state: dict) -> dict:
+    plain = _plain({key: state[key] for key in STATE})
+    int(plain["throttling"] or "0x0", 16)  # a ValueError where it is no number
+    return plain
+
+
+def _plain(values: dict) -> dict:
+    return {
+        _clean(key): value
+        if value is None
+        else _real(value)
+        if isinstance(value, float)
+        else value
+        if isinstance(value, int)
+        else _clean(value)
+        for key, value in values.items()
+    }
+
+
+def _real(value) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no figure")
+    return float(value)
+
+
+def _random_inputs(model: Interpreter) -> list[np.ndarray]:
+    """An array for each input in its own type: integers over their full range, floats as noise at -20 dB."""
+    generator = np.random.default_rng(0)
+
+    def draw(tensor) -> np.ndarray:
+        if np.issubdtype(tensor.dtype, np.integer):
+            limits = np.iinfo(tensor.dtype)
+            return generator.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+        return generator.normal(0, 0.1, tensor.shape).astype(tensor.dtype)
+
+    return [draw(tensor) for tensor in model.inputs]
+
+
+def _agreement(model: Interpreter, inputs: Sequence[np.ndarray], there: dict) -> dict:
+    """How far the outputs of TFLite's reference kernels, here and there, lie apart for the same input.
+
+    largest_difference is in steps of the output where it holds integers, else in its own unit.
+    """
+    for tensor, values in zip(model.inputs, inputs, strict=True):
+        model.raw.set_tensor(tensor.index, values)
+    model.raw.invoke()
+    differing = largest = compared = 0
+    for tensor, content in zip(model.outputs, there["outputs"], strict=True):
+        here = model.value(tensor).ravel()
+        wide = np.float64 if here.dtype.kind == "f" else np.int64
+        apart = np.abs(here.astype(wide) - np.frombuffer(content, here.dtype).astype(wide))
+        compared += apart.size
+        differing += int(np.count_nonzero(apart))
+        largest = max(largest, apart.max(initial=0).item())
+    return {
+        "here": " ".join(model.runtime) + ", reference kernels",
+        "there": there["engine"],
+        "values": compared,
+        "differing": differing,
+        "largest_difference": largest,
+    }
