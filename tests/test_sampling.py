@@ -1,5 +1,6 @@
 """Samplers: their distributions against enumeration and against the paper's definitions."""
 
+import dataclasses
 import itertools
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from edgesea import sampling
+from edgesea import files, sampling
 from edgesea.datasets import Clip, Manifest
+from edgesea.distill import _Stages, distill
 from edgesea.errors import UsageError
+from edgesea.progress import SILENT
+from edgesea.run import Config, Run
 from edgesea.sampling import Candidates, base, dpp, spl
 from edgesea.store import Store
 
@@ -351,3 +355,30 @@ def test_an_unknown_sampler_is_named():
         UsageError, match=r"Unknown sampler 'dice': choose one of random, spl, dpp, dpp-div\."
     ):
         sampling.sampler("dice")
+
+
+def test_bad_data_is_refused_before_anything_is_written(street, tmp_path):
+    lines = (street / "clips.csv").read_text().replace("audio/", f"{street}/audio/").splitlines()
+    lines[2] = lines[2].replace("sensor-0", "")
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    config = Config(teacher="demo", data=str(tmp_path / "clips.csv"), sampler="spl")
+    with pytest.raises(UsageError, match=r"names no sensor, as 1 of 32 clips"):
+        distill(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_takes_what_there_is_unless_more_was_asked_for(finished_run, tmp_path):
+    done = Run.open(finished_run)
+    domain = Store.open(done.domain)
+    rows = np.arange(40)
+
+    def chosen(**values):
+        run = Run(tmp_path / "-".join(map(str, values.values())))
+        _Stages(dataclasses.replace(done.config, **values), SILENT)._reduce(run, domain, rows)
+        return files.read_arrays(run.sample)["rows"]
+
+    assert chosen(sample=Config.sample).tolist() == rows.tolist()
+    for name in sampling.SAMPLERS:
+        assert len(set(chosen(sample=20, sampler=name)) & set(rows)) == 20
+    with pytest.raises(UsageError, match=r"--sample 41 is more than the 40 frames there are"):
+        chosen(sample=41)

@@ -35,7 +35,8 @@ def measure(path: Path | str, device: str = "host", **options) -> dict:
     ----------
     path : a bundle's folder or a .tflite file
     device : one of `names()`, with its target filled in
-    options : passed on to the device: `threads`, `runs` and `limit_s` for the host
+    options : passed on to the device: `threads`, `runs` and `limit_s` for host and rpi; `host`, `python` and
+        `setup` for the rpi
 
     Raises
     ------

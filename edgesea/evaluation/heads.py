@@ -1,6 +1,10 @@
-"""Heads: a downstream classifier on frozen embeddings, scored by cross-validation grouped by recording.
+"""Heads: a downstream classifier on frozen embeddings, scored on clips that it was not fitted to.
 
-The head is a logistic regression on the standardised mean embedding of a clip, strongly regularised
+Two tasks. `Task` is for labelled clips without splits of their own: cross-validation grouped by recording,
+and no choice to make. `SplitTask` is for datasets whose authors split them: the heads of `mil`, chosen on the
+validation clips.
+
+The head of `Task` is a logistic regression on the standardised mean embedding of a clip, strongly regularised
 (C = 0.01, scikit-learn's L2 penalty): with few clips a class, anything larger measures the head and not the
 embedding. All embeddings that are compared are scored on the same splits; where each clip has one class,
 every fold gets its share of each, as far as whole recordings allow.
@@ -13,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesea.errors import UsageError
+from edgesea.evaluation import metrics
+from edgesea.evaluation.mil import SHAPES, Bags, select
 
 FOLDS, SEEDS = 4, 5
 
@@ -75,6 +81,88 @@ class Task:
         if single:
             return float(accuracy_score(truth.argmax(axis=1), values.argmax(axis=1)))
         return float(average_precision_score(truth, values, average="micro"))
+
+
+@dataclass(frozen=True)
+class SplitTask:
+    """Labelled clips with the splits of their authors, for trained heads.
+
+    labels : for every clip its class names; () is a clip in which none of the classes is heard
+    groups : the recording of every clip
+    splits : (train, validation, test), each indices of clips; one, or one a fold. No clip is tested twice.
+    """
+
+    labels: tuple[tuple[str, ...], ...]
+    groups: tuple[str, ...]
+    splits: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(sorted({name for names in self.labels for name in names}))
+
+    def truth(self) -> np.ndarray:
+        """(clips, classes) of 0 and 1."""
+        return np.array([[name in names for name in self.classes] for names in self.labels], np.int8)
+
+    def score(
+        self,
+        bags: Bags,
+        pooling: str,
+        *,
+        shapes: Sequence[tuple[int, int]] = SHAPES,
+        seed: int = 0,
+        resamples: int = metrics.RESAMPLES,
+    ) -> dict:
+        """Trains a head on each split and scores the tested clips of all of them together.
+
+        bags : the frames of every clip, in the order of `labels`
+        pooling, shapes, seed : see `mil.select`; resamples : see `metrics.report`
+
+        Returns what `metrics.report` does, with 'pooling', 'heads' (hidden layers and units, split by split)
+        and, of several splits, 'folds' (the value of each, 'accuracy' or 'macro_auprc').
+        """
+        truth = self.truth()
+        scores = np.zeros(truth.shape)
+        heads, values = [], []
+        for train, validation, test in self.splits:
+            parts = [(bags.select(part), truth[part]) for part in (train, validation)]
+            head = select(*parts, pooling=pooling, shapes=shapes, seed=seed)
+            scores[test] = head.scores(bags.select(test))
+            heads.append({"hidden": head.hidden, "units": head.units})
+            single = (truth[test].sum(axis=1) == 1).all()
+            metric = metrics.accuracy if single else metrics.macro_auprc
+            values.append(metric(truth[test], scores[test]))
+        tested = np.concatenate([test for _, _, test in self.splits])
+        groups = [self.groups[k] for k in tested]
+        found = metrics.report(
+            truth[tested], scores[tested], self.classes, groups, resamples=resamples, seed=seed
+        )
+        return {**found, "pooling": pooling, "heads": heads} | (
+            {"folds": values} if len(self.splits) > 1 else {}
+        )
+
+
+def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """The splits of a dataset with folds, as its authors mean them: each is tested once.
+
+    folds : the fold of every clip. The one after the tested fold (the first after the last) validates, all
+        others train: no clip moves from its fold.
+
+    Raises `UsageError` for clips without a fold, and for fewer than three folds.
+    """
+    if None in folds or len(set(folds)) < 3:
+        raise UsageError(
+            f"Cross-validation needs a fold for every clip and three folds at least, and the data has "
+            f"{len(set(folds) - {None})} and {list(folds).count(None)} clips without: give whole data."
+        )
+    names = sorted(set(folds))
+    folds = np.asarray(folds)
+    splits = []
+    for k, tested in enumerate(names):
+        validating = names[(k + 1) % len(names)]
+        train = np.flatnonzero((folds != tested) & (folds != validating))
+        splits.append((train, np.flatnonzero(folds == validating), np.flatnonzero(folds == tested)))
+    return tuple(splits)
 
 
 def _classifier():

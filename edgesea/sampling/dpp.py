@@ -39,7 +39,8 @@ class DiverseDPP(Sampler):
         chosen = []
         # Sorting reads the store in its order, and changes no probability.
         for part, share in zip(map(np.sort, np.array_split(shuffled, parts)), shares, strict=True):
-            features = _unit(candidates.embeddings(day[part])) * quality[part, None]
+            features = _unit(candidates.embeddings(day[part]))
+            features *= quality[part, None]
             chosen.append(part[k_dpp(features, share, rng)])
         return day[np.concatenate(chosen)]
 
@@ -126,4 +127,5 @@ def _unit(embeddings: np.ndarray) -> np.ndarray:
     """Rows of length 1 in float64; rows of zeros stay zero, and are of no k-DPP."""
     embeddings = embeddings.astype(np.float64)
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / np.where(length > 0, length, 1)
+    embeddings /= np.where(length > 0, length, 1)
+    return embeddings

@@ -9,8 +9,11 @@ A board's file holds:
     core      str    "cortex-m4", ...; what -mcpu calls it
     clock_hz  int    of the core, in hertz; or clock = "none": an emulated core has no clock to trust
     flash_bytes, ram_bytes  int > 0
-    standing  str    "run here", "builds" or "untested": what the project's own tests do with it
+    largest_ram_bytes  int > 0, of the largest piece without a gap; left out where that is all of it
+    standing  str    "run here": the project's tests run models on it; "builds": they compile a model for its
+                     core with its flags, and no one has run that on the board; "untested": neither
     [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
+    [flasher]        program, arguments, how to install it; only real boards
     [emulator]       program, arguments, Debian package, start-up file, tick in hertz; only emulated boards
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
@@ -54,6 +57,16 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class Flasher:
+    """The program that writes an image to the board. Its arguments are a list, never shell text, and name the
+    image firmware.elf, or firmware.bin from address 0 on, in the folder where the program is called."""
+
+    program: str
+    arguments: tuple[str, ...]
+    install: str
+
+
+@dataclass(frozen=True)
 class Memory:
     """One region of the linker's memory map."""
 
@@ -65,7 +78,7 @@ class Memory:
 @dataclass(frozen=True)
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
-    `memory` empty on real boards."""
+    `memory` empty on real boards, `flasher` None on emulated ones."""
 
     name: str
     title: str
@@ -77,6 +90,8 @@ class Board:
     toolchain: Toolchain
     emulator: Emulator | None
     memory: tuple[Memory, ...]
+    largest_ram_bytes: int
+    flasher: Flasher | None
 
 
 def names() -> list[str]:
@@ -105,6 +120,7 @@ def read(path: Path) -> Board:
         table["clock_hz"] = reader.take(table, "clock_hz", int)
     elif "clock_hz" in table:
         reader.fail("clock_hz", 'no value beside clock = "none"', table["clock_hz"])
+    table.setdefault("largest_ram_bytes", table.get("ram_bytes"))
     result = Board(
         name=path.stem,
         title=reader.take(table, "title", str),
@@ -122,6 +138,12 @@ def read(path: Path) -> Board:
         memory=tuple(
             reader.table(Memory, region, f"memory[{i}]") for i, region in enumerate(table.pop("memory", []))
         ),
+        largest_ram_bytes=reader.take(table, "largest_ram_bytes", int),
+        flasher=(
+            reader.table(Flasher, reader.take(table, "flasher", dict), "flasher")
+            if "flasher" in table
+            else None
+        ),
     )
     if table:
         reader.fail(sorted(table)[0], "no such key", table[sorted(table)[0]])
@@ -130,6 +152,8 @@ def read(path: Path) -> Board:
     for key in ("flash_bytes", "ram_bytes"):
         if getattr(result, key) <= 0:
             reader.fail(key, "a number of bytes above 0", getattr(result, key))
+    if not 0 < result.largest_ram_bytes <= result.ram_bytes:
+        reader.fail("largest_ram_bytes", "above 0 and no more than ram_bytes", result.largest_ram_bytes)
     return result
 
 

@@ -1,10 +1,31 @@
 """Boards: what lies beside the loader is sound, and a wrong file is named with what is wrong in it."""
 
+import os
+import shutil
+import subprocess
+
 import pytest
+from random_graphs import single_operator_model
 
 from firmware_export import boards
+from firmware_export.compile import compile_model
+from firmware_export.fit import CORES
 
 EMULATED = ["cortex-m0plus", "cortex-m3", "cortex-m33", "cortex-m4", "cortex-m55", "cortex-m7", "riscv32"]
+
+REAL = {
+    # what the makers' manuals say: core, clock in MHz, flash and RAM in KB
+    "apollo4": ("cortex-m4", 96, 1952, 2816),
+    "esp32-s3": ("xtensa-lx7", 240, 8192, 337.75),
+    "microbit-v2": ("cortex-m4", 64, 512, 128),
+    "nrf52840": ("cortex-m4", 64, 1024, 256),
+    "rp2040": ("cortex-m0plus", 125, 2048, 264),
+    "rp2350": ("cortex-m33", 150, 4096, 520),
+    "stm32f746": ("cortex-m7", 216, 1024, 320),
+    "stm32h743": ("cortex-m7", 480, 2048, 992),
+    "stm32l4r5": ("cortex-m4", 120, 2048, 640),
+    "stm32u585": ("cortex-m33", 160, 2048, 768),
+}
 
 GOOD = """
 title = "A board"
@@ -53,11 +74,77 @@ def test_every_board_reads():
         assert boards.board(name).name == name
 
 
+def test_the_real_boards():
+    real = {name: boards.board(name) for name in boards.names() if not name.startswith("qemu-")}
+    assert real.keys() == REAL.keys()
+    for name, board in real.items():
+        figures = (board.clock_hz / 1e6, board.flash_bytes / 1024, board.ram_bytes / 1024)
+        assert (board.core, *figures) == REAL[name]
+        assert board.emulator is None
+        assert board.core in CORES
+        # Nothing in a flasher's arguments is filled in: they name the image, and no shell reads them.
+        assert [part for part in board.flasher.arguments if "{" in part] == []
+        assert board.flasher.install
+        # No board was at hand.
+        assert board.standing in ("builds", "untested")
+
+
+def test_the_paper_s_board_has_its_ram_in_pieces():
+    board = boards.board("stm32h743")
+    assert board.largest_ram_bytes == 512 * 1024 < board.ram_bytes
+    assert boards.board("nrf52840").largest_ram_bytes == boards.board("nrf52840").ram_bytes
+
+
+def _compilers() -> list:
+    """Each different compiler call of the boards that are said to build, and one board that has it."""
+    found = {}
+    for name in REAL:
+        board = boards.board(name)
+        if board.standing == "builds":
+            found.setdefault((board.toolchain.prefix, board.toolchain.flags), name)
+    return [pytest.param(*call, id=name) for call, name in found.items()]
+
+
+@pytest.mark.parametrize(("prefix", "flags"), _compilers())
+def test_boards_that_build(tmp_path, prefix, flags):
+    """The C model, compiled and linked whole as a library would be, has no name that nothing provides."""
+    compiler = shutil.which(f"{prefix}gcc")
+    if compiler is None:
+        pytest.skip(f"{prefix}gcc is missing: install gcc-arm-none-eabi")
+    compiled = compile_model(single_operator_model("DEPTHWISE_CONV_2D", 3), tmp_path / "c", "subject")
+    main = tmp_path / "main.c"
+    arguments = ["(const void *)in"] * len(compiled.inputs) + ["(void *)out"] * len(compiled.outputs)
+    main.write_text(
+        '#include "subject.h"\nstatic int8_t in[1 << 12], out[1 << 12];\n'
+        f"int main(void) {{ return subject_invoke({', '.join(arguments)}); }}\n"
+    )
+    sources = [path for path in compiled.files if path.suffix == ".c"]
+    image = tmp_path / "firmware.elf"
+    command = [compiler, *flags, "-std=c99", "-O2", "-Wall", "-Werror", f"-I{tmp_path / 'c'}", main, *sources]
+    done = subprocess.run(
+        [*command, "--specs=nosys.specs", "-o", image, "-lm"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    assert image.is_file(), done.stderr
+
+
 def test_a_board_without_emulator(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(GOOD)
     board = boards.read(path)
     assert (board.name, board.clock_hz, board.emulator, board.memory) == ("mine", 120_000_000, None, ())
+    assert (board.largest_ram_bytes, board.flasher) == (512, None)
+
+
+def test_a_flasher(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + '[flasher]\nprogram = "pyocd"\narguments = ["flash"]\ninstall = "pip"\n')
+    assert boards.read(path).flasher == boards.Flasher("pyocd", ("flash",), "pip")
+    path.write_text(GOOD + '[flasher]\nprogram = "pyocd"\narguments = "flash"\ninstall = "pip"\n')
+    with pytest.raises(boards.BoardError, match=r"flasher.arguments must be a list of texts"):
+        boards.read(path)
 
 
 def test_an_emulated_board_counts_fractions_of_a_tick(tmp_path):
@@ -95,6 +182,11 @@ def test_a_name_is_no_path(name):
         ),
         ("flash_bytes = 1024", "flash_bytes = true", "flash_bytes must be a whole number. Received: True"),
         ("ram_bytes = 512", "", "ram_bytes must be a whole number. Received: None"),
+        (
+            "ram_bytes = 512",
+            "ram_bytes = 512\nlargest_ram_bytes = 513",
+            "largest_ram_bytes must be above 0 and no more than ram_bytes. Received: 513",
+        ),
         ('core = "cortex-m4"', "core = 4", "core must be a text. Received: 4"),
         ("clock_hz = 120_000_000", 'clock = "fast"', "clock must be the word \"none\".*'fast'"),
         (

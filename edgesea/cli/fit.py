@@ -1,0 +1,67 @@
+"""edgesea fit"""
+
+import click
+
+from edgesea import project
+from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.errors import EdgeseaError
+
+
+@click.command()
+@click.argument("bundle", required=False)
+@as_json
+def fit(bundle, as_json):
+    """Says which boards hold a bundle's model, with the margin in flash and RAM.
+
+    The time that the model takes on a board is an estimate, with its basis below the table.
+    """
+    from edgesea.export import load_bundle
+    from firmware_export.boards import STANDINGS
+    from firmware_export.fit import FitError
+    from firmware_export.fit import fit as held
+
+    if bundle is None:
+        bundle = project.needed("BUNDLE").newest_bundle()
+        click.echo(f"{project.FILE}: {bundle}", err=True)
+    loaded = load_bundle(bundle)
+    try:
+        result = held(loaded.manifest, _frontend_header(loaded))
+    except FitError as error:
+        raise EdgeseaError(f"{bundle}: {error}") from error
+    if as_json:
+        print_json({"bundle": str(loaded.path), **result})
+        return
+    rows = [
+        [
+            each["board"],
+            each["fits"],
+            _margin(each["flash"]),
+            _margin(each["ram"]),
+            *(_range((each["estimate"] or {}).get(key)) for key in ("inference_ms", "duty_cycle_percent")),
+        ]
+        for each in result["boards"]
+    ]
+    columns = ["board", "fits", "KB of flash left", "KB of RAM left", "estimated ms", "estimated duty, %"]
+    print_table(f"{loaded.name}, {result['engine']}", columns, rows)
+    for standing in STANDINGS:
+        boards = [each["board"] for each in result["boards"] if each["standing"] == standing]
+        if boards:
+            click.echo(f"{standing}: {', '.join(boards)}")
+    for sentence in result["basis"]:
+        click.echo(sentence)
+
+
+def _frontend_header(bundle) -> str | None:
+    named = [file for file in bundle.manifest["files"] if file.endswith("_frontend.h")]
+    headers = [file for file in named if not file.endswith("edgesea_frontend.h")]
+    return (bundle.path / headers[0]).read_text(encoding="ascii") if headers else None
+
+
+def _margin(memory: dict) -> str:
+    return f"{memory['margin'] / 1024:,.0f}, {memory['margin_percent']:.0f} %"
+
+
+def _range(ends) -> str | None:
+    return (
+        None if ends is None else " to ".join(f"{end:,.0f}" if end >= 100 else f"{end:.3g}" for end in ends)
+    )

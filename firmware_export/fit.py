@@ -1,0 +1,165 @@
+"""Say which boards hold a bundle's model, and how much of their time it may take.
+
+    fit(bundle.manifest, header)["boards"][0]
+    {"board": "nrf52840", "fits": "yes", "flash": {"needed": ..., "margin": ...}, "ram": ..., "estimate": ...}
+
+Needed is what the sensor program needs: the model, its frontend, and an allowance for what a project adds.
+Model and frontend are exact where the bundle holds the C model; where it does not, TensorFlow Lite Micro is
+assumed, by what it was measured to add. Boards are those with a clock: emulated ones hold anything.
+
+The time is an estimate and no measurement: the range of instructions a multiply-accumulate that was measured
+on emulated cores of the same kind, times a range of cycles an instruction. Left out of it: the microphone, a
+flash that is slower than the core, sleeping. Without the C model there is none.
+"""
+
+from __future__ import annotations
+
+import re
+
+from firmware_export import boards
+
+KIB = 1024
+
+# Allowances in bytes, each with its basis.
+MODEL_CODE = 12 * KIB  # at most 9,627 were measured for three models on seven cores, with a harness of 2 KB
+FRONTEND_FLASH = 26 * KIB  # code and tables: at most 23.6 KB were measured for two frontends on four cores
+PROGRAM_FLASH = 16 * KIB  # start-up, drivers, C library
+PROGRAM_RAM = 8 * KIB  # drivers, sound on its way from the microphone, C library
+STACK = 4 * KIB  # an inference takes at most 800 bytes, measured
+TFLM_FLASH = 64 * KIB  # 48 to 58 KB were measured for six models, with CMSIS-NN
+TFLM_RAM = 16 * KIB  # above the peak of live buffers; 7 to 9 KB were measured for two models
+
+# Below this share of a board's memory the margin is called tight.
+TIGHT = 0.1
+
+# core -> (kernels, lowest and highest instructions a multiply-accumulate, the same a second of sound in the
+# frontend). Measured on QEMU for three models and two frontends, see benchmarks/results/engine.md and
+# docs/c-frontend.md; the Xtensa core has not been emulated and stands between the M3 and RISC-V.
+CORES = {
+    "cortex-m0plus": ("plain", (5.6, 12.2), (15.1e6, 17.6e6)),
+    "cortex-m4": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
+    "cortex-m7": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
+    "cortex-m33": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
+    "cortex-m55": ("mve", (0.16, 0.8), (2.6e6, 2.8e6)),
+    "xtensa-lx7": ("plain", (2.9, 7.9), (2.6e6, 9.3e6)),
+}
+CYCLES_AN_INSTRUCTION = (1.0, 2.0)
+
+BASIS = (
+    "needed: constants and arena of the C model are exact; code, program, stack and drivers are allowances",
+    "estimate: instructions a multiply-accumulate as measured on emulated cores, lowest and highest of three "
+    "models, times 1 to 2 cycles an instruction, assumed; no board was measured",
+)
+BASIS_TFLM = (
+    "needed: the bundle holds no C model, so the model's file and the peak of its live buffers, and "
+    "allowances for what TensorFlow Lite Micro was measured to add",
+)
+
+
+class FitError(Exception):
+    """The bundle does not say what its model takes up."""
+
+
+def fit(manifest: dict, frontend_header: str | None = None) -> dict:
+    """Hold a bundle's needs against every board.
+
+    Parameters
+    ----------
+    manifest : of the bundle
+    frontend_header : text of the bundle's NAME_frontend.h, None where it has none
+
+    Returns
+    -------
+    dict
+        boards: a dict each, those that hold the model first, the smallest RAM first; `fits` is "yes", "tight"
+        (less than a tenth of flash or RAM would be left) or "no"; `flash` and `ram` hold needed, has and
+        margin in bytes and margin_percent of has; `estimate` (None without the C model) holds ranges
+        (lowest, highest) of inference_ms and, where the frontend is known, duty_cycle_percent. basis:
+        sentences. how: of each figure.
+
+    Raises
+    ------
+    FitError : no int8 model in the bundle
+    """
+    model = manifest.get("int8")
+    if not isinstance(model, dict):
+        raise FitError("the bundle holds no int8 model: export it again with --int8")
+    compiled = manifest.get("c_model")
+    frontend = manifest.get("frontend")
+    state, scratch = _frontend_bytes(frontend_header)
+    found = [
+        _held(board, model, compiled, frontend, state, scratch)
+        for board in map(boards.board, boards.names())
+        if board.clock_hz is not None
+    ]
+    order = {"yes": 0, "tight": 1, "no": 2}
+    return {
+        "engine": "C model" if compiled else "TensorFlow Lite Micro",
+        "boards": sorted(found, key=lambda each: (order[each["fits"]], each["ram"]["has"], each["board"])),
+        "basis": list(BASIS if compiled else BASIS_TFLM),
+        "how": {
+            "flash": "computed, with allowances",
+            "ram": "computed, with allowances",
+            "estimate": "estimated",
+        },
+    }
+
+
+def _held(board, model: dict, compiled: dict | None, frontend: dict | None, state: int, scratch: int) -> dict:
+    kernels, products, sound = CORES[board.core]
+    estimate = None
+    if compiled:
+        flash = compiled["constant_bytes"][kernels] + MODEL_CODE
+        work = compiled["arena_bytes"]
+        macs = model["multiply_accumulates"]
+        estimate = _estimate(board.clock_hz, macs, products, frontend, sound)
+    else:
+        flash = model["storage"]["model_bytes"] + TFLM_FLASH
+        work = model["activation"]["peak_bytes"] + TFLM_RAM
+    # Frontend and model take turns in one working memory, the largest piece that has to be without a gap.
+    work = max(work, scratch)
+    ram = work + state + model["input"]["bytes"] + model["output"]["bytes"] + STACK + PROGRAM_RAM
+    flash += PROGRAM_FLASH + (FRONTEND_FLASH if frontend else 0)
+    memory = {"flash": _margin(flash, board.flash_bytes), "ram": _margin(ram, board.ram_bytes)}
+    fits = "yes"
+    if work > board.largest_ram_bytes or any(each["margin"] < 0 for each in memory.values()):
+        fits = "no"
+    elif any(each["margin"] < TIGHT * each["has"] for each in memory.values()):
+        fits = "tight"
+    return {
+        "board": board.name,
+        "title": board.title,
+        "core": board.core,
+        "clock_hz": board.clock_hz,
+        "standing": board.standing,
+        "fits": fits,
+        **memory,
+        "estimate": estimate,
+    }
+
+
+def _margin(needed: int, has: int) -> dict:
+    margin = has - needed
+    return {"needed": needed, "has": has, "margin": margin, "margin_percent": round(100 * margin / has, 1)}
+
+
+def _estimate(clock_hz: int, macs: int, products, frontend: dict | None, sound) -> dict:
+    """Ranges (lowest, highest): of one inference, and of the time in which a patch comes that it takes to
+    compute patch and inference, each sample being heard once."""
+    found = {"inference_ms": [], "duty_cycle_percent": [] if frontend else None}
+    ends = ((0, CYCLES_AN_INSTRUCTION[0]), (1, CYCLES_AN_INSTRUCTION[1]))
+    for end, cycles in ends:
+        inference_s = macs * products[end] * cycles / clock_hz
+        found["inference_ms"].append(round(1000 * inference_s, 2))
+        if frontend:
+            period_s = frontend["samples"] / frontend["sample_rate"]
+            share = inference_s / period_s + sound[end] * cycles / clock_hz
+            found["duty_cycle_percent"].append(round(100 * share, 2))
+    return found
+
+
+def _frontend_bytes(header: str | None) -> tuple[int, int]:
+    """What a stream keeps and what a call needs, as the generated header says; 0 without one."""
+    kept = re.search(r"All that a stream keeps: (\d+) bytes", header or "")
+    scratch = re.search(r"_FRONTEND_SCRATCH_BYTES (\d+)", header or "")
+    return (int(kept.group(1)) if kept else 0), (int(scratch.group(1)) if scratch else 0)
