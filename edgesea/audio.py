@@ -125,6 +125,12 @@ def frames(
         yield _padded(pending, samples)[None]
 
 
+def count(length: int, samples: int, hop: int) -> int:
+    """How many frames `frame` cuts a waveform of `length` samples into."""
+    whole = _whole(length, samples, hop)
+    return whole + _tail(length, samples, hop, whole)
+
+
 def frame(waveform: np.ndarray, samples: int, hop: int, pad: bool = True) -> np.ndarray:
     """Cuts a waveform into frames.
 

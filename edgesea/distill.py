@@ -51,7 +51,7 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
     """
     stages = _Stages(config, progress)
     store = Store(out, stages.made_from() | {"patches": False})
-    embed.embed(stages.manifest, stages.pairing, store, stages.hop, patches=False, progress=progress)
+    stages.fill(store, patches=False)
     aside = embed.skipped(store)
     audio.write_skipped(Path(out) / "skipped.csv", aside)
     return {
@@ -108,22 +108,31 @@ class _Stages:
         groups = [self.manifest.relative(Path(clip.group)) for clip in self.manifest.clips]
         return split_groups(groups, dict(zip(PARTS, self.config.split, strict=True)), self.config.seed)
 
+    def reducer(self, dimension: int) -> reduction.Reducer:
+        """An unfitted one."""
+        config, options = self.config, {}
+        if config.reducer == "umap":
+            options = {"neighbours": config.umap_neighbours, "min_dist": config.umap_min_dist}
+        return reduction.reducer(config.reducer, dimension, seed=config.seed, **options)
+
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
         # TensorFlow takes seconds to load: last, what needs it.
         objective(self.config.objective)
         sampling.sampler(self.config.sampler).check(self.manifest)
         students.builder(self.config.student)
-        reduction.reducer(self.config.reducer, self.config.dim or 1)
+        self.reducer(self.config.dim or 1)
         if not all(self.parts.values()):
             raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
-        unfitted = reduction.reducer(self.config.reducer, self.dimension)
-        n = self.pairing.teacher.dimension
-        if unfitted.dimension > n or (unfitted.name == "identity" and unfitted.dimension != n):
-            raise UsageError(
-                f"--dim {unfitted.dimension} does not suit the reducer {unfitted.name} and a teacher of {n} "
-                f"dimensions: {'leave --dim out' if unfitted.name == 'identity' else f'choose at most {n}'}."
-            )
+        reducer = self.reducer(self.dimension)
+        reducer.check(self.pairing.teacher.dimension)
+        # What nobody asked for may be more than there is; what somebody did ask for is refused.
+        asked = self.config.sample if self.config.sample != Config.sample else 0
+        enough = max(asked, reducer.least)
+        # Where no file has a header that can be read, decoding says what is wrong with each.
+        if there := embed.promised(self.manifest, self.parts["train"], self.pairing, self.hop, enough):
+            sampling.check_size(asked, there)
+            reducer.check_rows(min(there, self.config.sample))
         self._build()
 
     def _build(self):
@@ -216,15 +225,28 @@ class _Stages:
             "data": self.manifest.fingerprint,
             "frontend": frontend.to_dict(),
             "hop": self.hop,
+            "calibration_db": self.config.calibration_db,
         }
 
     @property
     def hop(self) -> float:
         return self.config.hop or self.pairing.samples / self.pairing.sample_rate / 2
 
+    def fill(self, store: Store, *, patches: bool) -> None:
+        """Writes what `store` lacks of the whole domain."""
+        embed.embed(
+            self.manifest,
+            self.pairing,
+            store,
+            self.hop,
+            patches=patches,
+            calibration_db=self.config.calibration_db,
+            progress=self.progress,
+        )
+
     def _embed(self, run: Run) -> Store:
         domain = Store(run.domain, self.made_from())
-        embed.embed(self.manifest, self.pairing, domain, self.hop, patches=True, progress=self.progress)
+        self.fill(domain, patches=True)
         aside = embed.skipped(domain)
         audio.write_skipped(run.skipped, aside)
         if aside:
@@ -247,16 +269,15 @@ class _Stages:
     def _reduce(self, run: Run, domain: Store, rows: np.ndarray) -> reduction.Reducer:
         if not run.sample.exists():
             candidates = sampling.Candidates(domain, rows, self.manifest)
-            # What nobody asked for may be more than there is; what somebody did ask for is refused.
-            n = min(Config.sample, len(rows)) if self.config.sample == Config.sample else self.config.sample
+            # `check` refused what cannot be; what files promised and do not hold ends no run.
+            n = min(self.config.sample, len(rows))
             chosen = sampling.sampler(self.config.sampler)(candidates, n, self.config.seed)
             with files.replacing(run.sample) as temporary:
                 np.savez(temporary, rows=chosen)
         chosen = self._sampled(run)
         if not run.reducer.exists():
             batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
-            reducer = reduction.reducer(self.config.reducer, self.dimension, seed=self.config.seed)
-            reducer.fit(_Batches(domain, batches)).save(run.reducer)
+            self.reducer(self.dimension).fit(_Batches(domain, batches)).save(run.reducer)
         reducer = reduction.load(run.reducer)
         if "explained_variance" in reducer.report():
             self.progress.say(

@@ -1,8 +1,8 @@
 """Embeds a domain: every frame of every clip, with the teacher's embedding, into a store.
 
 Rows of the store, in the order of the manifest:
-    clip (int32, index into the manifest), start (float64, s of the file), level_db (float32, dBFS),
-    embedding (n,) float32, and patch (frames, mels, 1) float16 where the student's frontend is given.
+    clip (int32, index into the manifest), start (float64, s of the file), level_db (float32, A-weighted: see
+    `edgesea.levels`), embedding (n,) float32, and patch (frames, mels, 1) float16 where patches are kept.
 The notes of each shard hold the clips that were set aside: [[path, reason], ...].
 
 Work is cut into pieces of at most ten minutes of a clip, and pieces into shards, from the files' headers
@@ -10,6 +10,8 @@ alone: a killed call goes on with the first shard that is missing, and memory gr
 with the domain.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edgesea import audio
+from edgesea import audio, levels
 from edgesea.datasets import Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
@@ -46,7 +48,7 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
         clip = manifest.clips[index]
         start = clip.start or 0.0
         try:
-            length = soundfile.info(str(clip.path)).duration - start
+            length = soundfile.info(os.fsencode(clip.path)).duration - start
         except (soundfile.LibsndfileError, OSError, TypeError):
             length = 0.0
         if clip.end is not None:
@@ -60,6 +62,22 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
     return cut
 
 
+def promised(manifest: Manifest, clips: Sequence[int], pairing: Pairing, hop: float, enough: int) -> int:
+    """How many frames clips hold as far as their headers tell, counted until there are `enough`.
+
+    Rounded up: fewer are found where files are damaged or silent, more are not.
+    """
+    frames = 0
+    for index in clips:
+        for _, seconds in pieces(manifest, [index], PIECE_SECONDS):
+            if seconds:
+                length = math.ceil(seconds * pairing.sample_rate) + 1
+                frames += audio.count(length, pairing.samples, _hop_samples(pairing, hop))
+        if frames >= enough:
+            break
+    return frames
+
+
 def embed(
     manifest: Manifest,
     pairing: Pairing,
@@ -67,21 +85,23 @@ def embed(
     hop: float,
     *,
     patches: bool,
+    calibration_db: float = 0.0,
     progress: Progress = SILENT,
 ) -> None:
     """Writes the shards that the store lacks.
 
     hop : seconds from frame to frame
     patches : whether the student's patches are kept beside the embeddings
+    calibration_db : see `edgesea.levels`
 
     Raises `EdgeseaError` where not one clip can be used.
     """
     shards = _shards(pieces(manifest, range(len(manifest)), PIECE_SECONDS))
-    hop_samples = max(1, round(hop * pairing.sample_rate))
+    hop_samples = _hop_samples(pairing, hop)
     with progress.stage("embed", len(manifest)) as advance:
         for number, shard in enumerate(shards):
             if not store.has(number):
-                columns, notes = _shard(manifest, pairing, shard, hop_samples, patches)
+                columns, notes = _shard(manifest, pairing, shard, hop_samples, patches, calibration_db)
                 store.write(number, columns, notes)
             advance(len({piece.clip for piece in shard}))
     if not len(store):
@@ -92,6 +112,10 @@ def embed(
 def skipped(store: Store) -> list[tuple[str, str]]:
     """(path, reason) of everything that was set aside, in order."""
     return [tuple(item) for shard in store.shards for item in shard.notes.get("skipped", [])]
+
+
+def _hop_samples(pairing: Pairing, hop: float) -> int:
+    return max(1, round(hop * pairing.sample_rate))
 
 
 def _shards(cut: list[tuple[Piece, float]]) -> list[list[Piece]]:
@@ -108,7 +132,9 @@ def _shards(cut: list[tuple[Piece, float]]) -> list[list[Piece]]:
     return shards
 
 
-def _shard(manifest: Manifest, pairing: Pairing, shard: list[Piece], hop: int, patches: bool):
+def _shard(
+    manifest: Manifest, pairing: Pairing, shard: list[Piece], hop: int, patches: bool, calibration_db: float
+):
     rows: dict[str, list] = {"clip": [], "start": [], "level_db": [], "embedding": []}
     if patches:
         rows["patch"] = []
@@ -126,7 +152,7 @@ def _shard(manifest: Manifest, pairing: Pairing, shard: list[Piece], hop: int, p
         first = piece.start or 0.0
         rows["clip"].append(np.full(len(frames), piece.clip, np.int32))
         rows["start"].append(first + np.arange(len(frames)) * hop / pairing.sample_rate)
-        rows["level_db"].append(np.array([audio.level_db(frame) for frame in frames], np.float32))
+        rows["level_db"].append(levels.level_dba(frames, pairing.sample_rate, calibration_db))
         rows["embedding"].append(_finite(pairing, frames))
         if patches:
             rows["patch"].append(pairing.patches(frames).astype(np.float16))

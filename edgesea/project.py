@@ -49,6 +49,10 @@ student = "separable-m"
 # dim = 64
 # epochs = 16
 # frames = 60000
+# Which frames fit the reducer: random, spl (loud for its time of day), dpp-div (diverse) or dpp (both).
+# sampler = "random"
+# The sound pressure level that an amplitude of 1 stands for in your recordings, in dB.
+# calibration_db = 0
 
 [bench]
 # The device that a bare `edgesea bench` measures on.

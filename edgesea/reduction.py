@@ -15,12 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from scipy import linalg
 
 from edgesea import backend, files
 from edgesea.errors import EdgeseaError, UsageError
 
 # Frames that umap places at a time: with a sample of 20,000, distances of 80 MB.
 _CHUNK = 1024
+_ALL_ALIKE = "The teacher gives the same embedding for every frame: there is nothing to learn."
 
 
 class Reducer(ABC):
@@ -34,10 +36,30 @@ class Reducer(ABC):
         self.dimension, self.seed = dimension, seed
         self.scale = 1.0
 
+    @property
+    def least(self) -> int:
+        """Embeddings that the fit needs, at least."""
+        return self.dimension
+
+    def check(self, n: int) -> None:
+        """Raises `UsageError` where `dimension` does not suit embeddings of n dimensions."""
+        if self.dimension > n:
+            raise UsageError(
+                f"--dim {self.dimension} is more than the teacher's {n} dimensions: choose at most {n}."
+            )
+
+    def check_rows(self, rows: int) -> None:
+        """Raises `UsageError` where there are fewer embeddings than the fit needs."""
+        if rows < self.least:
+            raise UsageError(
+                f"--dim {self.dimension} needs at least as many frames to fit on, and there are {rows}: "
+                "give more sound, a larger --sample, or a smaller --dim."
+            )
+
     def fit(self, batches: Iterable[np.ndarray]) -> "Reducer":
         """Fits to batches (B, n) float32, n the same in all; batches are iterated twice.
 
-        Raises `UsageError` where `dimension` does not suit the embeddings.
+        Raises what `check` and `check_rows` raise.
         """
         self._fit(batches)
         squares = rows = 0
@@ -45,9 +67,7 @@ class Reducer(ABC):
             squares += np.square(self._map(batch), dtype=np.float64).sum()
             rows += len(batch)
         if not squares:
-            raise EdgeseaError(
-                "The teacher gives the same embedding for every frame: there is nothing to learn."
-            )
+            raise EdgeseaError(_ALL_ALIKE)
         self.scale = float(np.sqrt(squares / (rows * self.dimension)))
         return self
 
@@ -85,14 +105,17 @@ class Identity(Reducer):
     """phi(x) = x: the student imitates the whole embedding (d = n)."""
 
     name = "identity"
+    least = 1
 
-    def _fit(self, batches):
-        self.n = next(iter(batches)).shape[1]
-        if self.dimension != self.n:
+    def check(self, n):
+        if self.dimension != n:
             raise UsageError(
-                f"The reducer identity keeps all {self.n} dimensions of the teacher, and --dim says "
+                f"The reducer identity keeps all {n} dimensions of the teacher, and --dim says "
                 f"{self.dimension}: leave --dim out, or choose --reducer pca."
             )
+
+    def _fit(self, batches):
+        self.check(next(iter(batches)).shape[1])
 
     def _map(self, embeddings):
         return embeddings
@@ -105,26 +128,37 @@ class Identity(Reducer):
 
 
 class PCA(Reducer):
-    """phi(x) = W (x - mean), W the d leading principal axes; incremental (scikit-learn's `IncrementalPCA`).
+    """phi(x) = W (x - mean), W the d leading principal axes of the sample.
 
-    The signs of the axes are fixed as scikit-learn fixes them, so the same sample gives the same phi.
+    Mean and scatter matrix (n, n) are summed up batch by batch in float64 (Chan, Golub and LeVeque, 1983), so
+    the axes are those of all the sample at once, and memory does not grow with it; scikit-learn's
+    `IncrementalPCA` forgets what lies beyond d axes after every batch. The signs of the axes are fixed as
+    scikit-learn fixes them, so the same sample gives the same phi.
     """
 
     name = "pca"
 
     def _fit(self, batches):
-        from sklearn.decomposition import IncrementalPCA
-
-        model = None
-        # IncrementalPCA refuses batches with fewer rows than axes: small ones are joined with their
-        # neighbours.
-        for batch in _at_least(batches, self.dimension):
-            if model is None:
-                _check_dimension(self.dimension, *batch.shape)
-                model = IncrementalPCA(self.dimension)
-            model.partial_fit(batch.astype(np.float64))
-        self.mean, self.axes = model.mean_, model.components_
-        self.explained = model.explained_variance_ratio_
+        rows, mean, scatter = 0, 0.0, 0.0
+        for batch in batches:
+            own = batch.mean(axis=0, dtype=np.float64)
+            centred = batch - own
+            shift, total = own - mean, rows + len(batch)
+            scatter = scatter + centred.T @ centred
+            scatter += np.outer(shift, shift * (rows * len(batch) / total))
+            mean = mean + shift * (len(batch) / total)
+            rows = total
+        variance, n = np.trace(scatter), len(mean)
+        self.check(n)
+        self.check_rows(rows)
+        # What varies by less than float32 can say does not vary.
+        if variance <= 1e-14 * rows * (mean @ mean):
+            raise EdgeseaError(_ALL_ALIKE)
+        values, vectors = linalg.eigh(scatter, subset_by_index=[n - self.dimension, n - 1])
+        axes = vectors.T[::-1]
+        largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)
+        self.mean, self.axes = mean, axes * np.sign(largest)
+        self.explained = np.maximum(values[::-1], 0) / variance
 
     def _map(self, embeddings):
         return (embeddings - self.mean) @ self.axes.T
@@ -169,18 +203,26 @@ class UMAP(Reducer):
             )
         self.neighbours, self.min_dist = neighbours, min_dist
 
+    @property
+    def least(self):
+        return max(self.dimension, self.neighbours + 1)
+
+    def check_rows(self, rows):
+        if rows <= self.neighbours:
+            raise UsageError(
+                f"The reducer umap with {self.neighbours} neighbours needs more frames than that to fit on, "
+                f"and there are {rows}: give more sound, a larger --sample, or fewer --umap-neighbours."
+            )
+        super().check_rows(rows)
+
     def _fit(self, batches):
         backend.load()  # umap-learn loads TensorFlow where there is one
         import umap
 
         self.sample = np.concatenate([np.asarray(batch, np.float32) for batch in batches])
         rows, n = self.sample.shape
-        _check_dimension(self.dimension, rows, n)
-        if rows <= self.neighbours:
-            raise UsageError(
-                f"The reducer umap with {self.neighbours} neighbours needs more frames than that to fit on, "
-                f"and there are {rows}: give more sound, or choose --reducer pca."
-            )
+        self.check(n)
+        self.check_rows(rows)
         model = umap.UMAP(
             n_neighbors=self.neighbours,
             n_components=self.dimension,
@@ -250,16 +292,6 @@ def load(path: Path | str) -> Reducer:
     return fitted
 
 
-def _check_dimension(dimension: int, rows: int, n: int) -> None:
-    if dimension > n:
-        raise UsageError(f"--dim {dimension} is more than the teacher's {n} dimensions: choose at most {n}.")
-    if dimension > rows:
-        raise UsageError(
-            f"--dim {dimension} needs at least as many frames to fit on, and there are {rows}: "
-            "give more sound, or a smaller --dim."
-        )
-
-
 def _nearest(queries: np.ndarray, sample: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of `sample` (N, n) to each of (B, n), Euclidean: indices and distances, (B, k)."""
     squares = np.square(sample).sum(axis=1)
@@ -281,18 +313,3 @@ def _bandwidth(distance: np.ndarray, wanted: float) -> np.ndarray:
         below = np.exp(-distance / middle).sum(axis=1, keepdims=True) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return high
-
-
-def _at_least(batches: Iterable[np.ndarray], rows: int) -> Iterable[np.ndarray]:
-    """Joins neighbouring batches until each has `rows` rows; what is left over joins the last one."""
-    ready = None
-    pending: list[np.ndarray] = []
-    for batch in batches:
-        pending.append(batch)
-        if sum(map(len, pending)) >= rows:
-            if ready is not None:
-                yield ready
-            ready, pending = np.concatenate(pending), []
-    left = ([ready] if ready is not None else []) + pending
-    if left:
-        yield np.concatenate(left)

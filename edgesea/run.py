@@ -46,7 +46,7 @@ _TEXTS = (
     *("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend"),
     *("student", "objective", "sampler", "reducer"),
 )
-_COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
+_COUNTS = ("teacher_rate", "dim", "umap_neighbours", "sample", "frames", "epochs", "batch", "patience")
 _OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "frontend", "dim", "hop")
 
 
@@ -59,7 +59,9 @@ class Config:
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
     student, dim, objective, sampler, reducer : names, see the modules of those names; dim None is 64, or the
         teacher's own with the reducer identity
+    umap_neighbours, umap_min_dist : of the reducer umap, see `edgesea.reduction.UMAP`
     hop : seconds from frame to frame of the domain; None is half a frame
+    calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
     sample : frames that fit the reducer, at most
     frames : frames that the student is trained on
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
@@ -79,7 +81,10 @@ class Config:
     objective: str = "sea"
     sampler: str = "random"
     reducer: str = "pca"
+    umap_neighbours: int = 50
+    umap_min_dist: float = 0.9
     hop: float | None = None
+    calibration_db: float = 0.0
     sample: int = 20_000
     frames: int = 60_000
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
@@ -99,6 +104,8 @@ class Config:
         )
         self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
+        self._check(("calibration_db",), _real, "a finite number of dB")
+        self._check(("umap_min_dist",), _real, "a number from 0 to 1")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name in ("frontend", "teacher_frontend"):
@@ -212,6 +219,18 @@ class Run:
         clips = json.loads(self.split.read_text(encoding="utf-8"))[part]
         rows = np.flatnonzero(np.isin(domain.column("clip"), clips))
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+
+    def distilled(self, most: int) -> Examples | None:
+        """What the student was trained on, augmented where it was; at most `most` frames, evenly spread.
+
+        None where the augmented frames were deleted.
+        """
+        if self.config.augmentation is None:
+            return self.part("train", most)
+        if not self.examples.is_dir():
+            return None
+        store = Store.open(self.examples)
+        return Examples(store, spread(np.arange(len(store)), most), reduction.load(self.reducer))
 
     def calibration(self) -> np.ndarray:
         """The patches that int8 is calibrated on: (n, frames, mels, 1) float32, of the training audio."""

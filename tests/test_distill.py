@@ -329,10 +329,10 @@ def test_identity_keeps_the_teachers_dimension(tmp_path, finished_run, determini
         ({"objective": "see"}, r"Unknown objective 'see': choose one of .*sea"),
         ({"sampler": "dice"}, r"Unknown sampler 'dice': choose one of random"),
         ({"reducer": "tsne"}, r"Unknown reducer 'tsne': choose one of identity, pca"),
-        ({"dim": 100_000}, r"--dim 100000 does not suit the reducer pca .*: choose at most"),
+        ({"dim": 100_000}, r"--dim 100000 is more than the teacher's 256 dimensions: choose at most 256"),
         (
             {"reducer": "identity", "dim": 3},
-            r"--dim 3 does not suit the reducer identity .*: leave --dim out",
+            r"The reducer identity keeps all 256 dimensions of the teacher, .* 3: leave --dim out",
         ),
         ({"teacher": "absent.keras"}, r"There is no teacher at absent\.keras"),
         ({"data": "/absent"}, r"There is no data at /absent: give a folder of audio or a CSV table"),
@@ -364,6 +364,60 @@ def test_changed_data_is_not_mixed_into_a_run(tmp_path, street, finished_run):
     (data / "clips.csv").write_text("\n".join(table[:-1]) + "\n")
     with pytest.raises(UsageError, match=r"The store .*domain was made with another data"):
         distill(config, out)
+
+
+def test_levels_of_another_calibration_are_not_mixed_into_a_store(tmp_path, street, finished_run):
+    """And what the calibration adds to every level is all that it changes."""
+
+    def levels(name, calibration_db):
+        config = changed(finished_run, calibration_db=calibration_db)
+        held = embed_domain(config, tmp_path / name)
+        assert held["frames"] == len(Store.open(tmp_path / name))
+        return Store.open(tmp_path / name).column("level_db")
+
+    plain = levels("plain", 0.0)
+    np.testing.assert_allclose(levels("microphone", 94.5), plain + 94.5, atol=1e-4)
+    np.testing.assert_array_equal(plain, Store.open(finished_run / "domain").column("level_db"))
+    with pytest.raises(UsageError, match=r"The store .*plain was made with another calibration_db: choose"):
+        levels("plain", 94.5)
+
+
+def test_a_run_and_a_project_file_say_the_calibration(tmp_path, finished_run):
+    """From the configuration to the levels of the run's own store."""
+    config = type(Run.open(finished_run).config).from_dict(
+        Run.open(finished_run).config.to_dict() | {"calibration_db": 120}
+    )
+    stages = _Stages(config, SILENT)
+    domain = stages._embed(Run.start(tmp_path / "run", config))
+    assert Run(tmp_path / "run").config.calibration_db == 120
+    assert domain.made_from["calibration_db"] == 120
+    plain = Store.open(finished_run / "domain").column("level_db")
+    np.testing.assert_allclose(domain.column("level_db"), plain + 120, atol=1e-4)
+
+
+def test_options_of_umap_reach_it(finished_run):
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    config = changed(finished_run, reducer="umap", umap_neighbours=150, umap_min_dist=0.1, seed=7)
+    made = _Stages(config, SILENT).reducer(8)
+    assert (made.dimension, made.neighbours, made.min_dist, made.seed) == (8, 150, 0.1, 7)
+
+
+def test_the_explained_variance_is_said(tmp_path, finished_run):
+    said = []
+
+    class Listening(type(SILENT)):
+        def say(self, text):
+            said.append(text)
+
+    run = Run(tmp_path / "run")
+    domain = Store.open(finished_run / "domain")
+    reducer = _Stages(Run.open(finished_run).config, Listening())._reduce(run, domain, np.arange(40))
+    explained = reducer.report()["explained_variance"]
+    assert said == [f"pca to 16 dimensions, fitted on 40 frames, keeps {explained:.1%} of the variance"]
+    embeddings = domain.rows("embedding", np.arange(40)).astype(np.float64)
+    embeddings -= embeddings.mean(axis=0)
+    kept = np.linalg.svd(embeddings, compute_uv=False) ** 2
+    assert explained == pytest.approx(kept[:16].sum() / kept.sum(), rel=1e-6)
 
 
 def test_a_damaged_sample_is_named(tmp_path, finished_run):

@@ -1,6 +1,7 @@
 """The domain in a store: every usable frame once, in order, whatever the files, whenever it was killed."""
 
 import dataclasses
+import os
 import tracemalloc
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesea import audio, datasets, embed, files
+from edgesea import audio, datasets, embed, files, levels
 from edgesea.datasets import Clip, Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
@@ -113,11 +114,67 @@ def test_every_frame_is_there_once_in_order(tmp_path, monkeypatch):
         frames = np.concatenate(expected)
         np.testing.assert_allclose(store.column("embedding")[clip == k], Loudness().embed(frames), rtol=1e-6)
         np.testing.assert_allclose(store.column("patch")[clip == k], _Small().patch(frames), atol=1e-4)
-        levels = [audio.level_db(frame) for frame in frames]
-        np.testing.assert_allclose(store.column("level_db")[clip == k], levels, rtol=1e-5)
+        np.testing.assert_allclose(
+            store.column("level_db")[clip == k], levels.level_dba(frames, RATE), rtol=1e-5
+        )
         for second, frame in zip(mine, frames, strict=True):
             at = round(second * RATE)
             np.testing.assert_array_equal(frame[: len(sound) - at], sound[at : at + RATE // 2])
+
+
+def test_levels_are_weighted_and_calibrated(tmp_path):
+    """A hum of 50 Hz and a tone of 1 kHz, both of 74 dB: A-weighting takes 30.2 dB and 0 dB (IEC 61672-1)."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, hz in (("hum", 50), ("tone", 1000)):
+        sound = 0.1 * np.sqrt(2) * np.sin(2 * np.pi * hz * np.arange(2 * RATE) / RATE)
+        soundfile.write(folder / f"{name}.wav", sound, RATE, subtype="FLOAT")
+    store = Store(tmp_path / "s", {})
+    embed.embed(datasets.load(folder), pairing(), store, 0.5, patches=False, calibration_db=94.0)
+    level, clip = store.column("level_db"), store.column("clip")
+    assert level.dtype == np.float32
+    np.testing.assert_allclose(level[clip == 0], 74 - 30.2, atol=0.15)
+    np.testing.assert_allclose(level[clip == 1], 74, atol=0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(seconds_of, min_size=1, max_size=4), st.integers(1, 60), st.sampled_from([8_000, 11_025]))
+def test_headers_promise_what_is_found(tmp_path_factory, lengths, hops, rate):
+    """Never less, and no more than rounding explains; the count may stop when there are enough."""
+    folder = tmp_path_factory.mktemp("promised")
+    for k, seconds in enumerate(lengths):
+        soundfile.write(folder / f"{k}.wav", noise(seconds * rate / RATE, k), rate, subtype="PCM_U8")
+    manifest, hop = datasets.load(folder), hops / 40
+    store = Store(folder / "s", {})
+    embed.embed(manifest, pairing(), store, hop, patches=False)
+    clips = range(len(manifest))
+    told = embed.promised(manifest, clips, pairing(), hop, 10**9)
+    assert len(store) <= told <= len(store) + len(manifest)
+    assert min(3, told) <= embed.promised(manifest, clips, pairing(), hop, 3) <= told
+    assert embed.promised(manifest, clips[:1], pairing(), hop, 10**9) <= told
+
+
+def test_damaged_headers_promise_nothing_and_truncated_files_too_much(tmp_path):
+    bad_sound(tmp_path / "in")
+    manifest = datasets.load(tmp_path / "in")
+    store = Store(tmp_path / "s", {})
+    embed.embed(manifest, pairing(), store, 0.25, patches=False)
+    used = set(store.column("clip").tolist())
+    for k, clip in enumerate(manifest.clips):
+        told = embed.promised(manifest, [k], pairing(), 0.25, 10**9)
+        if clip.path.name in ("empty.wav", "letter.mp3", "header.wav"):
+            assert told == 0
+        elif k in used:
+            assert told >= (store.column("clip") == k).sum()
+
+
+def test_a_name_that_is_not_utf_8_is_embedded(tmp_path):
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", noise(1), RATE)
+    os.rename(tmp_path / "in" / "a.wav", os.fsencode(tmp_path / "in") + b"/\xff.wav")
+    store = Store(tmp_path / "s", {})
+    embed.embed(datasets.load(tmp_path / "in"), pairing(), store, 0.5, patches=False)
+    assert len(store) == 2
 
 
 def test_without_patches_none_are_made(tmp_path):

@@ -27,37 +27,39 @@ def batches(data, sizes):
     return cut
 
 
-def up_to_sign(a, b):
-    return a * np.sign((a * b).sum(axis=0)), b
-
-
-def test_in_one_batch_pca_is_scikit_learns():
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(1, 12))
+def test_in_batches_of_any_size_pca_is_scikit_learns_of_all_at_once(sizes, dimension):
+    """Axes with their signs, mean, shares of the variance, and so every frame's place."""
     data = cloud()
-    fitted = reduction.reducer("pca", 5).fit([data])
-    theirs = PCA(5, svd_solver="full").fit(data.astype(np.float64))
-    ours, expected = up_to_sign(fitted.transform(data) * fitted.scale, theirs.transform(data))
-    np.testing.assert_allclose(ours, expected, atol=1e-4)
-    explained = theirs.explained_variance_ratio_.sum()
+    fitted = reduction.reducer("pca", dimension).fit(batches(data, sizes))
+    theirs = PCA(dimension, svd_solver="full").fit(data.astype(np.float64))
+    np.testing.assert_allclose(fitted.axes, theirs.components_, atol=1e-7)
+    np.testing.assert_allclose(fitted.mean, theirs.mean_, rtol=1e-9)
+    np.testing.assert_allclose(fitted.explained, theirs.explained_variance_ratio_, rtol=1e-7)
+    np.testing.assert_allclose(fitted.transform(data) * fitted.scale, theirs.transform(data), atol=1e-5)
     assert fitted.report() == {
         "name": "pca",
-        "dimension": 5,
-        "explained_variance": pytest.approx(explained, rel=1e-6),
+        "dimension": dimension,
+        "explained_variance": pytest.approx(theirs.explained_variance_ratio_.sum(), rel=1e-7),
     }
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=6))
-def test_in_batches_of_any_size_the_space_is_the_same(sizes):
-    """IncrementalPCA keeps d axes between batches, so what lies beyond them is an approximation: compare the
-    leading axes, which carry all but a thousandth of the variance."""
-    data = cloud()
-    fitted = reduction.reducer("pca", 8).fit(batches(data, sizes))
-    theirs = PCA(8, svd_solver="full").fit(data.astype(np.float64))
-    ours, expected = up_to_sign(fitted.transform(data) * fitted.scale, theirs.transform(data))
-    np.testing.assert_allclose(ours[:, :3], expected[:, :3], atol=2e-2)
-    assert fitted.report()["explained_variance"] == pytest.approx(
-        theirs.explained_variance_ratio_.sum(), abs=1e-3
-    )
+def test_a_mean_far_from_zero_costs_no_digits():
+    """Embeddings whose mean is 10,000 times what they vary by, in batches whose means differ."""
+    data = np.sort(cloud(rows=900), axis=0).astype(np.float64)
+    data = (1e4 + data).astype(np.float32)
+    fitted = reduction.reducer("pca", 4).fit(batches(data, [64]))
+    theirs = PCA(4, svd_solver="full").fit(data.astype(np.float64))
+    np.testing.assert_allclose(fitted.explained, theirs.explained_variance_ratio_, rtol=1e-6)
+    np.testing.assert_allclose(fitted.axes, theirs.components_, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.1, 1.0, 1e4 / 3])
+def test_a_teacher_that_says_always_the_same_is_named(value):
+    data = np.full((300, 6), value, np.float32)
+    with pytest.raises(EdgeseaError, match="the same embedding for every frame: there is nothing to learn"):
+        reduction.reducer("pca", 2).fit(batches(data, [70]))
 
 
 def test_all_axes_keep_every_distance():
@@ -118,7 +120,7 @@ def test_errors_say_what_to_do():
     ):
         reduction.reducer("pca", 12).fit(batches(data[:8], [3]))
     with pytest.raises(EdgeseaError, match="the same embedding for every frame: there is nothing to learn"):
-        reduction.reducer("pca", 2).fit([np.ones((20, 4), np.float32)])
+        reduction.reducer("identity", 4).fit([np.zeros((20, 4), np.float32)])
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "text", "foreign", "pickle", "unknown"])

@@ -23,6 +23,9 @@ configs = st.builds(
     frontend=st.none() | st.just("yamnet-16k"),
     dim=st.none() | st.integers(1, 1000),
     hop=st.none() | st.floats(1e-6, 1e6),
+    calibration_db=st.floats(-200, 200),
+    umap_neighbours=st.integers(1, 10**6),
+    umap_min_dist=st.floats(0, 1),
     epochs=st.integers(1, 10**6),
     augmentation=st.none() | st.just(Augmentation(mix_probability=0.25)),
     learning_rate=st.floats(1e-9, 10),
@@ -58,6 +61,11 @@ def test_a_configuration_survives_the_file_to_the_bit(tmp_path_factory, config):
         ("learning_rate", "fast", "a number above 0"),
         ("hop", float("inf"), "a number above 0"),
         ("hop", -0.5, "a number above 0"),
+        ("calibration_db", float("nan"), "a finite number of dB"),
+        ("calibration_db", "94", "a finite number of dB"),
+        ("calibration_db", None, "a finite number of dB"),
+        ("umap_neighbours", 12.5, "a whole number of at least 1"),
+        ("umap_min_dist", float("inf"), "a number from 0 to 1"),
         ("weight_decay", -1e-4, "a number of at least 0"),
         ("split", (0.5, 0.5), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.3, 0.0), "three shares above 0 with the sum 1"),
@@ -103,7 +111,13 @@ def test_unknown_and_missing_names():
 def test_another_configuration_is_refused_and_names_the_option(tmp_path):
     Run.start(tmp_path / "r", CONFIG)
     before = (tmp_path / "r" / "config.toml").read_bytes()
-    for name, value in {"epochs": 21, "hop": 0.25, "augmentation": None, "student": "separable-s"}.items():
+    for name, value in {
+        "epochs": 21,
+        "hop": 0.25,
+        "calibration_db": 94,
+        "augmentation": None,
+        "student": "separable-s",
+    }.items():
         with pytest.raises(UsageError) as error:
             Run.start(tmp_path / "r", dataclasses.replace(CONFIG, **{name: value}))
         assert f"holds a run with {name} = " in str(error.value)

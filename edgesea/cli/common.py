@@ -23,11 +23,13 @@ def print_table(title: str, columns: list[str], rows: list[list]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*("–" if cell is None else str(cell) for cell in row))
+    # Not as the table's own title, which would be folded where the table is narrower.
+    print(title)
     Console(highlight=False).print(table)
 
 

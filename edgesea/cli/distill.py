@@ -30,7 +30,12 @@ from edgesea.errors import UsageError
 @click.option("--objective", help="What the student is trained on.  [default: sea]")
 @click.option("--sampler", help="random, spl, dpp or dpp-div: frames for the reducer.  [default: random]")
 @click.option("--reducer", help="pca, identity or umap.  [default: pca]")
+@click.option("--umap-neighbours", type=int, help="More keep more of the global structure.  [default: 50]")
+@click.option("--umap-min-dist", type=float, help="From 0 to 1; likewise.  [default: 0.9]")
 @click.option("--hop", type=float, help="Seconds from frame to frame of the domain.  [default: half a frame]")
+@click.option(
+    "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
+)
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
 @click.option(

@@ -14,6 +14,13 @@ from edgesea.cli.common import as_json, print_json, progress
 @click.option("--out", required=True, help="Folder of the store.")
 @click.option("--hop", type=float, help="Seconds from frame to frame.  [default: half a frame]")
 @click.option(
+    "--calibration-db",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Sound pressure level of an amplitude of 1, in dB.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["local"]),
     default="local",
@@ -21,20 +28,12 @@ from edgesea.cli.common import as_json, print_json, progress
     help="Where the teacher runs.",
 )
 @as_json
-def embed(teacher, teacher_tensor, teacher_frontend, teacher_rate, data, out, hop, engine, as_json):
+def embed(out, engine, as_json, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
     from edgesea.distill import embed_domain
     from edgesea.run import Config
 
-    config = Config(
-        teacher=teacher,
-        data=data,
-        teacher_tensor=teacher_tensor,
-        teacher_frontend=teacher_frontend,
-        teacher_rate=teacher_rate,
-        hop=hop,
-    )
-    figures = embed_domain(config, out, progress=progress())
+    figures = embed_domain(Config(**options), out, progress=progress())
     if as_json:
         print_json(figures)
     else:

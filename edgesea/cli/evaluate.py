@@ -11,11 +11,17 @@ from edgesea.errors import UsageError
 @click.argument("target", metavar="[RUN|BUNDLE]", required=False)
 @click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
 @click.option(
+    "--head",
+    default="auto",
+    show_default=True,
+    help="logistic, mlp or mil; auto: logistic where the data has no splits of its own.",
+)
+@click.option(
     "--compare", multiple=True, help="A further embedding model, scored on the same task. Repeatable."
 )
 @as_json
-def evaluate(target, data, compare, as_json):
-    """Scores a student, float and int8, beside its teacher: fidelity on held-out sound, and a head."""
+def evaluate(target, data, head, compare, as_json):
+    """Scores a student, float and int8, beside its teacher: fidelity in domain and outside, and a head."""
     from edgesea.evaluation.evaluate import evaluate as run_evaluation
 
     if target is None or data is None:
@@ -25,7 +31,7 @@ def evaluate(target, data, compare, as_json):
         if data is None:
             raise UsageError(f"{project.FILE} does not say which data: say --data.")
         click.echo(f"{project.FILE}: {target} on {data}", err=True)
-    result = run_evaluation(target, data, compare=compare, progress=progress())
+    result = run_evaluation(target, data, head=head, compare=compare, progress=progress())
     if as_json:
         print_json(result)
     else:
@@ -33,36 +39,51 @@ def evaluate(target, data, compare, as_json):
 
 
 def _print(result: dict) -> None:
-    def shown(value):
-        return None if value is None else f"{value:.3f}"
-
     if fidelity := result["fidelity"]:
-        kinds = [kind for kind in ("float", "int8") if kind in fidelity]
-        rows = [
-            [label, *(shown(fidelity[kind][key]) for kind in kinds)]
-            for key, label in (
-                ("r2", "R²"),
-                ("cosine", "cosine"),
-                ("knn_overlap", "overlap of 10 neighbours"),
-            )
-        ]
-        frames = fidelity[kinds[0]]["frames"]
-        print_table(f"Fidelity to the teacher on {fidelity['on']} ({frames} frames)", ["", *kinds], rows)
+        for part in fidelity["parts"]:
+            _print_part(part, result["data"]["name"])
     else:
         click.echo("Fidelity: not known, since the run that this bundle came from is not there.")
     if task := result["task"]:
-        names = {name: task[name] for name in ("teacher", "float", "int8")} | task["compared"]
-        labels = {"float": "student, float", "int8": "student, int8"}
-        rows = [
-            [labels.get(name, name), f"{mean:.3f} ± {task['sd'][name]:.3f}"]
-            for name, mean in names.items()
-            if mean is not None
-        ]
-        title = (
-            f"{task['metric']}, {task['clips']} clips, {task['classes']} classes, "
-            f"{task['recordings']} recordings"
-        )
-        print_table(title, ["", "mean ± sd over seeds"], rows)
-        click.echo(f"head: {task['head']}")
+        _print_task(task)
     else:
         click.echo("Task: none, since the clips have no labels, or too few.")
+
+
+def _print_part(part: dict, data: str) -> None:
+    kinds = [kind for kind in ("float", "int8") if kind in part]
+    where = f"in domain, {part['part']}" if part["in_domain"] else f"out of domain, {part['part']} of {data}"
+    rows = [
+        [label, *(_figure(part[kind][key], part[kind].get("intervals", {}).get(key)) for kind in kinds)]
+        for key, label in (("r2", "R²"), ("cosine", "cosine"), ("knn_overlap", "overlap of 10 neighbours"))
+    ]
+    print_table(f"Fidelity to the teacher {where} ({part[kinds[0]]['frames']} frames)", ["", *kinds], rows)
+
+
+def _print_task(task: dict) -> None:
+    names = {name: task[name] for name in ("teacher", "float", "int8")} | task["compared"]
+    labels = {"float": "student, float", "int8": "student, int8"}
+    further = [key for key in ("micro_auprc", "macro_auprc") if key != task["metric"] and "figures" in task]
+    rows = []
+    for name, value in names.items():
+        if value is not None:
+            row = [labels.get(name, name), _figure(value, task["intervals"][name])]
+            for key in further:
+                figure = task["figures"][name][key]
+                row.append(_figure(figure["value"], figure))
+            rows.append(row)
+    print_table(
+        f"{task['clips']} clips, {task['classes']} classes, {task['recordings']} recordings",
+        ["", task["metric"], *further],
+        rows,
+    )
+    click.echo(f"head: {task['head']}")
+    click.echo("in brackets: 95 % bootstrap intervals over recordings")
+
+
+def _figure(value: float | None, interval: dict | None) -> str | None:
+    if value is None:
+        return None
+    if not interval or interval["low"] is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

@@ -8,7 +8,7 @@ FLAC.
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import rows
+from edgesea.datasets.table import or_flac, rows, with_sound
 from edgesea.errors import UsageError
 
 
@@ -18,21 +18,18 @@ def recognises(path: Path) -> bool:
 
 def load(path: Path) -> Manifest:
     table = _table(path)
-    clips = []
+    lines = []
     for line, row in rows(table, ("filename", "fold", "category", "src_file")):
-        wav = path / "audio" / row["filename"]
-        file = next((found for found in (wav, wav.with_suffix(".flac")) if found.is_file()), None)
-        if not row["filename"] or file is None:
-            raise UsageError(f"Received {table} with a bad line {line}: there is no file {wav}.")
+        if not row["filename"]:
+            raise UsageError(f"Received {table} with a bad line {line}: the filename is empty.")
         if not row["fold"].isdecimal():
             raise UsageError(
                 f"Received {table} with a bad line {line}: "
                 f"fold must be a whole number, received {row['fold']!r}."
             )
-        clips.append(Clip(file, (row["category"],), row["src_file"], fold=int(row["fold"])))
-    if not clips:
-        raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
-    return Manifest(path, tuple(clips), path.resolve().name)
+        file = or_flac(path / "audio" / row["filename"])
+        lines.append((line, Clip(file, (row["category"],), row["src_file"], fold=int(row["fold"]))))
+    return Manifest(path, with_sound(table, lines), path.resolve().name)
 
 
 def _table(path: Path) -> Path:

@@ -9,8 +9,8 @@ A clip without any class is a clip in which nothing of the eight is heard. A cli
 nobody verified belongs to no split.
 
 - fold: 0, 1, 2 for train, validate, test (`SPLITS`), as given; None where a clip belongs to no split.
-- sensor: sensor_id. timestamp: from year, ISO week, day (0 is Monday) and hour, which is all that is
-  published: clips of one sensor are in the order of their hours, and within an hour as they are named.
+- sensor: sensor_id, a whole number. timestamp: from year, ISO week, day (0 is Monday) and hour, which is all
+  that is published: clips of one sensor are in the order of their hours, and within an hour of their names.
 - group: the clip. The authors' split keeps sensors apart, and is not to be reshuffled.
 """
 
@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import rows
+from edgesea.datasets.table import rows, with_sound
 from edgesea.errors import UsageError
 
 TABLE = "annotations.csv"
@@ -34,8 +34,8 @@ CLASSES = (
     "dog",
 )
 _PRESENCE = {f"{number}_{name}_presence": name for number, name in enumerate(CLASSES, 1)}
-_NUMBERS = ("annotator_id", "year", "week", "day", "hour")
-_COLUMNS = ("split", "sensor_id", "audio_filename", *_NUMBERS, *_PRESENCE)
+_NUMBERS = ("sensor_id", "annotator_id", "year", "week", "day", "hour")
+_COLUMNS = ("split", "audio_filename", *_NUMBERS, *_PRESENCE)
 
 Lines = list[tuple[int, dict[str, str]]]
 
@@ -52,11 +52,10 @@ def load(path: Path) -> Manifest:
     for line, row in rows(table, _COLUMNS):
         _check(table, line, row)
         views.setdefault(row["audio_filename"], []).append((line, row))
-    if not views:
-        raise UsageError(f"Found no clips in {table}: below the header it needs one line an annotation.")
-    clips = [_clip(table, audio, lines) for lines in views.values()]
-    clips.sort(key=lambda clip: (clip.sensor, clip.timestamp, clip.path.name))
-    return Manifest(path, tuple(clips), path.resolve().name)
+    found = [(lines[0][0], _clip(table, audio, lines)) for lines in views.values()]
+    clips = with_sound(table, found)
+    ordered = sorted(clips, key=lambda clip: (clip.sensor, clip.timestamp, clip.path.name))
+    return Manifest(path, tuple(ordered), path.resolve().name)
 
 
 def _check(table: Path, line: int, row: dict[str, str]) -> None:
@@ -65,9 +64,8 @@ def _check(table: Path, line: int, row: dict[str, str]) -> None:
 
     if row["split"] not in SPLITS:
         raise bad(f"split must be one of {', '.join(SPLITS)}, received {row['split']!r}")
-    for column in ("sensor_id", "audio_filename"):
-        if not row[column]:
-            raise bad(f"the {column} is empty")
+    if not row["audio_filename"]:
+        raise bad("the audio_filename is empty")
     for column in _NUMBERS:
         try:
             int(row[column])
@@ -82,9 +80,7 @@ def _check(table: Path, line: int, row: dict[str, str]) -> None:
 def _clip(table: Path, audio: dict[str, Path], lines: Lines) -> Clip:
     line, row = lines[0]
     name = row["audio_filename"]
-    file = audio.get(name) or audio.get(str(Path(name).with_suffix(".flac")))
-    if file is None:
-        raise UsageError(f"Received {table} with a bad line {line}: no audio*/ beside it holds {name!r}.")
+    file = audio.get(name) or audio.get(f"{Path(name).stem}.flac") or table.parent / "audio" / name
     for other, view in lines[1:]:
         if any(
             view[column] != row[column] for column in ("split", "sensor_id", "year", "week", "day", "hour")

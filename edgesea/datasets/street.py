@@ -9,6 +9,7 @@ Conventions
 - A *recording* is one draw of a source's parameters (this dog, in this courtyard, at this sensor); its clips
   are takes of it. Recording r is of class `CLASSES[r % 8]`.
 - Everything follows from (seed, recording, take): any clip can be made alone.
+- Recordings follow each other in time, and go from sensor to sensor after one of each class.
 - level_db is the clip's root mean square in dB, 0 dB being an amplitude of 10^-5 (`FULL_SCALE_DB` at
   amplitude 1), unweighted: what a sensor with that calibration would report.
 """
@@ -70,6 +71,8 @@ def synthesise(
         )
     out = Path(out)
     made = []
+    # Recordings have slots of time of their own, in which each begins at random.
+    slot = max(days * 86_400 / -(-clips // takes), takes * seconds)
     for index in range(clips):
         recording, take = divmod(index, takes)
         sound = waveform(seed, recording, take, seconds=seconds, sample_rate=sample_rate, sensors=sensors)
@@ -77,7 +80,8 @@ def synthesise(
         path = out / "audio" / f"{label}-{recording:04d}-{take}.flac"
         with files.replacing(path) as temporary:
             soundfile.write(temporary, sound, sample_rate, subtype="PCM_16")
-        begin = np.random.default_rng([seed, recording, 0]).uniform(0, days * 86_400)
+        rng = np.random.default_rng([seed, recording, 0])
+        begin = slot * recording + rng.uniform(0, slot - takes * seconds)
         made.append(
             Clip(
                 path,

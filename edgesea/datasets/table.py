@@ -37,9 +37,7 @@ def load(path: Path) -> Manifest:
     lines = rows(path, ("path",))
     if lines and "label" in lines[0][1] and "labels" in lines[0][1]:
         raise UsageError(f"Received {path} with both columns label and labels: keep one of them.")
-    clips = tuple(_clip(path, line, row) for line, row in lines)
-    if not clips:
-        raise UsageError(f"Found no clips in {path}: below the header it needs one line a clip.")
+    clips = with_sound(path, [(line, _clip(path, line, row)) for line, row in lines])
     zoned = [clip.timestamp.tzinfo is not None for clip in clips if clip.timestamp]
     if any(zoned) and not all(zoned):
         raise UsageError(f"Received {path} with timestamps both with and without a time zone: use one kind.")
@@ -73,6 +71,30 @@ def rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str
     except csv.Error as error:
         raise UsageError(f"Cannot read {path} as CSV, line {reader.line_num}: {error}.") from error
     return found
+
+
+def with_sound(table: Path, lines: list[tuple[int, Clip]]) -> tuple[Clip, ...]:
+    """The clips of a table's lines, (line number, clip) each.
+
+    Raises `UsageError` where there are none, and where files that they name are not there: a table that names
+    them is wrong, or lies in the wrong place. What is there and cannot be used is set aside later.
+    """
+    if not lines:
+        raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
+    absent = [(line, clip.path) for line, clip in lines if not clip.path.is_file()]
+    if absent:
+        line, path = absent[0]
+        raise UsageError(
+            f"{table} names sound that is not there for {len(absent)} of its {len(lines)} clips, first "
+            f"{path} in line {line}: put the files in their place, or take these lines out."
+        )
+    return tuple(clip for _, clip in lines)
+
+
+def or_flac(path: Path) -> Path:
+    """`path`, or the FLAC file that it was turned into."""
+    flac = path.parent / f"{path.stem}.flac"
+    return flac if flac.is_file() and not path.is_file() else path
 
 
 def write(manifest: Manifest, path: Path | str) -> None:
@@ -109,9 +131,6 @@ def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
 
     if not row["path"]:
         raise bad("the path is empty")
-    path = table.parent / row["path"]
-    if not path.is_file():
-        raise bad(f"there is no file {path}")
     start, end = number("start"), number("end")
     if start is not None and start < 0:
         raise bad(f"start must be at least 0 s, received {start:g}")
@@ -129,7 +148,7 @@ def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
             raise bad(f"timestamp must be like 2024-05-01T12:00:00, received {text!r}") from None
     labels = [row["label"]] if "label" in row else row.get("labels", "").split(";")
     return Clip(
-        path=path,
+        path=table.parent / row["path"],
         labels=tuple(dict.fromkeys(label.strip() for label in labels if label.strip())),
         group=row.get("group", ""),
         start=start,

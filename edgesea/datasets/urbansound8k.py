@@ -9,7 +9,7 @@ passed over. Audio may have been turned into FLAC.
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import rows
+from edgesea.datasets.table import or_flac, rows, with_sound
 from edgesea.errors import UsageError
 
 
@@ -20,23 +20,19 @@ def recognises(path: Path) -> bool:
 def load(path: Path) -> Manifest:
     """Reads a folder; raises `UsageError` naming the first bad line of the table."""
     table = _table(path)
-    clips = []
+    lines = []
     for line, row in rows(table, ("slice_file_name", "fsID", "fold", "class")):
         if not row["fold"].isdecimal():
             raise UsageError(
                 f"Received {table} with a bad line {line}: "
                 f"fold must be a whole number, received {row['fold']!r}."
             )
-        wav = path / "audio" / f"fold{row['fold']}" / row["slice_file_name"]
-        file = next((found for found in (wav, wav.with_suffix(".flac")) if found.is_file()), None)
-        if not row["slice_file_name"] or file is None:
-            raise UsageError(f"Received {table} with a bad line {line}: there is no file {wav}.")
-        if not row["fsID"] or not row["class"]:
-            raise UsageError(f"Received {table} with a bad line {line}: the fsID or the class is empty.")
-        clips.append(Clip(file, (row["class"],), row["fsID"], fold=int(row["fold"])))
-    if not clips:
-        raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
-    return Manifest(path, tuple(clips), path.resolve().name)
+        for column in ("slice_file_name", "fsID", "class"):
+            if not row[column]:
+                raise UsageError(f"Received {table} with a bad line {line}: the {column} is empty.")
+        file = or_flac(path / "audio" / f"fold{row['fold']}" / row["slice_file_name"])
+        lines.append((line, Clip(file, (row["class"],), row["fsID"], fold=int(row["fold"]))))
+    return Manifest(path, with_sound(table, lines), path.resolve().name)
 
 
 def _table(path: Path) -> Path:

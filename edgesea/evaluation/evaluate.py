@@ -1,14 +1,22 @@
-"""Evaluates a student, float and int8, beside its teacher: fidelity on audio it never heard, and a task.
+"""Evaluates a student, float and int8, beside its teacher: fidelity in domain and outside, and a task.
 
-Every clip is framed once and embedded by everything that is compared. Where the data is the run's own,
-fidelity is looked at on the recordings that were held out of it, on any other data on all frames. The task
-is a head on the mean embedding of each clip, over all labelled clips, cross-validated by recording.
+Fidelity is looked at on what the student was distilled on, on the recordings of its domain that were kept
+from it, and on the data given, where that is other data: how closely a student can match is decided by what
+it was distilled on (Stanton et al., NeurIPS 2021).
+
+The task is a head on frozen embeddings, over all labelled clips. Every clip is framed once and embedded by
+everything that is compared. Heads (`HEADS`)
+    logistic  logistic regression on the mean embedding of a clip, cross-validated by recording
+    mlp       0 to 2 hidden layers on the mean embedding of a clip, on the splits of the dataset's authors
+    mil       the same over its frames, joined by auto-pool, for labels that overlap
+    auto      logistic where the authors gave no splits, else mil where labels overlap, else mlp
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +26,8 @@ from edgesea.datasets import Manifest
 from edgesea.distill import load_teacher
 from edgesea.errors import UsageError
 from edgesea.evaluation.fidelity import fidelity
-from edgesea.evaluation.heads import FOLDS, SEEDS, Task
+from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
+from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
 from edgesea.export.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
@@ -29,6 +38,9 @@ from edgesea.run import MOST_FRAMES, Run
 from edgesea.store import Store
 from edgesea.teachers import Teacher
 
+HEADS = ("auto", "logistic", "mlp", "mil")
+# Frames of the distillation set that fidelity is looked at on, at most.
+DISTILLED_FRAMES = 5_000
 _BATCH = 1024  # frames
 
 
@@ -42,19 +54,34 @@ class Subject:
 
 
 def evaluate(
-    target: Path | str, data: str, *, compare: Sequence[str] = (), progress: Progress = SILENT
+    target: Path | str,
+    data: str,
+    *,
+    head: str = "auto",
+    compare: Sequence[str] = (),
+    progress: Progress = SILENT,
 ) -> dict:
     """Evaluates a run or a bundle on `data`.
 
     target : folder of a run or of a bundle
     data : what `edgesea.datasets.load` takes
+    head : one of `HEADS`
     compare : further embedding models (what `edgesea.teachers.load` takes), for the task
 
-    Returns JSON values: 'fidelity' {'float', 'int8', 'on'} (None for a bundle whose run is gone), 'task'
-    {'metric', 'teacher', 'float', 'int8', 'compared', 'sd', ...} (None where the clips have no labels, or too
-    few).
+    Returns JSON values
+        fidelity : {'float', 'int8', 'on', 'parts'}; None for a bundle whose run is gone. Float and int8 are
+            of the recordings that were held out where the data is the run's own, else of the data. parts: a
+            list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first. See
+            `fidelity.fidelity` for the figures.
+        task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
+            model; None where the clips have no labels, or too few, and no head was asked for.
+
+    Raises `UsageError` for an unknown head, and for one that the data is not made for.
     """
+    if head not in HEADS:
+        raise UsageError(f"There is no head {head!r}: choose one of {', '.join(HEADS)}.")
     manifest = datasets.load(data)
+    judge = _judge(manifest, head, progress)
     subject = _subject(Path(target))
     others = {Path(name).stem: teachers.load(name) for name in compare}
     with tempfile.TemporaryDirectory() if subject.run is None else nullcontext() as scratch:
@@ -66,7 +93,7 @@ def evaluate(
             "target": str(target),
             "data": {"name": manifest.name, "clips": len(manifest), "frames": len(frames)},
             "fidelity": _fidelity(listening, frames, embeddings),
-            "task": _task(listening, frames, embeddings, others),
+            "task": judge(listening, frames, embeddings, others) if judge else None,
         }
 
 
@@ -114,6 +141,16 @@ class _Listening:
     def own(self) -> bool:
         """Whether the data is what the student was distilled on."""
         return self.run is not None and self.run.results()["data"]["fingerprint"] == self.manifest.fingerprint
+
+    def recordings(self, clip: np.ndarray) -> list[str]:
+        """The recordings that clips of the run's own domain are of; the clips, where that is not there."""
+        try:
+            domain = self.manifest if self.own else datasets.load(self.run.config.data)
+        except UsageError:
+            return list(map(str, clip))
+        if domain.fingerprint != self.run.results()["data"]["fingerprint"]:
+            return list(map(str, clip))
+        return [str(domain.clips[k].group) for k in clip]
 
     def frames(self) -> Store:
         """Clip, start and patch of every frame, and the teacher's embedding where there is a teacher."""
@@ -166,25 +203,86 @@ def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.nda
 
 
 def _fidelity(listening: _Listening, frames: Store, embeddings: dict[str, np.ndarray]) -> dict | None:
-    if listening.run is None:
+    run = listening.run
+    if run is None:
         return None
-    held_out = listening.run.part("held-out")
+    held_out = run.part("held-out")
+    parts = []
+    if (distilled := run.distilled(DISTILLED_FRAMES)) is not None:
+        # An augmented frame is mixed of several recordings: there are no intervals by recording.
+        parts.append(_part("distillation set", True, listening, distilled))
+    clip = held_out.store.rows("clip", held_out.rows)
+    recordings = listening.recordings(clip)
     if listening.own:
-        rows, where = held_out.rows, "held-out recordings"
+        ours = {kind: values[held_out.rows] for kind, values in embeddings.items()}
+        parts.append(_part("held-out recordings", True, listening, held_out, recordings, ours))
     else:
-        rows, where = spread(np.arange(len(frames)), MOST_FRAMES), "all frames"
-    target = Examples(frames, rows, held_out.reducer).targets()
-    figures = {kind: fidelity(target, values[rows]) for kind, values in embeddings.items()}
-    return {**figures, "on": where}
+        parts.append(_part("held-out recordings", True, listening, held_out, recordings))
+        rows = spread(np.arange(len(frames)), MOST_FRAMES)
+        examples = Examples(frames, rows, held_out.reducer)
+        groups = [str(listening.manifest.clips[k].group) for k in frames.rows("clip", rows)]
+        ours = {kind: values[rows] for kind, values in embeddings.items()}
+        parts.append(_part("all frames", False, listening, examples, groups, ours))
+    asked = parts[-1]
+    return {**{kind: asked[kind] for kind in embeddings}, "on": asked["part"], "parts": parts}
 
 
-def _task(
+def _part(
+    name: str,
+    in_domain: bool,
+    listening: _Listening,
+    examples: Examples,
+    groups: Sequence | None = None,
+    embeddings: dict[str, np.ndarray] | None = None,
+) -> dict:
+    target = examples.targets()
+    embeddings = embeddings or {
+        kind: _patches_through(model, examples) for kind, model in listening.subject.models.items()
+    }
+    figures = {kind: fidelity(target, values, groups) for kind, values in embeddings.items()}
+    return {"part": name, "in_domain": in_domain, **figures}
+
+
+def _patches_through(model: bytes, examples: Examples) -> np.ndarray:
+    """Some frames through one .tflite: (N, d) float32."""
+    interpreter = open_interpreter(model)
+    parts = []
+    for start in range(0, len(examples), _BATCH):
+        patches = examples.store.rows("patch", examples.rows[start : start + _BATCH]).astype(np.float32)
+        parts.append(interpreter.run(patches).reshape(len(patches), -1))
+    return np.concatenate(parts)
+
+
+_Judge = Callable[[_Listening, Store, dict[str, np.ndarray], dict[str, Teacher]], dict | None]
+
+
+def _judge(manifest: Manifest, head: str, progress: Progress) -> _Judge | None:
+    """What scores the task with that head; None where `auto` finds nothing to score.
+
+    Raises `UsageError` where a head was asked for that the data is not made for, before anything is embedded.
+    """
+    clips = manifest.clips
+    if not manifest.labels:
+        if head == "auto":
+            return None
+        raise UsageError(f"--head {head} needs labels, and no clip of {manifest.root} has one: leave it out.")
+    # Where labels overlap, a clip with none of them is one in which nothing of them is heard.
+    labelled = [k for k, clip in enumerate(clips) if clip.labels or manifest.multilabel]
+    given = [k for k in labelled if clips[k].fold is not None]
+    if head == "auto":
+        enough = len({clips[k].fold for k in given}) >= 3
+        head = ("mil" if manifest.multilabel else "mlp") if enough else "logistic"
+    if head == "logistic":
+        return _cross_validated
+    given_splits([clips[k].fold for k in given])
+    return partial(_trained, pooling="autopool" if head == "mil" else "mean", of=frozenset(given))
+
+
+def _cross_validated(
     listening: _Listening, frames: Store, embeddings: dict[str, np.ndarray], others: dict[str, Teacher]
 ) -> dict | None:
     clips = listening.manifest.clips
     used = [k for k in np.unique(frames.column("clip")).tolist() if clips[k].labels]
-    if not used:
-        return None
     try:
         task = Task(tuple(clips[k].labels for k in used), tuple(str(clips[k].group) for k in used))
     except UsageError as error:  # The fidelity is an answer all the same.
@@ -194,20 +292,84 @@ def _task(
     scores = {kind: task.score(_clip_means(values, clip, used)) for kind, values in embeddings.items()}
     if listening.run is not None:
         scores["teacher"] = task.score(_store_means(frames, used))
-    compared = {
-        name: task.score(_store_means(listening.heard_by(model), used)) for name, model in others.items()
-    }
+    for name, model in others.items():
+        scores[name] = task.score(_store_means(listening.heard_by(model), used))
     return {
-        "metric": task.metric,
-        **{name: scores[name]["mean"] if name in scores else None for name in ("teacher", "float", "int8")},
-        "compared": {name: score["mean"] for name, score in compared.items()},
-        "sd": {name: score["sd"] for name, score in {**scores, **compared}.items()},
+        **_answer(task.metric, {name: score["mean"] for name, score in scores.items()}, others),
+        "sd": {name: score["sd"] for name, score in scores.items()},
+        "intervals": {name: score["interval"] for name, score in scores.items()},
+        "per_class": {name: score["classes"] for name, score in scores.items()},
         "head": "logistic regression on the mean embedding of a clip, "
         f"{FOLDS} folds by recording, {SEEDS} seeds",
-        "clips": len(used),
-        "classes": len({label for labels in task.labels for label in labels}),
-        "recordings": len(set(task.groups)),
+        **_size(task, range(len(used))),
     }
+
+
+def _trained(
+    listening: _Listening,
+    frames: Store,
+    embeddings: dict[str, np.ndarray],
+    others: dict[str, Teacher],
+    *,
+    pooling: str,
+    of: frozenset[int],
+) -> dict:
+    clips = listening.manifest.clips
+    used = [k for k in np.unique(frames.column("clip")).tolist() if k in of]
+    task = SplitTask(
+        tuple(clips[k].labels for k in used),
+        tuple(str(clips[k].group) for k in used),
+        given_splits([clips[k].fold for k in used]),
+    )
+
+    def score(name: str, heard: Store, values: np.ndarray | None = None) -> dict:
+        # Heads on large datasets take minutes: say on what.
+        listening.progress.say(f"training heads on the embeddings of {name}")
+        clip = heard.column("clip")
+        rows = np.flatnonzero(np.isin(clip, used))
+        embeddings = heard.rows("embedding", rows) if values is None else values[rows]
+        return task.score(Bags.of(embeddings, clip[rows]), pooling)
+
+    scores = {kind: score(kind, frames, values) for kind, values in embeddings.items()}
+    if listening.run is not None:
+        scores["teacher"] = score("teacher", frames)
+    for name, model in others.items():
+        scores[name] = score(name, listening.heard_by(model))
+    figures = [
+        each
+        for each in ("accuracy", "micro_auprc", "macro_auprc")
+        if all(each in found for found in scores.values())
+    ]
+    metric = figures[0]
+    splits = (
+        "train, validate and test as given" if len(task.splits) == 1 else f"{len(task.splits)} folds as given"
+    )
+    over = "mean embedding" if pooling == "mean" else "frames"
+    return {
+        **_answer(metric, {name: found[metric]["value"] for name, found in scores.items()}, others),
+        "intervals": {
+            name: {key: found[metric][key] for key in ("low", "high")} for name, found in scores.items()
+        },
+        "figures": {name: {key: found[key] for key in figures} for name, found in scores.items()},
+        "per_class": {name: found["classes"] for name, found in scores.items()},
+        "heads": {name: found["heads"] for name, found in scores.items()},
+        "head": f"0 to 2 hidden layers on the {over} of a clip"
+        f"{', joined by auto-pool' if pooling == 'autopool' else ''}, chosen on validation clips, {splits}",
+        **_size(task, np.concatenate([test for *_, test in task.splits])),
+    }
+
+
+def _answer(metric: str, values: dict[str, float], others: dict[str, Teacher]) -> dict:
+    return {
+        "metric": metric,
+        **{name: values.get(name) for name in ("teacher", "float", "int8")},
+        "compared": {name: values[name] for name in others},
+    }
+
+
+def _size(task: Task | SplitTask, scored: Sequence[int]) -> dict:
+    recordings = {task.groups[k] for k in scored}
+    return {"clips": len(scored), "classes": len(task.classes), "recordings": len(recordings)}
 
 
 def _clip_means(values: np.ndarray, clip: np.ndarray, used: Sequence[int]) -> np.ndarray:

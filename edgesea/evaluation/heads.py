@@ -21,6 +21,8 @@ from edgesea.evaluation import metrics
 from edgesea.evaluation.mil import SHAPES, Bags, select
 
 FOLDS, SEEDS = 4, 5
+# Per class, for a head that is scored once a seed: a class of a few clips has a wide interval anyway.
+CLASS_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,42 @@ class Task:
         """'accuracy', or 'micro_auprc' (micro-averaged area under precision-recall) where labels overlap."""
         return "micro_auprc" if any(len(names) != 1 for names in self.labels) else "accuracy"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(sorted({name for names in self.labels for name in names}))
+
     def score(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> dict:
-        """embeddings (clips, d) -> mean, sd over seeds, and the score of every seed; each in [0, 1]."""
+        """embeddings (clips, d) -> 'mean' and 'sd' over seeds, the score of each of the 'seeds', in [0, 1];
+        the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`."""
         from threadpoolctl import threadpool_limits
 
         # These matrices are small: threads would spend their time waiting for each other, 30 times as long.
         # Classes with fewer clips than folds are scored all the same: no warning for every seed.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            scores = [self._score(np.asarray(embeddings, np.float64), seed) for seed in seeds]
-        return {"mean": float(np.mean(scores)), "sd": float(np.std(scores)), "seeds": scores}
+            values = [self._values(np.asarray(embeddings, np.float64), seed) for seed in seeds]
+        truth = _truth(self.labels, self.classes)
+        metric = metrics.accuracy if self.metric == "accuracy" else metrics.micro_auprc
+        scores = [metric(truth, each) for each in values]
+        spread = metrics.interval(
+            lambda picked: float(np.mean([metric(truth[picked], each[picked]) for each in values])),
+            self.groups,
+        )
+        joined = np.mean(values, axis=0)
+        found = metrics.report(truth, joined, self.classes, self.groups, resamples=CLASS_RESAMPLES)
+        return {
+            "mean": float(np.mean(scores)),
+            "sd": float(np.std(scores)),
+            "seeds": scores,
+            "interval": {key: spread[key] for key in ("low", "high")},
+            "classes": found["classes"],
+        }
 
-    def _score(self, embeddings: np.ndarray, seed: int) -> float:
-        from sklearn.metrics import accuracy_score, average_precision_score
+    def _values(self, embeddings: np.ndarray, seed: int) -> np.ndarray:
+        """(clips, classes) probabilities, each by the head of the split that scores the clip."""
         from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-        from sklearn.preprocessing import MultiLabelBinarizer
 
-        truth = MultiLabelBinarizer().fit_transform(self.labels)
+        truth = _truth(self.labels, self.classes)
         single = self.metric == "accuracy"
         values = np.zeros(truth.shape)
         # Stratifying needs one class at least with a clip for every fold.
@@ -78,9 +99,7 @@ class Task:
                 values[scored] = _one_of_many(embeddings[fitted], truth[fitted], embeddings[scored])
             else:
                 values[scored] = _many(embeddings[fitted], truth[fitted], embeddings[scored])
-        if single:
-            return float(accuracy_score(truth.argmax(axis=1), values.argmax(axis=1)))
-        return float(average_precision_score(truth, values, average="micro"))
+        return values
 
 
 @dataclass(frozen=True)
@@ -102,7 +121,7 @@ class SplitTask:
 
     def truth(self) -> np.ndarray:
         """(clips, classes) of 0 and 1."""
-        return np.array([[name in names for name in self.classes] for names in self.labels], np.int8)
+        return _truth(self.labels, self.classes)
 
     def score(
         self,
@@ -142,6 +161,14 @@ class SplitTask:
         )
 
 
+def given_splits(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """The splits that a dataset's authors gave: 0, 1, 2 are train, validate and test, once; other numbers are
+    folds, see `given_folds`, which says what is refused."""
+    if set(folds) == {0, 1, 2}:
+        return (tuple(np.flatnonzero(np.equal(folds, part)) for part in range(3)),)
+    return given_folds(folds)
+
+
 def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
     """The splits of a dataset with folds, as its authors mean them: each is tested once.
 
@@ -163,6 +190,11 @@ def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarr
         train = np.flatnonzero((folds != tested) & (folds != validating))
         splits.append((train, np.flatnonzero(folds == validating), np.flatnonzero(folds == tested)))
     return tuple(splits)
+
+
+def _truth(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
+    """(clips, classes) of 0 and 1."""
+    return np.array([[name in names for name in classes] for names in labels], np.int8)
 
 
 def _classifier():

@@ -9,7 +9,7 @@ Conventions
   a figure is not defined is left out of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -72,11 +72,9 @@ def report(
     single = bool((truth.sum(axis=1) == 1).all())
     found = _figures(truth, scores, single)
     members = _members(groups)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        picked = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
-        drawn.append(_figures(truth[picked], scores[picked], single))
+    drawn = [
+        _figures(truth[picked], scores[picked], single) for picked in _resamples(members, resamples, seed)
+    ]
     whole = [name for name in ("accuracy", "micro_auprc", "macro_auprc") if name in found]
     each = [name for name in ("average_precision", "recall") if name in found]
     return {
@@ -93,6 +91,18 @@ def report(
         "resamples": resamples,
         "level": LEVEL,
     }
+
+
+def interval(
+    figure: Callable[[np.ndarray], float], groups: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict:
+    """A figure with its interval, {'value', 'low', 'high'}.
+
+    figure : indices of items (with repetition) -> its value for them; NaN where it is not defined
+    groups : the recording of every item
+    """
+    drawn = [figure(picked) for picked in _resamples(_members(groups), resamples, seed)]
+    return _interval(figure(np.arange(len(groups))), drawn)
 
 
 def _figures(truth: np.ndarray, scores: np.ndarray, single: bool) -> dict:
@@ -112,6 +122,12 @@ def _members(groups: Sequence[str]) -> list[np.ndarray]:
     places = np.unique(list(groups), return_inverse=True)[1]
     order = np.argsort(places, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(places[order])) + 1)
+
+
+def _resamples(members: list[np.ndarray], count: int, seed: int):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        yield np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
 
 
 def _mean(values: np.ndarray) -> float:

@@ -6,12 +6,12 @@ one entry in `SAMPLERS`.
 """
 
 from edgesea.errors import UsageError
-from edgesea.sampling.base import Candidates, Sampler
+from edgesea.sampling.base import Candidates, Sampler, check_size
 from edgesea.sampling.dpp import DPP, DiverseDPP
 from edgesea.sampling.random import Random
 from edgesea.sampling.spl import SPL
 
-__all__ = ["SAMPLERS", "Candidates", "Sampler", "sampler"]
+__all__ = ["SAMPLERS", "Candidates", "Sampler", "check_size", "sampler"]
 
 SAMPLERS: dict[str, type[Sampler]] = {kind.name: kind for kind in (Random, SPL, DPP, DiverseDPP)}
 

@@ -76,13 +76,12 @@ class Sampler(ABC):
     """Chooses n of the candidates: each day gives its share, chosen by `choose`."""
 
     name: str
-    by_day = True  # whether it must be known which frames are of one sensor and day
     by_level = False  # whether it asks how loud frames are
 
     def check(self, manifest: Manifest) -> None:
-        """Raises `UsageError` where the sampler cannot choose from this dataset."""
-        if self.by_day:
-            _check_days(manifest)
+        """Raises `UsageError` where it is not known which frames are of one sensor and day, or how loud they
+        are: see `_check_days`."""
+        _check_days(manifest)
         if self.by_level:
             # Levels that were given and levels that were measured are not comparable.
             _check_all(manifest, lambda clip: clip.level_db, "has no level_db", "level_db")
@@ -93,11 +92,7 @@ class Sampler(ABC):
         Raises `UsageError` where there are fewer candidates than n, and what `check` raises.
         """
         self.check(candidates.manifest)
-        if n > len(candidates):
-            raise UsageError(
-                f"--sample {n} is more than the {len(candidates)} frames there are to choose from: give "
-                "more sound, or a smaller --sample."
-            )
+        check_size(n, len(candidates))
         days = candidates.days()
         rng = np.random.default_rng(seed)
         shares = _shares([len(day) for day in days], n, rng)
@@ -113,21 +108,31 @@ class Sampler(ABC):
         """n of the places `day`, 0 < n < len(day), in any order."""
 
 
+def check_size(n: int, there: int) -> None:
+    """Raises `UsageError` where `n` frames are wanted and fewer are there."""
+    if n > there:
+        raise UsageError(
+            f"--sample {n} is more than the {there} frames there are to choose from: give more sound, or a "
+            "smaller --sample."
+        )
+
+
 def _check_days(manifest: Manifest) -> None:
     """Raises `UsageError` where some clips name their sensor or their time and others do not, and where a
-    recording goes back in time."""
+    sensor goes back in time from one clip to the next: its clock was set, and its days are not known."""
     _check_all(manifest, lambda clip: clip.sensor, "names no sensor", "sensor")
     _check_all(manifest, lambda clip: clip.timestamp, "has no timestamp", "timestamp")
-    before: dict[str, Clip] = {}
+    before: dict[str | None, Clip] = {}
     for clip in manifest.clips:
-        last = before.get(clip.group)
-        if clip.timestamp and last and _clock(clip) < _clock(last):
+        last = before.get(clip.sensor)
+        if clip.timestamp and last and clip.timestamp < last.timestamp:
+            sensor = f" at the sensor {clip.sensor}" if clip.sensor else ""
             raise UsageError(
-                f"The timestamps of {manifest.root} are out of order: {manifest.relative(clip.path)} "
-                f"({clip.timestamp}) comes after {manifest.relative(last.path)} ({last.timestamp}) in one "
-                "recording: put its clips in order, or correct their timestamps."
+                f"The timestamps of {manifest.root} are out of order, {manifest.relative(clip.path)} "
+                f"({clip.timestamp}) after {manifest.relative(last.path)} ({last.timestamp}){sensor}: list a "
+                "sensor's clips in the order of time, correct their timestamps, or leave them out."
             )
-        before[clip.group] = clip
+        before[clip.sensor] = clip
 
 
 def _check_all(manifest: Manifest, of: Callable[[Clip], object], lacks: str, column: str) -> None:
@@ -135,7 +140,7 @@ def _check_all(manifest: Manifest, of: Callable[[Clip], object], lacks: str, col
     if lacking and len(lacking) < len(manifest):
         raise UsageError(
             f"{manifest.relative(lacking[0].path)} in {manifest.root} {lacks}, as {len(lacking)} of "
-            f"{len(manifest)} clips: give every clip its {column}, or none, or choose --sampler random."
+            f"{len(manifest)} clips: give every clip its {column}, or leave that column out."
         )
 
 

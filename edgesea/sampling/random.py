@@ -5,7 +5,6 @@ from edgesea.sampling.base import Sampler
 
 class Random(Sampler):
     name = "random"
-    by_day = False
 
     def choose(self, candidates, day, n, rng):
         return rng.choice(day, n, replace=False)

@@ -256,8 +256,9 @@ def test_the_screen_says_the_same_as_json(call, street, finished_run):
     shown = call("evaluate", finished_run, "--data", street).out
     for kind in ("float", "int8"):
         assert f"{held['fidelity'][kind]['cosine']:.3f}" in shown
-        assert f"{held['task'][kind]:.3f} ± {held['task']['sd'][kind]:.3f}" in shown
-    assert "held-out recordings" in shown
+        low, high = (held["task"]["intervals"][kind][end] for end in ("low", "high"))
+        assert f"{held['task'][kind]:.3f} [{low:.3f}, {high:.3f}]" in shown
+    assert all(f"in domain, {part['part']} (" in shown for part in held["fidelity"]["parts"])
     assert held["task"]["head"].split(",")[0] in shown
 
 

@@ -44,8 +44,11 @@ def test_the_authors_layout(esc50):
     [
         (HEADER, "Found no clips in {csv}: below the header it needs one line a clip."),
         ("filename,fold,category\n", "Received {csv} without the column src_file"),
-        (HEADER + "zzz.wav,1,0,dog,True,1,A\n", "with a bad line 2: there is no file {root}/audio/zzz.wav."),
-        (HEADER + ",1,0,dog,True,1,A\n", "with a bad line 2: there is no file {root}/audio."),
+        (
+            HEADER + "zzz.wav,1,0,dog,True,1,A\n",
+            "names sound that is not there for 1 of its 1 clips, first {root}/audio/zzz.wav in line 2: put",
+        ),
+        (HEADER + ",1,0,dog,True,1,A\n", "with a bad line 2: the filename is empty."),
         (HEADER + "2-200-A-5.wav,one,0,dog,True,1,A\n", "fold must be a whole number, received 'one'."),
     ],
 )

@@ -118,12 +118,16 @@ def test_the_synthesised_street_has_the_same_classes():
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        ([], "Found no clips in {csv}: below the header it needs one line an annotation."),
+        ([], "Found no clips in {csv}: below the header it needs one line a clip."),
         (
             [view("a.wav", 1, split="dev")],
             "line 2: split must be one of train, validate, test, received 'dev'",
         ),
-        ([view("a.wav", 1), view("a.wav", 2, sensor="")], "line 3: the sensor_id is empty"),
+        (
+            [view("a.wav", 1), view("a.wav", 2, sensor="")],
+            "line 3: sensor_id must be a whole number, received ''",
+        ),
+        ([view("a.wav", 1, sensor="roof")], "line 2: sensor_id must be a whole number, received 'roof'"),
         ([view("", 1)], "line 2: the audio_filename is empty"),
         ([view("a.wav", "x")], "line 2: annotator_id must be a whole number, received 'x'"),
         (
@@ -147,7 +151,9 @@ def test_says_what_is_wrong(write, views, message):
 
 def test_a_missing_file_and_a_missing_column_are_named(write):
     folder = write(view("a.wav", 1), audio=False)
-    with pytest.raises(UsageError, match=r"line 2: no audio\*/ beside it holds 'a\.wav'\."):
+    with pytest.raises(
+        UsageError, match=r"annotations\.csv names sound .* 1 of its 1 clips, first \S+a\.wav in line 2"
+    ):
         sonyc.load(folder)
     (folder / "annotations.csv").write_text("split,sensor_id\n")
     with pytest.raises(UsageError, match=r"annotations\.csv without the column audio_filename"):

@@ -104,8 +104,15 @@ def test_round_trip(here):
         ("path,label\n", "Found no clips in {path}: below the header it needs one line a clip."),
         ("path,label,labels\na.wav,x,y\n", "with both columns label and labels: keep one of them."),
         ("path,label\na.wav,dog\n,cat\n", "with a bad line 3: the path is empty."),
-        ("path\nzzz.wav\n", "with a bad line 2: there is no file {here}/zzz.wav."),
-        ("path\nsub\n", "with a bad line 2: there is no file {here}/sub."),
+        (
+            "path\na.wav\nzzz.wav\nb.wav\nyyy.wav\n",
+            "{path} names sound that is not there for 2 of its 4 clips, first {here}/zzz.wav in line 3: put "
+            "the files in their place, or take these lines out.",
+        ),
+        (
+            "path\nsub\n",
+            "{path} names sound that is not there for 1 of its 1 clips, first {here}/sub in line",
+        ),
         ("path,start\na.wav,soon\n", "with a bad line 2: start must be a number, received 'soon'."),
         ("path,start\na.wav,-1\n", "with a bad line 2: start must be at least 0 s, received -1."),
         ("path,end\na.wav,nan\n", "with a bad line 2: end must be a number, received 'nan'."),

@@ -48,10 +48,13 @@ def test_folds_groups_and_labels_are_as_given(folder):
     [
         (HEADER, "Found no clips in {csv}: below the header it needs one line a clip."),
         ("slice_file_name,fold,class\n", "Received {csv} without the column fsID"),
-        (HEADER + "a.wav,1,0,1,1,5,3,dog\n", "bad line 2: there is no file {root}/audio/fold5/a.wav."),
-        (HEADER + ",1,0,1,1,5,3,dog\n", "bad line 2: there is no file {root}/audio/fold5."),
+        (
+            HEADER + "a.wav,1,0,1,1,5,3,dog\n",
+            "that is not there for 1 of its 1 clips, first {root}/audio/fold5/a.wav in line 2: put the files",
+        ),
+        (HEADER + ",1,0,1,1,5,3,dog\n", "bad line 2: the slice_file_name is empty."),
         (HEADER + "a.wav,1,0,1,1,V,3,dog\n", "bad line 2: fold must be a whole number, received 'V'."),
-        (HEADER + "100032-3-0-0.wav,,0,1,1,5,3,dog\n", "bad line 2: the fsID or the class is empty."),
+        (HEADER + "100032-3-0-0.wav,,0,1,1,5,3,dog\n", "bad line 2: the fsID is empty."),
     ],
 )
 def test_says_what_is_wrong(folder, text, message):

@@ -13,7 +13,7 @@ from edgesea.errors import UsageError
 from edgesea.evaluation import evaluate as module
 from edgesea.evaluation.evaluate import evaluate
 from edgesea.evaluation.fidelity import fidelity
-from edgesea.evaluation.heads import Task
+from edgesea.evaluation.heads import SplitTask, Task
 from edgesea.interpreter import open_interpreter
 from edgesea.run import Run
 from edgesea.store import Store
@@ -173,3 +173,126 @@ def test_what_cannot_be_evaluated(tmp_path, street, finished_run, small_bundle):
     (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match="does not say which frontend makes its patches: evaluate the run"):
         evaluate(tmp_path / "b", str(street))
+
+
+def test_fidelity_in_domain_and_outside_with_the_distillation_set_beside_it(finished_run, elsewhere, of_run):
+    """Every part worked out again from the run's own files, and from the other sound."""
+    run = Run.open(finished_run)
+    inside = of_run["fidelity"]["parts"]
+    assert [(part["part"], part["in_domain"]) for part in inside] == [
+        ("distillation set", True),
+        ("held-out recordings", True),
+    ]
+    assert {key: inside[1][key] for key in ("float", "int8")} == {
+        key: of_run["fidelity"][key] for key in ("float", "int8")
+    }
+    examples = Store.open(run.examples)
+    reducer = run.part("held-out").reducer
+    student = run.load_student()
+    target = reducer.transform(examples.column("embedding"))
+    embedding = student.predict(examples.column("patch").astype(np.float32), verbose=0)
+    for key, value in fidelity(target, embedding).items():
+        assert inside[0]["float"][key] == pytest.approx(value, abs=1e-4)
+
+    both = evaluate(finished_run, str(elsewhere))["fidelity"]["parts"]
+    assert [(part["part"], part["in_domain"]) for part in both] == [
+        ("distillation set", True),
+        ("held-out recordings", True),
+        ("all frames", False),
+    ]
+    assert both[:2] == inside
+    for part in both[1:]:
+        for kind in ("float", "int8"):
+            for figure, interval in part[kind]["intervals"].items():
+                assert interval["low"] - 1e-9 <= part[kind][figure] <= interval["high"] + 1e-9
+
+
+def test_without_the_augmented_frames_the_distillation_set_is_left_out(tmp_path, finished_run, street):
+    shutil.copytree(finished_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "examples")
+    parts = evaluate(tmp_path / "run", str(street))["fidelity"]["parts"]
+    assert [part["part"] for part in parts] == ["held-out recordings"]
+
+
+def test_intervals_are_the_recordings_of_the_run_even_where_its_data_is_gone(
+    tmp_path, finished_run, elsewhere, of_run
+):
+    """Then clips stand for recordings: never a sentence in the way."""
+    shutil.copytree(finished_run, tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    text = config.read_text()
+    data = Run.open(finished_run).config.data
+    assert data in text
+    config.write_text(text.replace(data, str(tmp_path / "gone")))
+    part = evaluate(tmp_path / "run", str(elsewhere))["fidelity"]["parts"][1]
+    assert part["float"]["r2"] == of_run["fidelity"]["float"]["r2"]
+    assert part["float"]["intervals"]["r2"]["low"] <= part["float"]["r2"] + 1e-9
+
+
+def with_folds(source, target, folds, second_label=False):
+    """The street with a fold for every clip, dealt out by recording, and overlapping labels if wanted."""
+    shutil.copytree(source, target)
+    table = target / "clips.csv"
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    recordings = list(dict.fromkeys(row["group"] for row in rows))
+    for row in rows:
+        row["fold"] = str(folds[recordings.index(row["group"]) % len(folds)])
+        if second_label and recordings.index(row["group"]) % 3 == 0:
+            row["labels"] = ";".join(sorted({row["labels"], "dog"}))
+    with open(table, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+@pytest.fixture
+def small_heads(monkeypatch):
+    """One shape of head, 50 resamples: what heads and intervals are is tested elsewhere."""
+    score = SplitTask.score
+    monkeypatch.setattr(
+        SplitTask,
+        "score",
+        lambda self, bags, pooling: score(self, bags, pooling, shapes=((0, 128),), resamples=50),
+    )
+
+
+def test_data_with_splits_of_its_own_gets_trained_heads_on_them(
+    tmp_path, finished_run, elsewhere, small_heads
+):
+    data = with_folds(elsewhere, tmp_path / "in", [0, 1, 2, 0])
+    task = evaluate(finished_run, str(data))["task"]
+    clips = datasets.load(data).clips
+    assert task["metric"] == "accuracy"
+    assert task["clips"] == sum(clip.fold == 2 for clip in clips)  # tested, and no other
+    assert task.keys() >= {"teacher", "float", "int8", "intervals", "per_class", "figures"}
+    for name in ("teacher", "float", "int8"):
+        interval = task["intervals"][name]
+        assert interval["low"] - 1e-9 <= task[name] <= interval["high"] + 1e-9
+        assert task["per_class"][name].keys() == set(datasets.load(data).labels)
+    # Asked for, the other head is cross-validated over all clips.
+    assert evaluate(finished_run, str(data), head="logistic")["task"]["clips"] == len(clips)
+
+
+def test_overlapping_labels_with_folds_get_auto_pool(tmp_path, finished_run, elsewhere, small_heads):
+    data = with_folds(elsewhere, tmp_path / "in", [1, 2, 3], second_label=True)
+    task = evaluate(finished_run, str(data))["task"]
+    assert task["metric"] == "micro_auprc"
+    assert task["figures"]["int8"].keys() == {"micro_auprc", "macro_auprc"}
+    assert "auto-pool" in task["head"]
+    assert task["clips"] == 32  # three folds, each tested once
+
+
+def test_heads_that_the_data_is_not_made_for(tmp_path, finished_run, street, elsewhere):
+    with pytest.raises(UsageError, match="There is no head 'svm': choose one of auto, logistic, mlp, mil"):
+        evaluate(finished_run, str(street), head="svm")
+    with pytest.raises(UsageError, match="needs a fold for every clip and three folds at least"):
+        evaluate(finished_run, str(street), head="mlp")
+    with pytest.raises(UsageError, match="three folds at least, and the data has 2 and 0 clips without"):
+        evaluate(finished_run, str(with_folds(elsewhere, tmp_path / "in", [1, 2])), head="mil")
+    shutil.copytree(elsewhere / "audio", tmp_path / "unlabelled")
+    with pytest.raises(
+        UsageError, match=r"--head logistic needs labels, and no clip of .*unlabelled has one"
+    ):
+        evaluate(finished_run, str(tmp_path / "unlabelled"), head="logistic")

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 
-from edgesea.evaluation import fidelity
+from edgesea.evaluation import fidelity, metrics
 
 matrices = arrays.arrays(
     np.float64,
@@ -111,3 +111,42 @@ def test_what_is_not_defined_is_none():
         "frames": 5,
     }
     assert fidelity.fidelity(np.zeros((12, 2)), np.ones((12, 2)))["cosine"] == 0
+
+
+def test_a_target_that_does_not_vary_has_no_r2_however_its_mean_is_rounded():
+    for value in (0.97, 1e6 / 3, 1e-8):
+        target = np.full((3, 1), value)
+        assert np.isnan(fidelity.r2(target, target + 0.1))
+    assert fidelity.r2(np.array([[1e6], [1e6 + 1e-6]]), np.array([[1e6], [1e6]])) < 0
+
+
+def test_intervals_are_those_of_resampled_recordings():
+    """Worked out again, resample by resample, with the figures themselves."""
+    rng = np.random.default_rng(4)
+    groups = np.repeat([f"recording {k}" for k in range(12)], rng.integers(2, 9, 12))
+    target = (
+        rng.standard_normal((len(groups), 5))
+        + rng.standard_normal((12, 5))[np.unique(groups, return_inverse=True)[1]]
+    )
+    embedding = target + 0.5 * rng.standard_normal(target.shape)
+    found = fidelity.fidelity(target, embedding, list(groups))
+    assert {key: found[key] for key in found if key != "intervals"} == fidelity.fidelity(target, embedding)
+
+    for key, figure in (("r2", fidelity.r2), ("cosine", fidelity.cosine)):
+        expected = metrics.interval(
+            lambda picked, figure=figure: figure(target[picked], embedding[picked]), groups
+        )
+        for end in ("low", "high"):
+            assert found["intervals"][key][end] == pytest.approx(expected[end], rel=1e-6)
+
+
+def test_copies_of_a_frame_make_no_interval_narrower():
+    rng = np.random.default_rng(5)
+    target = rng.standard_normal((40, 6))
+    embedding = target + rng.standard_normal(target.shape)
+    groups = np.repeat(np.arange(10), 4)
+    once = fidelity.fidelity(target, embedding, groups)["intervals"]["r2"]
+    often = fidelity.fidelity(
+        np.repeat(target, 5, axis=0), np.repeat(embedding, 5, axis=0), np.repeat(groups, 5)
+    )["intervals"]["r2"]
+    assert often == {end: pytest.approx(value, rel=1e-6) for end, value in once.items()}
