@@ -269,13 +269,15 @@ def _setup(link):
             raise Failure("setup", "its Python has no venv: run on it `sudo apt install python3-venv`")
         if code:
             raise Failure("setup", f"`{sys.executable} -m venv` says: {_last(out + err)}")
+        said = []
         for packages in PACKAGES:
             pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             code, out, err = link.run([*pip, *packages], limit_s=SETUP_S)
             if code == 0:
                 break
+            said.append(f"of {packages[0]} pip says: {_last(out + err)}")
         else:
-            raise Failure("setup", f"pip says: {_last(out + err)}")
+            raise Failure("setup", ", ".join(said))
         _write(_ready(), [" ".join(packages).encode()])
         made = True
     except OSError as error:
@@ -389,16 +391,16 @@ def measure(order):
         loading = time.perf_counter() - start
         _fill(np, interpreter, os.path.join(order["folder"], "input"))
         first = _timed(interpreter)
+        outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
     except (ValueError, RuntimeError) as error:
         raise Failure("model", _one_line(error)) from None
     answer = {
         "engine": _engine(interpreter, name, version, order["reference"]),
         "machine": machine(),
+        "outputs": [base64.b64encode(output.tobytes()).decode() for output in outputs],
     }
     answer["machine"].update({"runtime": f"{name} {version}", "numpy": np.__version__})
     if order["reference"]:
-        outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-        answer["outputs"] = [base64.b64encode(output.tobytes()).decode() for output in outputs]
         return answer
     warm, spent = 0, 0.0
     while warm < WARM_UP_RUNS or spent < WARM_UP_S:

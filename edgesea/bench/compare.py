@@ -69,7 +69,8 @@ def compare(a: dict, b: dict) -> dict:
     -------
     dict
         same_model : bool, or None where one does not say
-        differences : of device, engine, model, threads and conditions, as {what, a, b}
+        differences : of device, engine, model, threads, kernels (each configuration's runtime, version and
+            resolver, and the beginning of its output's SHA-256) and conditions, as {what, a, b}
         figures : those that both have, as {figure, unit, a, b, ratio (b / a, or None)}
         latency : list of {threads, xnnpack (allowed), a, b (median in ms), ratio, noise_ms, differs (bool)}
             of the configurations that both have; empty where there are none
@@ -162,8 +163,24 @@ def _identity(measurement: dict) -> dict:
         "engine": measurement["engine"],
         "model": measurement.get("model"),
         "threads": _at(measurement, "latency_ms.threads"),
+        "kernels": _kernels(measurement),
         "conditions": measurement["conditions"],
     }
+
+
+def _kernels(measurement: dict) -> dict:
+    """What computed, and what came out for the one random input: kernels that differ may round apart."""
+    found = {"reference": {"engine": _at(measurement, "agreement.there"), "output": _output(measurement)}}
+    listed = measurement.get("configurations")
+    for each in listed if isinstance(listed, list) else []:
+        allowed = "XNNPACK allowed" if _at(each, "xnnpack") else "XNNPACK off"
+        name = f"threads {_at(each, 'threads')}, {allowed}"
+        found[name] = {"engine": _at(each, "engine"), "output": _output(each)}
+    return found
+
+
+def _output(measured: dict) -> str | None:
+    return str(_at(measured, "agreement.sha256") or "")[:12] or None
 
 
 def _flat(values: dict, prefix: str = "") -> dict:

@@ -8,6 +8,7 @@ names travel as JSON behind it and never become shell text. How the two ends tal
 
 import base64
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -104,8 +105,9 @@ def measure(
         memory are medians over the processes. memory.peak_above_empty_bytes is what model and input add to
         a process that has only the runtime imported: the model's own bytes, and the runtime's code that it
         is the first to touch, included. `agreement` compares the output of TFLite's reference kernels there
-        with theirs here. `conditions.slowed` names why the clock was held back, if it was; `how.latency_ms`
-        is then "measured, throttled".
+        with theirs here for the same random input, and each configuration's `agreement` its own kernels'
+        output with the same. `conditions.slowed` names why the clock was held back, if it was; then
+        `how.latency_ms` is "measured, throttled".
 
     Raises
     ------
@@ -127,14 +129,14 @@ def measure(
     configurations = [
         {"threads": count, "xnnpack": xnnpack} for count in dict.fromkeys(counts) for xnnpack in (True, False)
     ]
-    processes = min(PROCESSES, runs)
+    repetitions = min(PROCESSES, runs)
     request = {
         "silence_s": SILENCE_S,
         "setup": setup,
         "python": python,
-        "processes": processes,
-        "runs": math.ceil(runs / processes),
-        "limit_s": limit_s / processes,
+        "processes": repetitions,
+        "runs": math.ceil(runs / repetitions),
+        "limit_s": limit_s / repetitions,
         "configurations": configurations,
     }
     content = model.read_bytes()
@@ -142,10 +144,11 @@ def measure(
         result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
     sizes = [tensor.bytes for tensor in reference.outputs]
     found = _checked(host, result, len(configurations), sizes)
-    measured = [
-        {**order, **_summary([each for each in found["processes"] if each["configuration"] == number])}
-        for number, order in enumerate(configurations)
-    ]
+    here = _outputs(reference, inputs)
+    measured = []
+    for number, order in enumerate(configurations):
+        processes = [each for each in found["processes"] if each["configuration"] == number]
+        measured.append({**order, **_summary(processes), "agreement": _apart(here, processes[0]["outputs"])})
     return {
         "device": "rpi",
         "engine": measured[0]["engine"],
@@ -155,7 +158,11 @@ def measure(
         "latency_ms": {"threads": counts[0], **measured[0]["latency_ms"]},
         "memory": measured[0]["memory"],
         "configurations": measured,
-        "agreement": _agreement(reference, inputs, found["reference"]),
+        "agreement": {
+            "here": " ".join(reference.runtime) + ", reference kernels",
+            "there": found["reference"]["engine"],
+            **_apart(here, found["reference"]["outputs"]),
+        },
         "conditions": {
             "host": host,
             **found["machine"],
@@ -169,14 +176,19 @@ def measure(
             "storage.weight_bytes": "computed",
             "activation": "computed",
             "latency_ms": _how(found),
-            "memory": "measured",
+            # An emulator's own memory is in it.
+            "memory": _measured(found),
             "configurations": _how(found),
         },
     }
 
 
+def _measured(found: dict) -> str:
+    return "measured" if found["machine"]["emulator"] is None else "emulated"
+
+
 def _how(found: dict) -> str:
-    how = "measured" if found["machine"]["emulator"] is None else "emulated"
+    how = _measured(found)
     return how + ", throttled" if agent.slowed(found["before"], found["after"]) else how
 
 
@@ -336,7 +348,7 @@ def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
     """The result with everything in it of the type that it should have; EdgeseaError where it has not.
 
     configurations : how many there should be
-    sizes : of the reference kernels' outputs in bytes
+    sizes : of the model's outputs in bytes
     """
     try:
         found = {
@@ -348,6 +360,7 @@ def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
                     "configuration": int(each["configuration"]),
                     "engine": _clean(each["engine"]),
                     **{key: _real(each[key]) for key in ("import_ms", "cold_load_ms", "first_inference_ms")},
+                    "outputs": _content(each["outputs"], sizes),
                     "times_ms": [_real(value) for value in each["times_ms"]],
                     "warm_up_runs": int(each["warm_up_runs"]),
                     **{
@@ -361,15 +374,13 @@ def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
             ],
             "reference": {
                 "engine": _clean(result["reference"]["engine"]),
-                "outputs": [base64.b64decode(text, validate=True) for text in result["reference"]["outputs"]],
+                "outputs": _content(result["reference"]["outputs"], sizes),
             },
         }
         if {each["configuration"] for each in found["processes"]} != set(range(configurations)):
             raise ValueError("not all configurations")
         if not all(each["times_ms"] for each in found["processes"]):
             raise ValueError("no times")
-        if [len(output) for output in found["reference"]["outputs"]] != sizes:
-            raise ValueError("outputs of another size")
         found["machine"]["emulator"]  # a KeyError where it is not there
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise EdgeseaError(
@@ -377,6 +388,13 @@ def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
             "see what answers there"
         ) from error
     return found
+
+
+def _content(texts: list[str], sizes: list[int]) -> list[bytes]:
+    outputs = [base64.b64decode(text, validate=True) for text in texts]
+    if [len(output) for output in outputs] != sizes:
+        raise ValueError("outputs of another size")
+    return outputs
 
 
 def _summary(processes: list[dict]) -> dict:
@@ -456,26 +474,28 @@ def _random_inputs(model: Interpreter) -> list[np.ndarray]:
     return [draw(tensor) for tensor in model.inputs]
 
 
-def _agreement(model: Interpreter, inputs: Sequence[np.ndarray], there: dict) -> dict:
-    """How far the outputs of TFLite's reference kernels, here and there, lie apart for the same input.
-
-    largest_difference is in steps of the output where it holds integers, else in its own unit.
-    """
+def _outputs(model: Interpreter, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     for tensor, values in zip(model.inputs, inputs, strict=True):
         model.raw.set_tensor(tensor.index, values)
     model.raw.invoke()
-    differing = largest = compared = 0
-    for tensor, content in zip(model.outputs, there["outputs"], strict=True):
-        here = model.value(tensor).ravel()
-        wide = np.float64 if here.dtype.kind == "f" else np.int64
-        apart = np.abs(here.astype(wide) - np.frombuffer(content, here.dtype).astype(wide))
-        compared += apart.size
+    return [model.value(tensor).ravel() for tensor in model.outputs]
+
+
+def _apart(here: list[np.ndarray], there: list[bytes]) -> dict:
+    """How far outputs from there lie from those of the reference kernels here, for the same input.
+
+    largest_difference is in steps of the output where it holds integers, else in its own unit; None where an
+    output is no number. sha256 is of the bytes from there.
+    """
+    differing = largest = 0
+    for ours, content in zip(here, there, strict=True):
+        wide = np.float64 if ours.dtype.kind == "f" else np.int64
+        apart = np.abs(ours.astype(wide) - np.frombuffer(content, ours.dtype).astype(wide))
         differing += int(np.count_nonzero(apart))
-        largest = max(largest, apart.max(initial=0).item())
+        largest = np.maximum(largest, apart.max(initial=0)).item()
     return {
-        "here": " ".join(model.runtime) + ", reference kernels",
-        "there": there["engine"],
-        "values": compared,
+        "values": sum(ours.size for ours in here),
         "differing": differing,
-        "largest_difference": largest,
+        "largest_difference": largest if math.isfinite(largest) else None,
+        "sha256": hashlib.sha256(b"".join(there)).hexdigest(),
     }

@@ -62,6 +62,31 @@ def test_what_differs_is_named_and_the_time_is_not():
     ]
 
 
+def test_the_kernels_are_named_and_whether_they_agree():
+    def of(runtime, output):
+        found = measurement()
+        agreement = {"sha256": output * 64}
+        found["agreement"] = {**agreement, "there": f"{runtime}, reference kernels, no delegate"}
+        found["configurations"][0] |= {
+            "engine": f"{runtime}, default kernels, XNNPACK",
+            "agreement": agreement,
+        }
+        return found
+
+    assert compare(of("a 1.0", "0"), of("a 1.0", "0"))["differences"] == []
+    assert compare(of("a 1.0", "0"), of("a 2.0", "f"))["differences"] == [
+        {"what": f"kernels.{which}.{what}", "a": a, "b": b}
+        for which, kernels in (
+            ("reference", "reference kernels, no delegate"),
+            ("threads 1, XNNPACK allowed", "default kernels, XNNPACK"),
+        )
+        for what, a, b in (
+            ("engine", f"a 1.0, {kernels}", f"a 2.0, {kernels}"),
+            ("output", "0" * 12, "f" * 12),
+        )
+    ]
+
+
 def test_the_noise_is_students_interval():
     medians = [1.0, 1.2, 0.9, 1.1, 1.3]
     # scipy.stats.t.interval(0.95, 4, mean, sem): 1.1 +- 0.19632

@@ -1,19 +1,15 @@
-"""The way to a Raspberry Pi and back, over a real sshd on the loopback and over an ssh that misbehaves.
-
-The sshd is Debian's openssh-server with a configuration, a port and keys of its own, run by the current
-user. It gives its sessions a home and a temporary folder of their own, which must be empty after every test.
-"""
+"""The way to a Raspberry Pi and back, over a real sshd on the loopback (`sshd.py`) and over an ssh that
+misbehaves."""
 
 import base64
-import contextlib
+import hashlib
 import importlib.util
 import io
 import json
 import os
-import resource
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,16 +17,15 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sshd import PATIENCE_S, SYSTEM_PATH, processes, programs, until
 
 from edgesea import bench
 from edgesea.bench import rpi
 from edgesea.errors import EdgeseaError, UsageError
 
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-# Where a python3 lies that is no virtual environment's: a Pi's own.
-SYSTEM_PATH = f"{Path(sys.executable).resolve().parent}:/usr/bin:/bin"
+pytestmark = pytest.mark.usefixtures("once")
 
 NASTY = "we ird'\"; $(touch pwned) `touch pwned` & \n-o x"
 
@@ -48,152 +43,6 @@ def model(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.fixture(autouse=True)
-def once(monkeypatch):
-    """One process a configuration: these tests look at the way, not at the figures."""
-    monkeypatch.setattr(rpi, "PROCESSES", 1)
-
-
-class Far:
-    """A machine that is this one, behind a real sshd; `pi` is its name in the ssh configuration."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.home, self.temporary, self.bin = (folder / name for name in ("home", "temporary", "bin"))
-        for each in (self.home, self.temporary, self.bin):
-            each.mkdir()
-        for name in ("host", "user", "other"):
-            self.key(name)
-        (folder / "authorized").write_text((folder / "user.pub").read_text())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.know("host")
-        (folder / "config").write_text(
-            f"Host pi\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {folder}/user\n"
-            f" IdentitiesOnly yes\n UserKnownHostsFile {folder}/known\n GlobalKnownHostsFile none\n"
-        )
-        # Nothing but -F makes ssh read another configuration than the user's own.
-        (self.bin / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
-        (self.bin / "ssh").chmod(0o755)
-        self.server = None
-
-    def key(self, name: str) -> None:
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
-        subprocess.run(command, check=True)
-
-    def know(self, name: str | None) -> None:
-        """Makes ssh know the host by the key of this name, or not at all."""
-        public = (self.folder / f"{name}.pub").read_text().split()[:2] if name else []
-        line = f"[127.0.0.1]:{self.port} {' '.join(public)}\n" if name else ""
-        (self.folder / "known").write_text(line)
-
-    def start(self, *lines: str, environment=(), file_bytes: int | None = None) -> None:
-        """Starts sshd; `file_bytes` is the largest file that its sessions may write."""
-        given = {"HOME": self.home, "TMPDIR": self.temporary, "PATH": SYSTEM_PATH, **dict(environment)}
-        settings = (
-            f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
-            f"HostKey {self.folder}/host",
-            f"AuthorizedKeysFile {self.folder}/authorized",
-            "StrictModes no",
-            "UsePAM no",
-            "PasswordAuthentication no",
-            "PermitRootLogin yes",
-            "PidFile none",
-            "SetEnv " + " ".join(f'"{name}={value}"' for name, value in given.items()),
-            *lines,
-        )
-        (self.folder / "sshd_config").write_text("\n".join(settings) + "\n")
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        limits = (file_bytes, file_bytes) if file_bytes else None
-        with open(self.folder / "log", "wb") as log:
-            self.server = subprocess.Popen(
-                [SSHD, "-D", "-e", "-f", self.folder / "sshd_config"],
-                stderr=log,
-                preexec_fn=lambda: limits and resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-            )
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        pytest.fail("sshd did not start: " + (self.folder / "log").read_text())
-
-    def stop(self) -> None:
-        if self.server:
-            self.server.kill()
-            self.server.wait()
-
-    def left(self) -> list[Path]:
-        return [*self.temporary.iterdir(), *self.home.rglob("*")]
-
-    def empty(self, seconds: float = 10) -> bool:
-        """Whether everything is gone, at the latest after so many seconds."""
-        return _until(lambda: not self.left(), seconds)
-
-    def working(self) -> bool:
-        """Waits until the model is over there and something runs."""
-        return _until(lambda: any(_programs(folder) for folder in self.temporary.glob("edgesea-*")), 20)
-
-    def sessions(self) -> list[int]:
-        """The sshd processes below the listening one."""
-        found, wanted = [], {self.server.pid}
-        while wanted:
-            wanted = {pid for pid, parent, name in _processes() if parent in wanted and name == "sshd"}
-            found += wanted
-        return found
-
-    def cut(self, how: int) -> None:
-        """Sends every session the signal; those of connections that are just ending may be gone by then."""
-        for session in self.sessions():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(session, how)
-
-
-def _until(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _processes():
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = path.read_text()
-        except OSError:
-            continue
-        name = text[text.index("(") + 1 : text.rindex(")")]
-        yield int(path.parent.name), int(text[text.rindex(")") :].split()[2]), name
-
-
-def _programs(folder: Path) -> list[int]:
-    """The processes that measure in this folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if os.fsencode(folder / "agent.py") in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.fixture
-def far(tmp_path, monkeypatch):
-    if SSHD is None or shutil.which("ssh") is None:
-        pytest.skip("sshd or ssh is missing: install openssh-server and openssh-client")
-    machine = Far(tmp_path)
-    monkeypatch.setenv("PATH", f"{machine.bin}:{os.environ['PATH']}")
-    yield machine
-    machine.stop()
-    assert machine.empty(), machine.left()
-
-
 def measure(model, **options):
     given = {"host": "pi", "python": sys.executable, "runs": 20, "limit_s": 5.0}
     return bench.measure(model, "rpi", **{**given, **options})
@@ -208,12 +57,12 @@ def sentence(caught) -> str:
 
 @pytest.fixture
 def cut(far, model):
-    """A measurement that takes a minute, in a thread; yields what it raised, which is there after `join`."""
+    """A measurement without end, in a thread; yields what it raised, which is there after `join`."""
     caught = []
 
     def work():
         try:
-            measure(model, runs=10**9, limit_s=60)
+            measure(model, runs=10**9, limit_s=1e6)
         except EdgeseaError as error:
             caught.append(error)
 
@@ -222,7 +71,8 @@ def cut(far, model):
     thread.start()
     assert far.working()
     yield thread, caught
-    thread.join(30)
+    far.stop()
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -250,11 +100,14 @@ def test_the_whole_way(far, model, monkeypatch):
         # NumPy and a runtime alone are megabytes; a model of a few kilobytes adds less than they take.
         assert each["memory"]["empty_interpreter_bytes"] > 10e6
         assert 0 <= each["memory"]["peak_above_empty_bytes"] < each["memory"]["empty_interpreter_bytes"]
+        assert each["agreement"]["values"] == found["agreement"]["values"]
+        assert each["agreement"]["largest_difference"] <= 1
     assert found["configurations"][1]["engine"].endswith("default kernels, no delegate")
     assert found["latency_ms"] == {"threads": 1, **found["configurations"][0]["latency_ms"]}
     agreement = found["agreement"]
     assert (agreement["differing"], agreement["largest_difference"]) == (0, 0)
     assert agreement["values"] > 0
+    assert re.fullmatch("[0-9a-f]{64}", agreement["sha256"])
     conditions = found["conditions"]
     assert conditions["host"] == "pi"
     assert conditions["bits"] == 64
@@ -303,7 +156,7 @@ def test_the_command_line(far, model, tmp_path, edgesea_process):
         *("--threads", "1", "--threads", "2", "--out", out),
         before="import edgesea.bench.rpi; edgesea.bench.rpi.PROCESSES = 1",
     )
-    text, errors = process.communicate(timeout=60)
+    text, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert "inference, median" in text
     assert "0 of " in text
@@ -532,7 +385,7 @@ def test_a_measurement_that_dies(far, model, tmp_path, statement, words):
 def test_the_connection_is_cut(cut, far):
     thread, caught = cut
     far.cut(signal.SIGKILL)
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert str(caught[0]).startswith("the connection to pi broke (")
     assert far.empty()
 
@@ -540,14 +393,14 @@ def test_the_connection_is_cut(cut, far):
 def test_the_supervisor_is_killed(cut, far):
     thread, caught = cut
     folder = next(far.temporary.iterdir())
-    workers = _programs(folder)
-    parents = {parent for pid, parent, _ in _processes() if pid in workers}
+    workers = programs(folder)
+    parents = {parent for pid, parent, _ in processes() if pid in workers}
     for parent in parents:
         os.kill(parent, signal.SIGKILL)
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert "broke" in str(caught[0])
     assert far.empty()
-    assert _until(lambda: not _programs(folder), 5)
+    assert until(lambda: not programs(folder))
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -555,18 +408,18 @@ def test_the_near_side_stops(far, model, edgesea_process, how):
     far.start()
     process = edgesea_process(
         *("bench", model, "--device", "rpi", "--host", "pi", "--python", sys.executable),
-        before="import edgesea.bench.rpi as r; r.measure.__kwdefaults__.update(limit_s=60, runs=10**9)",
+        before="import edgesea.bench.rpi as r; r.measure.__kwdefaults__.update(limit_s=1e6, runs=10**9)",
     )
     assert far.working()
     folder = next(far.temporary.iterdir())
     process.send_signal(how)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     if how == signal.SIGINT:
         assert process.returncode == 1
         assert errors.splitlines()[-1] == "edgesea: stopped; call the same again to go on"
         assert far.left() == []  # before edgesea returns, not some time after
     assert far.empty()
-    assert _until(lambda: not _programs(folder), 5)
+    assert until(lambda: not programs(folder))
 
 
 def test_two_at_once(cut, far, model):
@@ -578,7 +431,7 @@ def test_two_at_once(cut, far, model):
     thread, first = cut
     assert thread.is_alive()  # the first one goes on
     far.cut(signal.SIGTERM)
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert first
 
 
@@ -615,11 +468,11 @@ def test_ssh_is_not_installed(model, monkeypatch):
 def test_silence(model, tmp_path, monkeypatch):
     monkeypatch.setattr(rpi, "SILENCE_S", 1)
     monkeypatch.setattr(rpi, "FAREWELL_S", 0.2)
-    _fake_ssh(tmp_path, monkeypatch, "exec sleep 30")
+    _fake_ssh(tmp_path, monkeypatch, "exec sleep 600")
     start = time.monotonic()
     with pytest.raises(EdgeseaError, match="pi has said nothing for 1 seconds: see if it is up"):
         measure(model)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < PATIENCE_S
 
 
 def test_a_shell_that_refuses(model, tmp_path, monkeypatch):
@@ -648,13 +501,15 @@ STATE = {
 
 def _answer(model: Path) -> dict:
     """What a good agent answers for one number of threads."""
-    output = rpi.open_interpreter(model, resolver="reference").output
+    size = rpi.open_interpreter(model, resolver="reference").output.bytes
+    output = base64.b64encode(bytes(size)).decode()
     process = {
         "engine": "a runtime",
         "import_ms": 1.0,
         "cold_load_ms": 2.0,
         "first_inference_ms": 3.0,
         "times_ms": [1.0, 2.0, 3.0],
+        "outputs": [output],
         "warm_up_runs": 5,
         "empty_interpreter_bytes": 1000,
         "peak_above_empty_bytes": None,
@@ -666,7 +521,7 @@ def _answer(model: Path) -> dict:
         "after": STATE,
         "machine": {"machine": "aarch64", "board": "a \x1b[2J board", "emulator": "qemu-aarch64"},
         "processes": [{**process, "configuration": 0}, {**process, "configuration": 1}],
-        "reference": {"engine": "a runtime", "outputs": [base64.b64encode(bytes(output.bytes)).decode()]},
+        "reference": {"engine": "a runtime", "outputs": [output]},
     }
 
 
@@ -679,11 +534,36 @@ def _reply(folder: Path, monkeypatch, *messages) -> None:
 def test_an_emulated_machine_is_marked(model, tmp_path, monkeypatch):
     _reply(tmp_path, monkeypatch, {"result": _answer(model)})
     found = measure(model)
-    assert found["how"]["latency_ms"] == "emulated"
+    assert found["how"]["latency_ms"] == found["how"]["memory"] == "emulated"
     assert found["conditions"]["emulator"] == "qemu-aarch64"
     assert found["conditions"]["board"] == "a ?[2J board"
     assert found["latency_ms"]["median"] == 2.0
     assert found["memory"] == {"empty_interpreter_bytes": 1000, "peak_above_empty_bytes": None}
+
+
+def test_kernels_that_compute_something_else_are_seen(model, tmp_path, monkeypatch):
+    """Once with zeros from there, once with an output that lies seven steps off in one place."""
+    answer = _answer(model)
+    reference = rpi.open_interpreter(model, resolver="reference")
+    here = rpi._outputs(reference, rpi._random_inputs(reference))[0]
+    off = here.copy()
+    off[3] += -7 if off[3] > 0 else 7
+    answer["processes"][1]["outputs"] = [base64.b64encode(off.tobytes()).decode()]
+    _reply(tmp_path, monkeypatch, {"result": answer})
+    zeros, other = [each["agreement"] for each in measure(model)["configurations"]]
+    assert zeros == {
+        "values": here.size,
+        "differing": np.count_nonzero(here),
+        "largest_difference": abs(here.astype(int)).max(),
+        "sha256": hashlib.sha256(bytes(here.nbytes)).hexdigest(),
+    }
+    assert (other["differing"], other["largest_difference"]) == (1, 7)
+
+
+def test_no_number_is_no_distance():
+    here = [np.array([1.0, np.nan], np.float32)]
+    found = rpi._apart(here, [np.zeros(2, np.float32).tobytes()])
+    assert (found["values"], found["differing"], found["largest_difference"]) == (2, 2, None)
 
 
 @pytest.mark.parametrize(
@@ -697,6 +577,8 @@ def test_an_emulated_machine_is_marked(model, tmp_path, monkeypatch):
         (("processes", 0, "times_ms"), ["1"]),
         (("processes", 1, "configuration"), 7),
         (("processes", 0, "peak_above_empty_bytes"), "many"),
+        (("processes", 0, "outputs"), []),
+        (("processes", 0, "outputs", 0), "AA=="),
         (("processes", 0, "before", "throttling"), "zz"),
         (("machine",), {}),
         (("machine", "cores"), float("inf")),
@@ -734,6 +616,8 @@ def test_setup_that_fails_leaves_nothing(far, model):
     far.start(environment={"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"})
     with pytest.raises(EdgeseaError) as caught:
         measure(model, python=None, setup=True)
+    for name in ("ai-edge-litert", "tflite-runtime==2.14.0"):
+        assert f"of {name} pip says: ERROR: No matching distribution found for {name}" in sentence(caught)
     assert sentence(caught).startswith("--setup on pi failed (")
     assert far.left() == []
 
@@ -771,19 +655,3 @@ def test_setup_makes_an_environment_that_the_next_bench_uses(far, model):
         assert [path.name for path in far.temporary.iterdir()] == []
     finally:
         shutil.rmtree(far.home / ".edgesea")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.version_info[:2] > (3, 11), reason="tflite-runtime ends at Python 3.11")
-def test_the_old_runtime(far, model, tmp_path_factory):
-    environment = tmp_path_factory.mktemp("old") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    install = [environment / "bin" / "python", "-m", "pip", "install", "-q", *rpi.agent.PACKAGES[1]]
-    if subprocess.run(install, capture_output=True).returncode:
-        pytest.skip("tflite-runtime 2.14.0 cannot be installed here")
-    far.start()
-    found = measure(model, python=str(environment / "bin" / "python"))
-    assert found["conditions"]["runtime"] == "tflite-runtime 2.14.0"
-    assert found["agreement"]["there"] == "tflite-runtime 2.14.0, reference kernels, no delegate"
-    assert found["agreement"]["differing"] == 0  # a convolution, which both round alike
-    assert found["latency_ms"]["n"] == 20
