@@ -46,13 +46,14 @@ CORES = {
 CYCLES_AN_INSTRUCTION = (1.0, 2.0)
 
 BASIS = (
-    "needed: constants and arena of the C model are exact; code, program, stack and drivers are allowances",
+    "needed: constants and arena of the C model are exact; code, program, stack and drivers are allowances, "
+    "and a framework takes up more",
     "estimate: instructions a multiply-accumulate as measured on emulated cores, lowest and highest of three "
     "models, times 1 to 2 cycles an instruction, assumed; no board was measured",
 )
 BASIS_TFLM = (
     "needed: the bundle holds no C model, so the model's file and the peak of its live buffers, and "
-    "allowances for what TensorFlow Lite Micro was measured to add",
+    "allowances for what TensorFlow Lite Micro was measured to add; a framework takes up more",
 )
 
 

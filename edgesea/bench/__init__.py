@@ -18,6 +18,7 @@ DEVICES = {
     "host": ("edgesea.bench.host", ""),
     "rpi": ("edgesea.bench.rpi", ""),
     "qemu": ("edgesea.bench.qemu", "CORE"),
+    "serial": ("edgesea.bench.serial", "PORT"),
 }
 
 BUNDLE_MODEL = "model_int8.tflite"
@@ -35,8 +36,8 @@ def measure(path: Path | str, device: str = "host", **options) -> dict:
     ----------
     path : a bundle's folder or a .tflite file
     device : one of `names()`, with its target filled in
-    options : passed on to the device: `threads`, `runs` and `limit_s` for host and rpi; `host`, `python` and
-        `setup` for the rpi
+    options : passed on to the device: `threads`, `runs` and `limit_s` for host and rpi; `runs` and `limit_s`
+        for serial; `host`, `python` and `setup` for the rpi
 
     Raises
     ------

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Scores a run or a bundle: fidelity to the teacher, and a head.",
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
     "bench": "Measures storage, activation memory and latency on a device.",
+    "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",
     "fit": "Says which boards hold a bundle's model, with the margin in flash and RAM.",
 }
 

@@ -11,7 +11,7 @@ from edgesea.errors import UsageError
 
 @click.command()
 @click.argument("arguments", metavar="[BUNDLE|MODEL.tflite | compare A.json B.json]", nargs=-1)
-@click.option("--device", help="host, rpi, or qemu:CORE for an emulated one.  [default: host]")
+@click.option("--device", help="host, rpi, qemu:CORE for an emulated one, or serial:PORT.  [default: host]")
 @click.option("--host", help="The rpi, as ssh takes it: a name of your ssh configuration or user@address.")
 @click.option("--python", help="Path of the Python on the rpi.  [default: that of --setup, else python3]")
 @click.option("--setup", is_flag=True, help="Make a virtual environment with what it takes on the rpi first.")
@@ -21,7 +21,11 @@ from edgesea.errors import UsageError
     multiple=True,
     help="Threads of the interpreter, on host and rpi; on the rpi several times for several.  [default: 1]",
 )
-@click.option("--runs", type=click.IntRange(1), help="Timed inferences, on host and rpi.  [default: 200]")
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    help="Timed inferences, on host, rpi and serial.  [default: 200; serial: 100]",
+)
 @click.option("--out", type=click.Path(), help="Write the measurement as JSON to this file too.")
 @as_json
 def bench(arguments, device, host, python, setup, threads, runs, out, as_json):
@@ -70,7 +74,8 @@ def _measure(target, device, host, python, setup, threads, runs) -> dict:
         if device == "rpi":
             options = {name: settings[name] for name in ("host", "python") if name in settings} | options
         click.echo(f"measuring {target} on {device}", err=True)
-    taken = {"rpi": set(wanted), "host": {"threads", "runs"}}.get(device, set())
+    kind = device.partition(":")[0]
+    taken = {"rpi": set(wanted), "host": {"threads", "runs"}, "serial": {"runs"}}.get(kind, set())
     if others := sorted(set(options) - taken):
         raise UsageError(f"--{others[0]} has no meaning on the device {device!r}: leave it out")
     if device == "host" and threads:
@@ -102,6 +107,15 @@ def _print(measurement: dict) -> None:
             f"{agreement['differing']} of {agreement['values']} values differ, "
             f"by {agreement['largest_difference']} at most"
         )
+    if "golden" in measurement:
+        click.echo(
+            f"{measurement['golden']}; {measurement['differing_bytes']} of {measurement['compared_bytes']} "
+            "bytes of output differ from TFLite's reference kernels"
+        )
+        if steps := [
+            [each[key] for key in ("number", "name", "cycles")] for each in measurement["operators"]
+        ]:
+            print_table("one inference, step by step", ["step", "operator", "cycles"], steps)
     if slowed := measurement["conditions"].get("slowed"):
         click.echo(f"slower than it can be, because of: {slowed}; cool or feed the machine better", err=True)
 

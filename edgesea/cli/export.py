@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from edgesea import project
+from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
 from edgesea.errors import UsageError
 
 
 @click.command()
-@click.argument("target", metavar="[RUN|MODEL.tflite]", required=False)
-@click.option("--out", help="Folder of the bundle.")
+@click.argument("target", metavar="[RUN|MODEL.tflite|BUNDLE]", required=False)
+@click.option("--out", help="Folder of the bundle; of the project, where a BUNDLE is given.")
 @click.option("--int8", is_flag=True, help="Full-integer int8, calibrated on the run's own sound; C arrays.")
 @click.option("--name", help="Name of the model, also in C.  [default: the name of the run or file]")
 @click.option("--frontend", help="Frontend of a MODEL.tflite, if it is one of the presets.")
@@ -24,26 +24,65 @@ from edgesea.errors import UsageError
 )
 @click.option("--explain", is_flag=True, help="Draw the C model's memory plan: as text here, as c/plan.svg.")
 @click.option("--no-onnx", is_flag=True, help="Leave the ONNX file out.")
+@click.option(
+    "--project",
+    "kind",
+    metavar="FRAMEWORK",
+    help="Also write a project to open and build: arduino, platformio, esp-idf, zephyr or cmake.",
+)
+@click.option("--runtime", help="What runs the model there: c or tflm, TensorFlow Lite Micro.  [default: c]")
+@click.option("--board", help="Board of the project.  [default: the framework's own]")
 @as_json
-def export(target, out, int8, name, frontend, min_cosine, min_r2, ram_budget, explain, no_onnx, as_json):
-    """Makes a bundle of a run's student, or of any int8 .tflite: everything that a device needs."""
+@click.pass_context
+def export(
+    context,
+    target,
+    out,
+    int8,
+    name,
+    frontend,
+    min_cosine,
+    min_r2,
+    ram_budget,
+    explain,
+    no_onnx,
+    kind,
+    runtime,
+    board,
+    as_json,
+):
+    """Makes a bundle of a run's student, or of any int8 .tflite: everything that a device needs.
+
+    With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
+    """
     from edgesea.export import c_compiler, export_tflite
     from edgesea.export.from_run import export_run
+    from edgesea.export.project import in_bundle
     from edgesea.frontend import preset
 
+    if kind is None and (runtime or board):
+        raise UsageError(f"--{'runtime' if runtime else 'board'} is for a project: say --project too.")
+    if target and (Path(target) / "manifest.json").is_file():
+        _only_project(context, target, out, kind, runtime, board, as_json)
+        return
     if target is None:
-        held = project.needed("RUN")
+        held = settings.needed("RUN")
         target = held.newest_run()
         out = out or str(held.bundle_of(target))
-        click.echo(f"{project.FILE}: {target} to {out}", err=True)
+        click.echo(f"{settings.FILE}: {target} to {out}", err=True)
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
     target = Path(target)
     command = command_line()
+    if kind and not int8 and target.suffix != ".tflite":
+        raise UsageError("A project is made of the int8 model: say --int8 too.")
+    project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     c_model = c_compiler(ram_budget=ram_budget, explain=explain, command=command)
     if target.suffix == ".tflite":
         chosen = preset(frontend) if frontend else None
-        bundle = export_tflite(target, out, name=name, frontend=chosen, c_model=c_model, command=command)
+        bundle = export_tflite(
+            target, out, name=name, frontend=chosen, c_model=c_model, project=project, command=command
+        )
     else:
         thresholds = {"min_cosine": min_cosine, "min_r2": min_r2}
         bundle = export_run(
@@ -53,6 +92,7 @@ def export(target, out, int8, name, frontend, min_cosine, min_r2, ram_budget, ex
             int8=int8,
             onnx=not no_onnx,
             c_model=c_model,
+            project=project,
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
@@ -64,11 +104,43 @@ def export(target, out, int8, name, frontend, min_cosine, min_r2, ram_budget, ex
             click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
 
 
+# What says something of a project; the rest is about how a bundle is made.
+_OF_A_PROJECT = {"target", "out", "kind", "runtime", "board", "as_json"}
+
+
+def _only_project(context, target, out, kind, runtime, board, as_json) -> None:
+    """Writes a project made of a bundle that is there already."""
+    from edgesea.export import load_bundle
+    from edgesea.export.project import write_project
+
+    if kind is None:
+        raise UsageError(f"{target} is a bundle already: say which --project to make of it.")
+    for name in sorted(context.params.keys() - _OF_A_PROJECT):
+        if context.params[name] not in (None, False):
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is for making a bundle, and {target} is one already: leave it out.")
+    if not out:
+        raise UsageError("No folder for the project was given: say --out.")
+    bundle = load_bundle(target)
+    written = write_project(bundle, kind, out, runtime=runtime or "c", board=board, command=command_line())
+    if as_json:
+        print_json({"project": str(out), "kind": kind, "files": [str(file) for file in written]})
+    else:
+        click.echo(f"{len(written)} files in {out}; {Path(out) / 'README.md'} says how to build them")
+
+
 def _print(bundle) -> None:
-    rows = [[name, f"{entry['bytes']:,}"] for name, entry in bundle.manifest["files"].items()]
+    # A project's files are many and its README tells of them.
+    files = {
+        name: entry for name, entry in bundle.manifest["files"].items() if not name.startswith("project-")
+    }
+    rows = [[name, f"{entry['bytes']:,}"] for name, entry in files.items()]
     print_table(f"{bundle.name} in {bundle.path}", ["file", "bytes"], rows)
     if comparison := bundle.manifest["comparison"]:
         click.echo(
             f"int8 against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
             f"R² {comparison['r2']:.4f}; worst layer: {comparison['worst_layer']}"
         )
+    if project := bundle.manifest["project"]:
+        readme = bundle.path / project["folder"] / "README.md"
+        click.echo(f"{project['kind']} project for {project['board']}: {readme} says how to build it")

@@ -4,8 +4,8 @@
     bundle = export_tflite("kws.tflite", "bundle")
 
 Steps of the first: int8 and float .tflite (`tflite`), ONNX (`onnx`), int8 against float (`compare`), C arrays
-(`carray`), the C model (`ccode`), and all of it as a folder (`bundle`). Nothing is written before everything
-has passed.
+(`carray`), the C model (`ccode`), and all of it as a folder (`bundle`), where one is asked for with a
+framework's project (`project`). Nothing is written before everything has passed.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesea.errors import UsageError
-from edgesea.export.bundle import Bundle, CModel, load_bundle, write_bundle
+from edgesea.export.bundle import Bundle, CModel, ProjectWriter, load_bundle, write_bundle
 from edgesea.export.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
@@ -42,6 +42,7 @@ def export_student(
     int8: bool = True,
     onnx: bool = True,
     c_model: CModel | None = None,
+    project: ProjectWriter | None = None,
     command: str = "",
 ) -> Bundle:
     """Converts a Keras student and writes its bundle.
@@ -88,6 +89,7 @@ def export_student(
         golden=held_out[:GOLDEN_PATCHES],
         provenance=provenance,
         c_model=c_model,
+        project=project,
         command=command,
     )
 
@@ -100,6 +102,7 @@ def export_tflite(
     frontend: Frontend | None = None,
     provenance: dict | None = None,
     c_model: CModel | None = None,
+    project: ProjectWriter | None = None,
     command: str = "",
 ) -> Bundle:
     """Writes a bundle around an int8 .tflite, whoever made it; there is no float twin or ONNX in it then.
@@ -131,5 +134,6 @@ def export_tflite(
         golden=patches,
         provenance={"model": path.name} if provenance is None else provenance,
         c_model=c_model,
+        project=project,
         command=command,
     )

@@ -8,6 +8,7 @@
     BUNDLE/frontend.json       every constant of waveform -> patch
     BUNDLE/golden.npz          patches and the embeddings that they must give, to the bit in int8
     BUNDLE/c/                  NAME_model.h and .c: the int8 model as an array; the C model where it is made
+    BUNDLE/project-KIND/NAME/  the project of a framework, where one was asked for
 
 What a bundle was not given is not in it, and null in the manifest. No file holds a date: the same run,
 exported twice by the same versions, gives the same bytes.
@@ -68,6 +69,9 @@ CModel = Callable[[bytes, Path, str, Frontend | None], dict]
 """Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
 known; returns its entry in the manifest."""
 
+ProjectWriter = Callable[["Bundle"], dict]
+"""Writes a project into a bundle that is otherwise whole; returns its entry in the manifest."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -126,6 +130,7 @@ def write_bundle(
     golden: np.ndarray | None = None,
     provenance: dict | None = None,
     c_model: CModel | None = None,
+    project: ProjectWriter | None = None,
     command: str = "",
 ) -> Bundle:
     """Builds a bundle beside `out`, and puts it there when it is whole.
@@ -136,6 +141,7 @@ def write_bundle(
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
     c_model : see `CModel`; called only with an int8 model
+    project : see `ProjectWriter`
     command : that made the bundle
 
     Raises UsageError where `out` is something else that would be lost, EdgeseaError where the folder cannot
@@ -177,15 +183,16 @@ def write_bundle(
             "c_model": compiled,
             "comparison": comparison.to_dict() if comparison else None,
             "frontend": frontend.to_dict() if frontend else None,
+            "project": None,
             "provenance": provenance or {},
         }
         files.write_text(folder / CARD, model_card(manifest))
-        manifest["files"] = {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
+        manifest["files"] = _files(folder)
         files.write_json(folder / MANIFEST, manifest)
+        if project is not None:
+            manifest["project"] = project(load_bundle(folder))
+            manifest["files"] = _files(folder)
+            files.write_json(folder / MANIFEST, manifest)
     return Bundle(out, manifest)
 
 
@@ -216,6 +223,15 @@ def describe(tensor: Tensor) -> dict:
     """An input or output for the manifest; scale and zero point only where it is quantised."""
     quantised = {"scale": tensor.scale, "zero_point": tensor.zero_point} if tensor.quantised else {}
     return {"shape": list(tensor.shape), "type": tensor.dtype.name, "bytes": tensor.bytes, **quantised}
+
+
+def _files(folder: Path) -> dict:
+    """What lies in a bundle's folder, beside the manifest."""
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
 
 
 def _model(content: bytes) -> dict:

@@ -13,12 +13,14 @@ A board's file holds:
     standing  str    "run here": the project's tests run models on it; "builds": they compile a model for its
                      core with its flags, and no one has run that on the board; "untested": neither
     [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
-    [flasher]        program, arguments, how to install it; only real boards
+    [flasher]        program, kind of project, arguments, how to install it, USB vendors; only real boards
+    [frameworks]     what frameworks call the board: arduino (its FQBN), esp-idf (target), platformio with
+                     platformio-platform, zephyr; those that know it, only real boards
     [emulator]       program, arguments, Debian package, start-up file, tick in hertz; only emulated boards
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 try:
@@ -28,6 +30,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 FOLDER = Path(__file__).resolve().parent
 STANDINGS = ("run here", "builds", "untested")
+FRAMEWORKS = ("arduino", "esp-idf", "platformio", "platformio-platform", "zephyr")
 
 
 class BoardError(Exception):
@@ -58,12 +61,21 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Flasher:
-    """The program that writes an image to the board. Its arguments are a list, never shell text, and name the
-    image firmware.elf, or firmware.bin from address 0 on, in the folder where the program is called."""
+    """How an image gets onto the board: by `program`, or by copying to the drive that the board is ("uf2").
+
+    project      the kind of project that is built unless the user names another
+    arguments    a list, never shell text. In it {elf} or {bin} stands for the image, {project} and {build}
+                 for the folders of the project and of what was built; "{port}" alone becomes "--port PORT".
+                 With "uf2" it is one argument, the drive's Board-ID.
+    install      the command that installs the program; with "uf2", what makes the board a drive
+    usb_vendors  of the serial port that the board, or the probe on it, is on the host
+    """
 
     program: str
+    project: str
     arguments: tuple[str, ...]
     install: str
+    usb_vendors: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,8 @@ class Memory:
 @dataclass(frozen=True)
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
-    `memory` empty on real boards, `flasher` None on emulated ones."""
+    `memory` empty on real boards, `flasher` None on emulated ones. `frameworks` holds a framework's name ->
+    its name for the board, of those that know it."""
 
     name: str
     title: str
@@ -92,6 +105,7 @@ class Board:
     memory: tuple[Memory, ...]
     largest_ram_bytes: int
     flasher: Flasher | None
+    frameworks: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 def names() -> list[str]:
@@ -144,17 +158,27 @@ def read(path: Path) -> Board:
             if "flasher" in table
             else None
         ),
+        frameworks=reader.take(table, "frameworks", dict) if "frameworks" in table else {},
     )
     if table:
         reader.fail(sorted(table)[0], "no such key", table[sorted(table)[0]])
     if result.standing not in STANDINGS:
         reader.fail("standing", f"one of {', '.join(STANDINGS)}", result.standing)
+    for key, value in result.frameworks.items():
+        if key not in FRAMEWORKS:
+            reader.fail(f"frameworks.{key}", f"one of {', '.join(FRAMEWORKS)}", key)
+        if not isinstance(value, str):
+            reader.fail(f"frameworks.{key}", "a text", value)
     for key in ("flash_bytes", "ram_bytes"):
         if getattr(result, key) <= 0:
             reader.fail(key, "a number of bytes above 0", getattr(result, key))
     if not 0 < result.largest_ram_bytes <= result.ram_bytes:
         reader.fail("largest_ram_bytes", "above 0 and no more than ram_bytes", result.largest_ram_bytes)
     return result
+
+
+# type of a field -> type of its items, and what a wrong value should have been
+_LISTS = {tuple[str, ...]: (str, "a list of texts"), tuple[int, ...]: (int, "a list of whole numbers")}
 
 
 class _Reader:
@@ -178,20 +202,22 @@ class _Reader:
     def table(self, kind: type, table: dict, where: str):
         """Fills the dataclass `kind` from `table`; every field must be there, and nothing else."""
         values = {}
-        for field in fields(kind):
-            key = f"{where}.{field.name}"
-            value = table.pop(field.name, None) if isinstance(table, dict) else None
-            if field.type == tuple[str, ...]:
-                if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                    self.fail(key, "a list of texts", value)
-                values[field.name] = tuple(value)
-            elif field.type is float and isinstance(value, int) and not isinstance(value, bool):
-                values[field.name] = float(value)
-            elif not isinstance(value, field.type) or isinstance(value, bool):
+        for each in fields(kind):
+            key = f"{where}.{each.name}"
+            value = table.pop(each.name, None) if isinstance(table, dict) else None
+            if each.type in _LISTS:
+                kind_of_item, expected = _LISTS[each.type]
+                # type() and not isinstance(): true is no number.
+                if not isinstance(value, list) or not all(type(item) is kind_of_item for item in value):
+                    self.fail(key, expected, value)
+                values[each.name] = tuple(value)
+            elif each.type is float and isinstance(value, int) and not isinstance(value, bool):
+                values[each.name] = float(value)
+            elif not isinstance(value, each.type) or isinstance(value, bool):
                 kinds = {str: "a text", int: "a whole number", float: "a number"}
-                self.fail(key, kinds[field.type], value)
+                self.fail(key, kinds[each.type], value)
             else:
-                values[field.name] = value
+                values[each.name] = value
         if table:
             self.fail(f"{where}.{sorted(table)[0]}", "no such key", table[sorted(table)[0]])
         return kind(**values)

@@ -3,11 +3,13 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from random_graphs import single_operator_model
 
 from firmware_export import boards
+from firmware_export.boards.table import renewed
 from firmware_export.compile import compile_model
 from firmware_export.fit import CORES
 
@@ -18,6 +20,7 @@ REAL = {
     "apollo4": ("cortex-m4", 96, 1952, 2816),
     "esp32-s3": ("xtensa-lx7", 240, 8192, 337.75),
     "microbit-v2": ("cortex-m4", 64, 512, 128),
+    "nano33ble": ("cortex-m4", 64, 960, 256),
     "nrf52840": ("cortex-m4", 64, 1024, 256),
     "rp2040": ("cortex-m0plus", 125, 2048, 264),
     "rp2350": ("cortex-m33", 150, 4096, 520),
@@ -57,6 +60,16 @@ length = 512
 """
 
 
+FLASHER = """
+[flasher]
+program = "pyocd"
+project = "zephyr"
+arguments = ["flash", "{elf}"]
+install = "pip"
+usb_vendors = [0x0d28]
+"""
+
+
 def test_every_emulated_core_is_there_and_has_no_clock():
     assert [name.removeprefix("qemu-") for name in boards.names() if name.startswith("qemu-")] == EMULATED
     for core in EMULATED:
@@ -82,9 +95,10 @@ def test_the_real_boards():
         assert (board.core, *figures) == REAL[name]
         assert board.emulator is None
         assert board.core in CORES
-        # Nothing in a flasher's arguments is filled in: they name the image, and no shell reads them.
-        assert [part for part in board.flasher.arguments if "{" in part] == []
+        # The kind of project that is built by default is one that knows the board.
+        assert board.flasher.project in board.frameworks
         assert board.flasher.install
+        assert board.flasher.usb_vendors
         # No board was at hand.
         assert board.standing in ("builds", "untested")
 
@@ -140,11 +154,38 @@ def test_a_board_without_emulator(tmp_path):
 
 def test_a_flasher(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text(GOOD + '[flasher]\nprogram = "pyocd"\narguments = ["flash"]\ninstall = "pip"\n')
-    assert boards.read(path).flasher == boards.Flasher("pyocd", ("flash",), "pip")
-    path.write_text(GOOD + '[flasher]\nprogram = "pyocd"\narguments = "flash"\ninstall = "pip"\n')
-    with pytest.raises(boards.BoardError, match=r"flasher.arguments must be a list of texts"):
-        boards.read(path)
+    path.write_text(GOOD + FLASHER)
+    assert boards.read(path).flasher == boards.Flasher(
+        "pyocd", "zephyr", ("flash", "{elf}"), "pip", (0x0D28,)
+    )
+    for before, after, complaint in (
+        ('["flash", "{elf}"]', '"flash"', r"flasher.arguments must be a list of texts. Received: 'flash'"),
+        ("[0x0d28]", "[true]", r"flasher.usb_vendors must be a list of whole numbers. Received: \[True\]"),
+        ('project = "zephyr"\n', "", "flasher.project must be a text. Received: None"),
+    ):
+        path.write_text(GOOD + FLASHER.replace(before, after))
+        with pytest.raises(boards.BoardError, match=complaint):
+            boards.read(path)
+
+
+def test_frameworks(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + '[frameworks]\nzephyr = "mine"\n')
+    assert boards.read(path).frameworks == {"zephyr": "mine"}
+    assert isinstance(hash(boards.read(path)), int)
+    for line, complaint in (
+        ("zephyr = 1", "frameworks.zephyr must be a text. Received: 1"),
+        ('mbed = "x"', "frameworks.mbed must be one of arduino, esp-idf, .*zephyr. Received: 'mbed'"),
+    ):
+        path.write_text(GOOD + f"[frameworks]\n{line}\n")
+        with pytest.raises(boards.BoardError, match=complaint):
+            boards.read(path)
+
+
+def test_platformio_names_a_board_and_its_platform():
+    for name in REAL:
+        known = boards.board(name).frameworks
+        assert ("platformio" in known) == ("platformio-platform" in known)
 
 
 def test_an_emulated_board_counts_fractions_of_a_tick(tmp_path):
@@ -219,3 +260,31 @@ def test_a_wrong_region_is_named(tmp_path):
         boards.BoardError, match=r"memory\[0\].length must be a whole number. Received: '512'"
     ):
         boards.read(path)
+
+
+# ---------------------------------------------------------------- the page of boards
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "boards.md"
+
+
+def test_the_page_of_boards_is_current():
+    """`python3 -m firmware_export.boards.table docs/boards.md` renews it."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert renewed(page) == page
+    for name in boards.names():
+        assert f"| `{name}` | {boards.board(name).title} |" in page
+
+
+def test_a_stale_page_is_renewed():
+    page = PAGE.read_text(encoding="utf-8")
+    stale = page.replace("| `rp2040` |", "| `rp2041` |")
+    assert stale != page
+    assert renewed(stale) == page
+
+
+def test_a_page_without_its_marks():
+    with pytest.raises(
+        ValueError, match="the page has no <!-- boards: begin --> before a <!-- boards: end -->"
+    ):
+        renewed("# Boards\n<!-- boards: end -->\n")

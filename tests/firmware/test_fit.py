@@ -168,7 +168,7 @@ def test_the_command(bundle):
 def test_the_command_as_json(bundle):
     result = json.loads(CliRunner().invoke(command, [str(bundle), "--json"]).output)
     assert result["bundle"] == str(bundle)
-    assert len(result["boards"]) == 10
+    assert len(result["boards"]) == 11
     assert result["boards"] == fit(json.loads((bundle / "manifest.json").read_text()))["boards"]
 
 

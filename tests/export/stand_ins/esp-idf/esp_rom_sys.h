@@ -1,0 +1,6 @@
+/* Stand-in for ESP-IDF's esp_rom_sys.h. */
+#pragma once
+
+#include <stdint.h>
+
+uint32_t esp_rom_get_cpu_ticks_per_us(void);
