@@ -41,7 +41,7 @@ def fit(bundle, as_json):
         ]
         for each in result["boards"]
     ]
-    columns = ["board", "fits", "KB of flash left", "KB of RAM left", "estimated ms", "estimated duty, %"]
+    columns = ["board", "fits", "KB of flash left", "KB of RAM left", "estimated ms", "est. duty, %"]
     print_table(f"{loaded.name}, {result['engine']}", columns, rows)
     for standing in STANDINGS:
         boards = [each["board"] for each in result["boards"] if each["standing"] == standing]
@@ -62,6 +62,5 @@ def _margin(memory: dict) -> str:
 
 
 def _range(ends) -> str | None:
-    return (
-        None if ends is None else " to ".join(f"{end:,.0f}" if end >= 100 else f"{end:.3g}" for end in ends)
-    )
+    """Two figures of an estimate are what it is worth."""
+    return None if ends is None else " to ".join(f"{end:,.0f}" if end >= 10 else f"{end:.2g}" for end in ends)

@@ -71,8 +71,8 @@ def evaluate(
     Returns JSON values
         fidelity : {'float', 'int8', 'on', 'parts'}; None for a bundle whose run is gone. Float and int8 are
             of the recordings that were held out where the data is the run's own, else of the data. parts: a
-            list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first. See
-            `fidelity.fidelity` for the figures.
+            list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first; a part with digital
+            silence in it is followed by itself without. See `fidelity.fidelity` for the figures.
         task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
             model; None where the clips have no labels, or too few, and no head was asked for.
 
@@ -210,37 +210,61 @@ def _fidelity(listening: _Listening, frames: Store, embeddings: dict[str, np.nda
     parts = []
     if (distilled := run.distilled(DISTILLED_FRAMES)) is not None:
         # An augmented frame is mixed of several recordings: there are no intervals by recording.
-        parts.append(_part("distillation set", True, listening, distilled))
+        parts += _parts("distillation set", True, listening, distilled)
     clip = held_out.store.rows("clip", held_out.rows)
     recordings = listening.recordings(clip)
     if listening.own:
         ours = {kind: values[held_out.rows] for kind, values in embeddings.items()}
-        parts.append(_part("held-out recordings", True, listening, held_out, recordings, ours))
+        asked = _parts("held-out recordings", True, listening, held_out, recordings, ours)
     else:
-        parts.append(_part("held-out recordings", True, listening, held_out, recordings))
+        parts += _parts("held-out recordings", True, listening, held_out, recordings)
         rows = spread(np.arange(len(frames)), MOST_FRAMES)
         examples = Examples(frames, rows, held_out.reducer)
         groups = [str(listening.manifest.clips[k].group) for k in frames.rows("clip", rows)]
         ours = {kind: values[rows] for kind, values in embeddings.items()}
-        parts.append(_part("all frames", False, listening, examples, groups, ours))
-    asked = parts[-1]
-    return {**{kind: asked[kind] for kind in embeddings}, "on": asked["part"], "parts": parts}
+        asked = _parts("all frames", False, listening, examples, groups, ours)
+    return {**{kind: asked[0][kind] for kind in embeddings}, "on": asked[0]["part"], "parts": parts + asked}
 
 
-def _part(
+def _parts(
     name: str,
     in_domain: bool,
     listening: _Listening,
     examples: Examples,
     groups: Sequence | None = None,
     embeddings: dict[str, np.ndarray] | None = None,
-) -> dict:
+) -> list[dict]:
+    """Fidelity on some frames; and without those that are digitally silent, where there are any.
+
+    A teacher's embedding of digital silence may lie far from that of all sound: then most of R² is to tell
+    the two apart.
+    """
     target = examples.targets()
     embeddings = embeddings or {
         kind: _patches_through(model, examples) for kind, model in listening.subject.models.items()
     }
-    figures = {kind: fidelity(target, values, groups) for kind, values in embeddings.items()}
-    return {"part": name, "in_domain": in_domain, **figures}
+    groups = None if groups is None else np.asarray(groups)
+
+    def part(name: str, picked: np.ndarray | slice) -> dict:
+        of = None if groups is None else groups[picked]
+        figures = {kind: fidelity(target[picked], values[picked], of) for kind, values in embeddings.items()}
+        return {"part": name, "in_domain": in_domain, **figures}
+
+    whole = part(name, slice(None))
+    sounding = _sounding(examples)
+    if sounding.all() or not sounding.any():
+        return [whole]
+    return [whole, part(f"{name} without silence", sounding)]
+
+
+def _sounding(examples: Examples) -> np.ndarray:
+    """Which frames are not digital silence, (N,) bool: the patch of silence is one value, the logarithm's
+    floor."""
+    found = []
+    for start in range(0, len(examples), _BATCH):
+        patches = examples.store.rows("patch", examples.rows[start : start + _BATCH])
+        found.append(np.ptp(patches.reshape(len(patches), -1), axis=1) > 0)
+    return np.concatenate(found)
 
 
 def _patches_through(model: bytes, examples: Examples) -> np.ndarray:

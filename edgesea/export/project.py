@@ -488,8 +488,8 @@ class _Project:
             "qemu": self.board.emulator.program,
             "qemu_arguments": " ".join(self.board.emulator.arguments),
             "prefix": toolchain.prefix,
-            "flags": " ".join(toolchain.flags),
-            "link_flags": " ".join(toolchain.link_flags),
+            # A C library that is chosen when linking has headers of its own.
+            "flags": " ".join((*toolchain.flags, *toolchain.link_flags)),
             "memory": [
                 f"{each.name} : ORIGIN = {each.origin:#x}, LENGTH = {each.length:#x}"
                 for each in self.board.memory

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from edgesea import datasets
 from edgesea.datasets import street as synthesiser
@@ -227,6 +228,26 @@ def test_intervals_are_the_recordings_of_the_run_even_where_its_data_is_gone(
     part = evaluate(tmp_path / "run", str(elsewhere))["fidelity"]["parts"][1]
     assert part["float"]["r2"] == of_run["fidelity"]["float"]["r2"]
     assert part["float"]["intervals"]["r2"]["low"] <= part["float"]["r2"] + 1e-9
+
+
+def test_silence_is_left_out_beside_the_whole(tmp_path, finished_run, elsewhere):
+    """All clips are silent before the first second ends, so the third of their three frames is."""
+    shutil.copytree(elsewhere / "audio", tmp_path / "in")
+    for file in (tmp_path / "in").iterdir():
+        sound, rate = soundfile.read(file)
+        sound[rate * 9 // 10 :] = 0  # resampling rings a little further
+        soundfile.write(file, sound, rate)
+    whole, sounding = evaluate(finished_run, str(tmp_path / "in"))["fidelity"]["parts"][-2:]
+    assert (whole["part"], sounding["part"]) == ("all frames", "all frames without silence")
+    assert (whole["float"]["frames"], sounding["float"]["frames"]) == (96, 64)
+
+    (folder,) = (finished_run / "evaluation").glob(f"{datasets.load(tmp_path / 'in').fingerprint[:16]}/*")
+    frames, run = Store.open(folder), Run.open(finished_run)
+    rows = np.flatnonzero(frames.column("start") < 0.9)
+    target = run.part("held-out").reducer.transform(frames.rows("embedding", rows))
+    heard = run.load_student().predict(frames.rows("patch", rows).astype(np.float32), verbose=0)
+    for figure, value in fidelity(target, heard).items():
+        assert sounding["float"][figure] == pytest.approx(value, abs=1e-4)
 
 
 def with_folds(source, target, folds, second_label=False):
