@@ -4,13 +4,16 @@ Where a framework cannot be installed, its headers are the stand-ins beside this
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cached import Missing, cached
 
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
@@ -20,6 +23,7 @@ from firmware_export import boards
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 LIMIT_S = 300
+PLATFORMIO = "platformio==6.2.0"
 STRICT = ("-Wall", "-Wextra", "-Werror", "-O1", "-c")
 CORTEX_M4 = boards.board("nano33ble").toolchain.flags
 # `_model` in it would clash with a suffix of ours, quotes and line ends with anything generated.
@@ -558,9 +562,27 @@ def test_the_readme_says_what_to_do(bundle, written):
     )
 
 
-def test_platformio_itself_reads_the_project(written):
-    needs("pio")
-    outcome = run("pio", "project", "config", "--json-output", folder=written("platformio"))
+@pytest.fixture(scope="module")
+def platformio() -> Path:
+    """The Python of an environment that has PlatformIO, which is made once."""
+
+    def make(folder: Path, lock: int) -> None:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, pass_fds=(lock,))
+        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", PLATFORMIO]
+        if subprocess.run(pip, pass_fds=(lock,)).returncode:
+            raise Missing(f"{PLATFORMIO} cannot be installed")
+
+    try:
+        return cached("platformio", (PLATFORMIO, sys.version), make) / "bin" / "python"
+    except Missing as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.slow
+def test_platformio_itself_reads_the_project(written, platformio, tmp_path):
+    own = {"PLATFORMIO_CORE_DIR": str(tmp_path), "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no"}
+    command = (platformio, "-m", "platformio", "project", "config", "--json-output")
+    outcome = run(*command, folder=written("platformio"), env={**os.environ, **own})
     assert outcome.returncode == 0, outcome.stderr
     sections = dict(json.loads(outcome.stdout))
     options = dict(sections["env:nano33ble"])
