@@ -16,7 +16,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results")
 # A small domain: more variations of each frame, each seen less often, than by default.
-BUDGET = ("--frames", 180_000, "--epochs", 6)
+BUDGET = ("--frames", 140_000, "--epochs", 6)
 
 
 def edgesea(*arguments) -> dict:
