@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 from small_run import SMALL
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# A shell's background jobs ignore SIGINT, and so would the programs that tests press Ctrl-C on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `edgesea` with small shards, so that a small domain has several to be killed between.
 PROGRAM = """
