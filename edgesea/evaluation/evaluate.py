@@ -13,7 +13,7 @@ everything that is compared. Heads (`HEADS`)
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -191,15 +191,16 @@ class _Deaf:
 
 def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.ndarray:
     """All frames through one .tflite: (frames, d) float32."""
-    interpreter = open_interpreter(model)
-    parts = []
     with progress.stage(kind, len(frames)) as advance:
-        for shard in frames.shards:
-            for start in range(0, len(shard), _BATCH):
-                patches = shard["patch"][start : start + _BATCH].astype(np.float32)
-                parts.append(interpreter.run(patches).reshape(len(patches), -1))
-                advance(len(patches))
-    return np.concatenate(parts)
+
+        def patches():
+            for shard in frames.shards:
+                for start in range(0, len(shard), _BATCH):
+                    batch = shard["patch"][start : start + _BATCH]
+                    yield batch
+                    advance(len(batch))
+
+        return _through(model, patches())
 
 
 def _fidelity(listening: _Listening, frames: Store, embeddings: dict[str, np.ndarray]) -> dict | None:
@@ -241,7 +242,7 @@ def _parts(
     """
     target = examples.targets()
     embeddings = embeddings or {
-        kind: _patches_through(model, examples) for kind, model in listening.subject.models.items()
+        kind: _through(model, _patches(examples)) for kind, model in listening.subject.models.items()
     }
     groups = None if groups is None else np.asarray(groups)
 
@@ -260,21 +261,23 @@ def _parts(
 def _sounding(examples: Examples) -> np.ndarray:
     """Which frames are not digital silence, (N,) bool: the patch of silence is one value, the logarithm's
     floor."""
-    found = []
+    return np.concatenate(
+        [np.ptp(patches.reshape(len(patches), -1), axis=1) > 0 for patches in _patches(examples)]
+    )
+
+
+def _patches(examples: Examples) -> Iterator[np.ndarray]:
+    """The patches of some frames, batch by batch."""
     for start in range(0, len(examples), _BATCH):
-        patches = examples.store.rows("patch", examples.rows[start : start + _BATCH])
-        found.append(np.ptp(patches.reshape(len(patches), -1), axis=1) > 0)
-    return np.concatenate(found)
+        yield examples.store.rows("patch", examples.rows[start : start + _BATCH])
 
 
-def _patches_through(model: bytes, examples: Examples) -> np.ndarray:
-    """Some frames through one .tflite: (N, d) float32."""
+def _through(model: bytes, patches: Iterable[np.ndarray]) -> np.ndarray:
+    """Batches of patches through one .tflite: (N, d) float32."""
     interpreter = open_interpreter(model)
-    parts = []
-    for start in range(0, len(examples), _BATCH):
-        patches = examples.store.rows("patch", examples.rows[start : start + _BATCH]).astype(np.float32)
-        parts.append(interpreter.run(patches).reshape(len(patches), -1))
-    return np.concatenate(parts)
+    return np.concatenate(
+        [interpreter.run(batch.astype(np.float32)).reshape(len(batch), -1) for batch in patches]
+    )
 
 
 _Judge = Callable[[_Listening, Store, dict[str, np.ndarray], dict[str, Teacher]], dict | None]

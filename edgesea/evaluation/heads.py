@@ -57,13 +57,7 @@ class Task:
     def score(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> dict:
         """embeddings (clips, d) -> 'mean' and 'sd' over seeds, the score of each of the 'seeds', in [0, 1];
         the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`."""
-        from threadpoolctl import threadpool_limits
-
-        # These matrices are small: threads would spend their time waiting for each other, 30 times as long.
-        # Classes with fewer clips than folds are scored all the same: no warning for every seed.
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            values = [self._values(np.asarray(embeddings, np.float64), seed) for seed in seeds]
+        values = self.values(embeddings, seeds)
         truth = _truth(self.labels, self.classes)
         metric = metrics.accuracy if self.metric == "accuracy" else metrics.micro_auprc
         scores = [metric(truth, each) for each in values]
@@ -80,6 +74,17 @@ class Task:
             "interval": {key: spread[key] for key in ("low", "high")},
             "classes": found["classes"],
         }
+
+    def values(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> np.ndarray:
+        """embeddings (clips, d) -> (seeds, clips, classes) probabilities, by heads that never heard the clip's
+        recording."""
+        from threadpoolctl import threadpool_limits
+
+        # These matrices are small: threads would spend their time waiting for each other, 30 times as long.
+        # Classes with fewer clips than folds are scored all the same: no warning for every seed.
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            return np.stack([self._values(np.asarray(embeddings, np.float64), seed) for seed in seeds])
 
     def _values(self, embeddings: np.ndarray, seed: int) -> np.ndarray:
         """(clips, classes) probabilities, each by the head of the split that scores the clip."""

@@ -367,7 +367,6 @@ class _Project:
         kept = {file: content for file, content in files.items() if file not in only_the_models}
         kept[f"{self.name}.h"] = self._render("tflm/model.h").encode()
         kept[f"{self.name}_tflm.cpp"] = self._render("tflm/model.cpp").encode()
-        kept["edgesea_golden.c"] = (TEMPLATES / "tflm" / "edgesea_golden.c").read_bytes()
         for suffix in ("h", "c"):
             file = f"{self.name}_model.{suffix}"
             kept[file] = (self.bundle.path / C_FOLDER / file).read_bytes()
