@@ -76,8 +76,10 @@ class Task:
         }
 
     def values(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> np.ndarray:
-        """embeddings (clips, d) -> (seeds, clips, classes) probabilities, by heads that never heard the clip's
-        recording."""
+        """embeddings (clips, d) -> (seeds, clips, classes) probabilities.
+
+        Each is said by a head that never heard the clip's recording.
+        """
         from threadpoolctl import threadpool_limits
 
         # These matrices are small: threads would spend their time waiting for each other, 30 times as long.
