@@ -50,13 +50,14 @@ from edgesea.evaluation.heads import SplitTask, given_folds
 from edgesea.evaluation.mil import SHAPES, Bags
 from edgesea.examples import spread
 from edgesea.frontend import preset
+from edgesea.named import Choice
+from edgesea.objectives.base import predict
 from edgesea.pairing import Pairing
 from edgesea.progress import TerminalProgress
 from edgesea.run import MOST_FRAMES, Config, Run, versions
 from edgesea.store import Store
 from edgesea.students.l3 import FILTERS, PAPER_TABLE1, table1
 from edgesea.teachers import TeacherOptions
-from edgesea.train import predict
 
 RESULTS = Path(__file__).with_name("results")
 ADAPTERS = {"sonyc": sonyc, "urbansound8k": urbansound8k, "esc50": esc50}
@@ -243,17 +244,17 @@ class Work:
             run = self._distilled(
                 self.scale.by_dimension[d],
                 d,
-                reducer="umap",
-                umap_neighbours=neighbours,
-                umap_min_dist=min_dist,
+                reducer=f"umap:neighbours={neighbours},min_dist={min_dist}",
             )
             options = {"d": d, "neighbours": neighbours, "min_dist": min_dist}
             found.append({**options, **self._student(run, "sonyc")})
         return found
 
-    def _distilled(self, student: str, d: int, reducer: str = "pca", sampler: str = "random", **umap) -> Run:
+    def _distilled(self, student: str, d: int, reducer: str = "pca", sampler: str = "random") -> Run:
         """A student of the training split; stores that another run has made already are linked."""
-        name = "-".join([student, reducer, sampler, str(d), *(f"{value:g}" for value in umap.values())])
+        chosen = Choice.of(reducer, "reducer")
+        options = [f"{value:g}" for _, value in chosen.options]
+        name = "-".join([student, chosen.name, sampler, str(d), *options])
         domain = self.folder / "domain.csv"
         clips = self.data["sonyc"].clips
         training = [k for k, clip in enumerate(clips) if clip.fold == 0]
@@ -268,7 +269,6 @@ class Work:
             dim=d,
             reducer=reducer,
             sampler=sampler,
-            **umap,
             **self.scale.budget,
         )
         self.progress.say(name)

@@ -46,11 +46,11 @@ from edgesea.distill import distill
 from edgesea.evaluation.fidelity import NEIGHBOURS, normalised
 from edgesea.evaluation.heads import Task
 from edgesea.examples import Examples
+from edgesea.objectives.base import predict
 from edgesea.progress import Progress, TerminalProgress
 from edgesea.run import Config, Run, versions
 from edgesea.sampling import SAMPLERS
 from edgesea.store import Store
-from edgesea.train import predict
 
 RESULTS = Path(__file__).with_name("results")
 SENSORS, DAYS, GAP, FIRST = 4, 3, timedelta(minutes=10), datetime(2024, 5, 1, 8)
@@ -194,7 +194,7 @@ def _silence(config: Config, name: str, work: Path) -> dict:
             rows = sample["rows"]
         return {
             "frames": float(silent.mean()),
-            "sample": None if config.reducer == "identity" else float(silent[rows].mean()),
+            "sample": None if config.reducer.name == "identity" else float(silent[rows].mean()),
             "variance": between(phi, silent),
         }
 

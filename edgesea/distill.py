@@ -18,11 +18,12 @@ from edgesea.evaluation import fidelity
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.objectives import objective
+from edgesea.objectives.base import Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.run import PARTS, Config, Run, versions
 from edgesea.store import Store
-from edgesea.train import Plan, predict, train
+from edgesea.train import Schedule, train
 
 # Larger patches than this are not for a sensor: such a teacher's frontend is not taken over by default.
 SENSOR_PATCH = 96 * 64
@@ -75,8 +76,8 @@ def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
     """What was asked for, else what the student was made for, else the teacher's own if it is small."""
     if config.frontend:
         return preset(config.frontend)
-    if config.student.startswith("student"):
-        return preset("sea-8k")
+    if made_for := students.student(config.student).frontend:
+        return preset(made_for)
     theirs = teacher.frontend
     if theirs is not None and theirs.frames * theirs.mels <= SENSOR_PATCH:
         return theirs
@@ -98,9 +99,7 @@ class _Stages:
     @cached_property
     def dimension(self) -> int:
         teacher = self.pairing.teacher.dimension
-        if self.config.dim is not None:
-            return self.config.dim
-        return teacher if self.config.reducer == "identity" else min(64, teacher)
+        return self.config.dim or reduction.REDUCERS.get(self.config.reducer.name).usual(teacher)
 
     @cached_property
     def parts(self) -> dict[str, list[int]]:
@@ -110,20 +109,18 @@ class _Stages:
 
     def reducer(self, dimension: int) -> reduction.Reducer:
         """An unfitted one."""
-        config, options = self.config, {}
-        if config.reducer == "umap":
-            options = {"neighbours": config.umap_neighbours, "min_dist": config.umap_min_dist}
-        return reduction.reducer(config.reducer, dimension, seed=config.seed, **options)
+        return reduction.reducer(self.config.reducer, dimension, self.config.seed)
 
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
         # TensorFlow takes seconds to load: last, what needs it.
-        objective(self.config.objective)
+        wanted = objective(self.config.objective)
         sampling.sampler(self.config.sampler).check(self.manifest)
-        students.builder(self.config.student)
         self.reducer(self.config.dim or 1)
         if not all(self.parts.values()):
             raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
+        labelled = all(clip.labels for clip in self.manifest.clips)
+        wanted.check({"embedding": (self.pairing.teacher.dimension,)}, labelled)
         reducer = self.reducer(self.dimension)
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.
@@ -161,7 +158,7 @@ class _Stages:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-        plan = Plan(
+        schedule = Schedule(
             config.epochs,
             config.batch,
             config.learning_rate,
@@ -169,16 +166,26 @@ class _Stages:
             config.patience,
             config.seed,
         )
+        learner = objective(config.objective)
+        steps = config.epochs * max(1, len(trained_on) // config.batch)
+        learner.begin(
+            Setting(
+                student,
+                {"embedding": (self.pairing.teacher.dimension,)},
+                schedule.optimizer(steps),
+                config.seed,
+            )
+        )
         course = train(
-            student,
+            learner,
             trained_on,
             looked_at["validation"],
-            objective(config.objective),
-            plan,
+            schedule,
             run.checkpoints,
             run.tensorboard,
             progress=progress,
         )
+        student = learner.deploy()
         with files.replacing(run.student) as temporary:
             student.save(temporary)
         figures = {
@@ -188,7 +195,7 @@ class _Stages:
         files.write_json(
             run.metrics,
             {
-                "student": config.student,
+                "student": str(config.student),
                 "parameters": student.count_params(),
                 "dimension": self.dimension,
                 "frontend": self.pairing.frontend.to_dict(),

@@ -9,7 +9,7 @@ Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,10 +41,15 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """places into `rows` -> patches (B, frames, mels, 1) float16, targets (B, d) float32."""
+    def batch(self, places: np.ndarray, columns: Iterable[str]) -> dict[str, np.ndarray]:
+        """places into `rows` -> the columns asked for, in the order of the rows; see `objectives.base`."""
         rows = self.rows[np.sort(places)]
-        return self.store.rows("patch", rows), self.reducer.transform(self.store.rows("embedding", rows))
+        return {
+            name: self.reducer.transform(self.store.rows("embedding", rows))
+            if name == "target"
+            else self.store.rows(name, rows)
+            for name in sorted(columns)
+        }
 
     def targets(self) -> np.ndarray:
         """phi(teacher) of all rows, (N, d) float32."""

@@ -12,6 +12,7 @@ for `umap`, which is the sample.
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy import linalg
 
 from edgesea import backend, files
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.named import Choice, Registry
 
 # Frames that umap places at a time: with a sample of 20,000, distances of 80 MB.
 _CHUNK = 1024
@@ -31,10 +33,20 @@ class Reducer(ABC):
     name: str
     package: str | None = None  # what must be installed for the fit, as it is imported
 
-    def __init__(self, dimension: int, seed: int = 0):
+    @dataclass(frozen=True)
+    class Options:
+        """What can be chosen."""
+
+    def __init__(self, dimension: int, seed: int = 0, options=None):
         """dimension : d. seed : of what is random in the fit, which is something for `umap` alone."""
         self.dimension, self.seed = dimension, seed
+        self.options = options or self.Options()
         self.scale = 1.0
+
+    @staticmethod
+    def usual(n: int) -> int:
+        """d for embeddings of n dimensions, where nobody says otherwise."""
+        return min(64, n)
 
     @property
     def least(self) -> int:
@@ -72,6 +84,7 @@ class Reducer(ABC):
         return self
 
     def transform(self, embeddings: np.ndarray) -> np.ndarray:
+        """phi: embeddings (B, n) float32 -> targets (B, d) float32, of about unit variance."""
         return (self._map(embeddings) / self.scale).astype(np.float32)
 
     @abstractmethod
@@ -106,6 +119,10 @@ class Identity(Reducer):
 
     name = "identity"
     least = 1
+
+    @staticmethod
+    def usual(n):
+        return n
 
     def check(self, n):
         if self.dimension != n:
@@ -194,24 +211,27 @@ class UMAP(Reducer):
     name = "umap"
     package = "umap"
 
-    def __init__(self, dimension: int, seed: int = 0, neighbours: int = 50, min_dist: float = 0.9):
-        super().__init__(dimension, seed)
-        if neighbours < 2 or not 0 <= min_dist <= 1:
-            raise UsageError(
-                f"Received neighbours = {neighbours} and min_dist = {min_dist} for the reducer umap: give at "
-                "least 2, and a number from 0 to 1."
-            )
-        self.neighbours, self.min_dist = neighbours, min_dist
+    @dataclass(frozen=True)
+    class Options:
+        neighbours: int = 50
+        min_dist: float = 0.9
+
+        def __post_init__(self):
+            if self.neighbours < 2 or not 0 <= self.min_dist <= 1:
+                raise UsageError(
+                    f"Received neighbours = {self.neighbours} and min_dist = {self.min_dist} for the reducer "
+                    "umap: give at least 2, and a number from 0 to 1."
+                )
 
     @property
     def least(self):
-        return max(self.dimension, self.neighbours + 1)
+        return max(self.dimension, self.options.neighbours + 1)
 
     def check_rows(self, rows):
-        if rows <= self.neighbours:
+        if rows <= self.options.neighbours:
             raise UsageError(
-                f"The reducer umap with {self.neighbours} neighbours needs more frames than that to fit on, "
-                f"and there are {rows}: give more sound, a larger --sample, or fewer --umap-neighbours."
+                f"The reducer umap with {self.options.neighbours} neighbours needs more frames than that to "
+                f"fit on, and there are {rows}: give more sound, a larger --sample, or fewer neighbours."
             )
         super().check_rows(rows)
 
@@ -224,9 +244,9 @@ class UMAP(Reducer):
         self.check(n)
         self.check_rows(rows)
         model = umap.UMAP(
-            n_neighbors=self.neighbours,
+            n_neighbors=self.options.neighbours,
             n_components=self.dimension,
-            min_dist=self.min_dist,
+            min_dist=self.options.min_dist,
             # The spectral start needs an eigenvector more than there are dimensions.
             init="spectral" if rows > 2 * self.dimension + 2 else "random",
             random_state=self.seed,
@@ -241,53 +261,63 @@ class UMAP(Reducer):
         return np.concatenate([np.zeros((0, self.dimension), np.float32), *parts])
 
     def _mapped(self, embeddings: np.ndarray) -> np.ndarray:
-        near, distance = _nearest(embeddings.astype(np.float32), self.sample, self.neighbours)
-        weight = np.exp(-distance / _bandwidth(distance, np.log2(self.neighbours)))
+        near, distance = _nearest(embeddings.astype(np.float32), self.sample, self.options.neighbours)
+        weight = np.exp(-distance / _bandwidth(distance, np.log2(self.options.neighbours)))
         weight /= weight.sum(axis=1, keepdims=True)
         return np.einsum("bk,bkd->bd", weight, self.layout[near])
 
     def _arrays(self):
-        options = {"neighbours": np.array(self.neighbours), "min_dist": np.array(self.min_dist)}
+        options = {
+            "neighbours": np.array(self.options.neighbours),
+            "min_dist": np.array(self.options.min_dist),
+        }
         return {"sample": self.sample, "layout": self.layout, **options}
 
     def _restore(self, arrays):
         self.sample, self.layout = arrays["sample"], arrays["layout"]
-        self.neighbours, self.min_dist = int(arrays["neighbours"]), float(arrays["min_dist"])
+        self.options = self.Options(int(arrays["neighbours"]), float(arrays["min_dist"]))
 
     def report(self):
-        return {**super().report(), "neighbours": self.neighbours, "min_dist": self.min_dist}
+        return {**super().report(), "neighbours": self.options.neighbours, "min_dist": self.options.min_dist}
 
 
-REDUCERS: dict[str, type[Reducer]] = {kind.name: kind for kind in (Identity, PCA, UMAP)}
+REDUCERS = Registry(
+    "reducer",
+    {"identity": f"{__name__}:Identity", "pca": f"{__name__}:PCA", "umap": f"{__name__}:UMAP"},
+    "edgesea.reducers",
+)
 
 
-def reducer(name: str, dimension: int, **options) -> Reducer:
+def reducer(choice: Choice | str, dimension: int, seed: int = 0) -> Reducer:
     """An unfitted reducer.
 
-    options : `seed`, and what the class of that name takes beside
-    Raises `UsageError` for an unknown name, a package that is not installed, or a dimension below 1.
+    Raises
+    ------
+    UsageError
+        The name or an option is unknown, a value cannot be, a package is not installed, or the dimension is
+        below 1.
     """
-    if name not in REDUCERS:
-        raise UsageError(f"Unknown reducer {name!r}: choose one of {', '.join(REDUCERS)}.")
+    choice = Choice.of(choice, "reducer")
+    options, kind = REDUCERS.options(choice), REDUCERS.get(choice.name)
     if dimension < 1:
         raise UsageError(f"Received --dim {dimension}: give a whole number of at least 1.")
-    kind = REDUCERS[name]
     if kind.package and importlib.util.find_spec(kind.package) is None:
         raise UsageError(
-            f"The reducer {name} needs a package that is not installed: pip install 'edgesea[{name}]'."
+            f"The reducer {choice.name} needs a package that is not installed: "
+            f"pip install 'edgesea[{choice.name}]'."
         )
-    return kind(dimension, **options)
+    return kind(dimension, seed, options)
 
 
 def load(path: Path | str) -> Reducer:
     """The fitted reducer that `save` wrote."""
     try:
         arrays = files.read_arrays(path)
-        kind = REDUCERS[str(arrays.pop("name"))]
+        kind = REDUCERS.get(str(arrays.pop("name")))
         fitted = kind(int(arrays.pop("dimension")))
         fitted.scale = float(arrays.pop("scale"))
         fitted._restore(arrays)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, UsageError) as error:
         raise EdgeseaError(f"Cannot read the reducer {path} ({error}): delete it and run again.") from error
     return fitted
 

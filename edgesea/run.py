@@ -14,6 +14,7 @@ RUN/tensorboard/   the same course, for TensorBoard
 """
 
 import dataclasses
+import difflib
 import json
 import math
 import platform
@@ -28,7 +29,12 @@ from edgesea import __version__, augment, backend, files, reduction
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
+from edgesea.named import Choice
+from edgesea.objectives import OBJECTIVES
+from edgesea.reduction import REDUCERS
+from edgesea.sampling import SAMPLERS
 from edgesea.store import Store
+from edgesea.students import DEFAULT, STUDENTS
 
 try:
     import tomllib
@@ -42,11 +48,10 @@ MOST_FRAMES = 20_000
 CALIBRATION_FRAMES = 500
 
 
-_TEXTS = (
-    *("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend"),
-    *("student", "objective", "sampler", "reducer"),
-)
-_COUNTS = ("teacher_rate", "dim", "umap_neighbours", "sample", "frames", "epochs", "batch", "patience")
+_TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend")
+_NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
+STUDENT, SEA, RANDOM, PCA = map(Choice, (DEFAULT, "sea", "random", "pca"))
+_COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
 _OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "frontend", "dim", "hop")
 
 
@@ -57,9 +62,9 @@ class Config:
     teacher, data : as given on the command line; paths are stored absolute
     teacher_tensor, teacher_frontend, teacher_rate : see `edgesea.teachers.TeacherOptions`
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
-    student, dim, objective, sampler, reducer : names, see the modules of those names; dim None is 64, or the
-        teacher's own with the reducer identity
-    umap_neighbours, umap_min_dist : of the reducer umap, see `edgesea.reduction.UMAP`
+    student, objective, sampler, reducer : choices, each a name with options, see `edgesea.named` and the
+        modules of those names; held with every option spelt out
+    dim : dimensions of the student's embedding; None is 64, or the teacher's own with the reducer identity
     hop : seconds from frame to frame of the domain; None is half a frame
     calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
     sample : frames that fit the reducer, at most
@@ -76,13 +81,11 @@ class Config:
     teacher_frontend: str | None = None
     teacher_rate: int | None = None
     frontend: str | None = None
-    student: str = "separable-m"
+    student: Choice = STUDENT
     dim: int | None = None
-    objective: str = "sea"
-    sampler: str = "random"
-    reducer: str = "pca"
-    umap_neighbours: int = 50
-    umap_min_dist: float = 0.9
+    objective: Choice = SEA
+    sampler: Choice = RANDOM
+    reducer: Choice = PCA
     hop: float | None = None
     calibration_db: float = 0.0
     sample: int = 20_000
@@ -105,9 +108,10 @@ class Config:
         self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
         self._check(("calibration_db",), _real, "a finite number of dB")
-        self._check(("umap_min_dist",), _real, "a number from 0 to 1")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
+        for name, registry in _NAMED.items():
+            object.__setattr__(self, name, registry.resolved(Choice.of(getattr(self, name), name)))
         for name in ("frontend", "teacher_frontend"):
             if getattr(self, name) is not None:
                 preset(getattr(self, name))
@@ -126,15 +130,18 @@ class Config:
             if getattr(self, field.name) is not None and field.name != "augmentation"
         }
         values["split"] = list(self.split)
+        values |= {name: values[name].to_toml() for name in _NAMED}
         return {**values, "augmentation": self.augmentation.to_dict() if self.augmentation else False}
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Config":
         """The inverse of `to_dict`. Raises `UsageError` for unknown and for missing names."""
         known = {field.name for field in dataclasses.fields(cls)}
-        values = dict(values)
+        values = _today(values)
         if unknown := sorted(set(values) - known):
-            raise UsageError(f"Unknown option {unknown[0]!r}: known are {', '.join(sorted(known))}.")
+            close = difflib.get_close_matches(unknown[0], known, n=1)
+            meant = f"did you mean {close[0]}? Known" if close else "known"
+            raise UsageError(f"Unknown option {unknown[0]!r}: {meant} are {', '.join(sorted(known))}.")
         for needed in ("teacher", "data"):
             if needed not in values:
                 raise UsageError(f"The configuration does not say which {needed}: add `{needed}`.")
@@ -177,10 +184,12 @@ class Run:
             held = run.config
             if held != config:
                 before, now = held.to_dict(), config.to_dict()
-                name = next(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
+                names = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+                there = ", ".join(f"{name} = {before.get(name)!r}" for name in names)
+                here = ", ".join(f"{name} = {now.get(name)!r}" for name in names)
                 raise UsageError(
-                    f"{folder} holds a run with {name} = {before.get(name)!r}, and this call says "
-                    f"{now.get(name)!r}: choose another --out, or delete that folder."
+                    f"{folder} holds a run with {there}, and this call says {here}: choose another --out, or "
+                    "delete that folder."
                 )
         elif not files.free(run.folder):
             raise UsageError(f"The folder {folder} is not empty and not a run: choose another --out.")
@@ -261,6 +270,17 @@ class Run:
     def frontend(self) -> Frontend:
         """The student's frontend."""
         return Frontend.from_dict(self.results()["frontend"])
+
+
+def _today(values: Mapping) -> dict:
+    """The same configuration as it is written today; format 1 had the options of umap on its first level."""
+    values = dict(values)
+    old = {
+        name: values.pop(f"umap_{name}") for name in ("neighbours", "min_dist") if f"umap_{name}" in values
+    }
+    if values.get("reducer") == "umap":
+        values["reducer"] = {"name": "umap", **old}
+    return values
 
 
 def _whole(value) -> bool:

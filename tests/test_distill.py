@@ -397,9 +397,10 @@ def test_a_run_and_a_project_file_say_the_calibration(tmp_path, finished_run):
 
 def test_options_of_umap_reach_it(finished_run):
     pytest.importorskip("umap", reason="umap-learn is not installed")
-    config = changed(finished_run, reducer="umap", umap_neighbours=150, umap_min_dist=0.1, seed=7)
+    config = changed(finished_run, reducer="umap:neighbours=150,min_dist=0.1", seed=7)
     made = _Stages(config, SILENT).reducer(8)
-    assert (made.dimension, made.neighbours, made.min_dist, made.seed) == (8, 150, 0.1, 7)
+    assert (made.dimension, made.seed) == (8, 7)
+    assert (made.options.neighbours, made.options.min_dist) == (150, 0.1)
 
 
 def test_the_explained_variance_is_said(tmp_path, finished_run):

@@ -24,8 +24,13 @@ configs = st.builds(
     dim=st.none() | st.integers(1, 1000),
     hop=st.none() | st.floats(1e-6, 1e6),
     calibration_db=st.floats(-200, 200),
-    umap_neighbours=st.integers(1, 10**6),
-    umap_min_dist=st.floats(0, 1),
+    reducer=st.just("pca")
+    | st.builds(
+        lambda neighbours, far: {"name": "umap", "neighbours": neighbours, "min_dist": far},
+        st.integers(2, 10**6),
+        st.floats(0, 1),
+    ),
+    student=st.sampled_from(["student3", "separable-l:stem=12", "separable:blocks=[[8,1],[9,2]],stem=4"]),
     epochs=st.integers(1, 10**6),
     augmentation=st.none() | st.just(Augmentation(mix_probability=0.25)),
     learning_rate=st.floats(1e-9, 10),
@@ -64,14 +69,12 @@ def test_a_configuration_survives_the_file_to_the_bit(tmp_path_factory, config):
         ("calibration_db", float("nan"), "a finite number of dB"),
         ("calibration_db", "94", "a finite number of dB"),
         ("calibration_db", None, "a finite number of dB"),
-        ("umap_neighbours", 12.5, "a whole number of at least 1"),
-        ("umap_min_dist", float("inf"), "a number from 0 to 1"),
         ("weight_decay", -1e-4, "a number of at least 0"),
         ("split", (0.5, 0.5), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.3, 0.0), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.2, 0.2), "three shares above 0 with the sum 1"),
         ("split", "abc", "three shares above 0 with the sum 1"),
-        ("student", 3, "a text"),
+        ("student", 3, 'a name, or a table with a key "name"'),
         ("teacher", None, "a text"),
         ("teacher_tensor", 7, "a text"),
     ],
@@ -100,7 +103,7 @@ def test_what_a_file_may_say_of_augmentation():
 
 
 def test_unknown_and_missing_names():
-    with pytest.raises(UsageError, match=r"Unknown option 'epoch': known are .*epochs"):
+    with pytest.raises(UsageError, match=r"Unknown option 'epoch': did you mean epochs\? Known are .*epochs"):
         Config.from_dict({**CONFIG.to_dict(), "epoch": 3})
     with pytest.raises(UsageError, match=r"does not say which teacher: add `teacher`"):
         Config.from_dict({"data": "x"})

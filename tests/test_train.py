@@ -10,10 +10,11 @@ from edgesea.errors import EdgeseaError
 from edgesea.evaluation import fidelity
 from edgesea.examples import Examples
 from edgesea.objectives import sea
+from edgesea.objectives.base import Setting, predict
 from edgesea.store import Store
-from edgesea.train import WARM_UP, Plan, _optimizer, predict, train
+from edgesea.train import WARM_UP, Schedule, train
 
-PLAN = Plan(epochs=5, batch=16, learning_rate=3e-2, weight_decay=1e-4, patience=10, seed=3)
+PLAN = Schedule(epochs=5, batch=16, learning_rate=3e-2, weight_decay=1e-4, patience=10, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,22 @@ def student(seed=0):
     )
 
 
-def run(model, task, folder, plan=PLAN, loss=sea.loss):
-    return train(model, *task, loss, plan, folder / "checkpoints", folder / "tensorboard")
+class WithLoss(sea.Sea):
+    """`sea` with another loss in its place."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def losses(self, batch):
+        return {"loss": self.loss(batch["target"], self.student(batch["patch"], training=True))}
+
+
+def run(model, task, folder, plan=PLAN, objective=None):
+    objective = objective or sea.Sea()
+    steps = plan.epochs * max(1, len(task[0]) // plan.batch)
+    objective.begin(Setting(model, {"embedding": (3,)}, plan.optimizer(steps), plan.seed))
+    return train(objective, *task, plan, folder / "checkpoints", folder / "tensorboard")
 
 
 def untimed(course):
@@ -78,19 +93,17 @@ def test_it_learns_and_says_how(undisturbed, task):
     "moment", ["first step", "middle of epoch 3", "writing of epoch 2", "after the last"]
 )
 def test_killed_at_any_moment_it_ends_the_same(task, undisturbed, tmp_path, monkeypatch, moment):
-    import tensorflow as tf
-
     model, course = undisturbed
     steps = len(task[0]) // PLAN.batch
     replace, batch = files.os.replace, Examples.batch
     calls = {"batch": 0, "replace": 0}
 
-    def read(self, places):
+    def read(self, places, columns):
         calls["batch"] += 1
-        # The first call asks for the shape; the reader runs some batches ahead.
-        if calls["batch"] == {"first step": 2, "middle of epoch 3": 2 * steps + 8}.get(moment):
+        # The reader runs some batches ahead.
+        if calls["batch"] == {"first step": 1, "middle of epoch 3": 2 * steps + 7}.get(moment):
             raise RuntimeError("killed")
-        return batch(self, places)
+        return batch(self, places, columns)
 
     def replaced(source, target):
         calls["replace"] += str(target).endswith("state.npz")
@@ -102,8 +115,7 @@ def test_killed_at_any_moment_it_ends_the_same(task, undisturbed, tmp_path, monk
 
     monkeypatch.setattr(Examples, "batch", read)
     monkeypatch.setattr(files.os, "replace", replaced)
-    # Within tf.data an exception comes out as one of TensorFlow's.
-    with pytest.raises((KeyboardInterrupt, tf.errors.OpError)):
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
         run(student(), task, tmp_path)
     monkeypatch.setattr(Examples, "batch", batch)
     monkeypatch.setattr(files.os, "replace", replace)
@@ -136,8 +148,8 @@ def test_it_stops_early_and_keeps_the_best_epoch(task, tmp_path):
         return sign * sea.loss(target, embedding)
 
     model = student()
-    plan = Plan(epochs=50, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=2, seed=3)
-    course = run(model, task, tmp_path, plan, worse_and_worse)
+    plan = Schedule(epochs=50, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=2, seed=3)
+    course = run(model, task, tmp_path, plan, WithLoss(worse_and_worse))
     best = max(range(len(course)), key=lambda k: course[k]["r2"])
     assert len(course) == best + 1 + 2 < 50
     found = fidelity.r2(task[1].targets(), predict(model, task[1].patches()))
@@ -146,7 +158,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(task, tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_it_in_words(task, tmp_path):
-    plan = Plan(epochs=2, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
+    plan = Schedule(epochs=2, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
 
     def broken(target, embedding):
         return sea.loss(target, embedding) * float("nan")
@@ -154,7 +166,7 @@ def test_a_loss_that_is_no_number_ends_it_in_words(task, tmp_path):
     with pytest.raises(
         EdgeseaError, match=r"The loss became nan in epoch 1: lower --learning-rate \(it is 0\.01\)"
     ):
-        run(student(), task, tmp_path, plan, broken)
+        run(student(), task, tmp_path, plan, WithLoss(broken))
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -169,7 +181,7 @@ def test_validation_sound_without_difference_is_refused_before_training(task, tm
 
 @pytest.mark.parametrize("damage", ["empty", "half", "another student's", "no course"])
 def test_a_damaged_checkpoint_is_named(task, tmp_path, damage):
-    plan = Plan(epochs=1, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
+    plan = Schedule(epochs=1, batch=16, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
     run(student(), task, tmp_path, plan)
     path = tmp_path / "checkpoints" / "state.npz"
     content = path.read_bytes()
@@ -192,33 +204,31 @@ def test_a_damaged_checkpoint_is_named(task, tmp_path, damage):
 def test_fewer_examples_than_a_batch_are_one_step(task, tmp_path):
     trained_on, looked_at = task
     few = Examples(trained_on.store, trained_on.rows[:5], trained_on.reducer)
-    plan = Plan(epochs=2, batch=64, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
+    plan = Schedule(epochs=2, batch=64, learning_rate=1e-2, weight_decay=0.0, patience=5, seed=0)
     assert len(run(student(), (few, looked_at), tmp_path, plan)) == 2
 
 
 def test_every_epoch_sees_every_example_once_in_an_order_of_its_own(task, tmp_path, monkeypatch):
     seen, batch = [], Examples.batch
 
-    def read(self, places):
+    def read(self, places, columns):
         seen.append(np.array(places))
-        return batch(self, places)
+        return batch(self, places, columns)
 
     monkeypatch.setattr(Examples, "batch", read)
     trained_on, looked_at = task
     whole = Examples(trained_on.store, trained_on.rows[:96], trained_on.reducer)
     run(student(), (whole, looked_at), tmp_path, PLAN)
-    epochs = np.concatenate(seen[1:])[: 96 * PLAN.epochs].reshape(
-        PLAN.epochs, 96
-    )  # the first asks for the shape
+    epochs = np.concatenate(seen).reshape(PLAN.epochs, 96)
     for order in epochs:
         assert sorted(order) == list(range(96))
     assert not (epochs[0] == epochs[1]).all()
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nearly_nothing():
-    plan = Plan(epochs=1, batch=1, learning_rate=0.003, weight_decay=1e-4, patience=1, seed=0)
+    plan = Schedule(epochs=1, batch=1, learning_rate=0.003, weight_decay=1e-4, patience=1, seed=0)
     for steps, warm_up in ((10_000, WARM_UP), (100, 10), (1, 0)):
-        optimizer = _optimizer(plan, steps)
+        optimizer = plan.optimizer(steps)([])
         rates = [float(optimizer._learning_rate(step)) for step in range(0, steps, max(1, steps // 100))]
         assert max(rates) <= 0.003 * 1.0001
         if steps > 1:

@@ -9,13 +9,24 @@ from edgesea import project
 from edgesea.cli.common import as_json, print_json, progress
 from edgesea.errors import UsageError
 
+# What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
+NAMES = {
+    "student": "separable-s, separable-m, separable-l, separable, student0, student1, student2, student3",
+    "objective": "sea",
+    "sampler": "random, spl, dpp, dpp-div",
+    "reducer": "identity, pca, umap",
+}
+
 
 @click.command()
 @click.option("--teacher", help="A .keras or .tflite file, or demo.")
 @click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
-@click.option("--out", help="Folder of the run: new, or one to go on with.")
+@click.option("--out", help="Folder of the run: new, or one to go on with, which needs nothing else.")
 @click.option(
-    "--config", "config_file", type=click.Path(), help="A config.toml; options given here win over it."
+    "--config",
+    "config_file",
+    type=click.Path(),
+    help="A config.toml, or a run; options given here win over it.",
 )
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
@@ -23,15 +34,11 @@ from edgesea.errors import UsageError
 @click.option(
     "--frontend", help="Student's frontend: sea-8k, yamnet-16k, openl3-48k.  [default: see the README]"
 )
-@click.option(
-    "--student", help="separable-s, -m, -l, or the paper's student0 to student3.  [default: separable-m]"
-)
+@click.option("--student", help=f"{NAMES['student']}.  [default: separable-m]")
 @click.option("--dim", type=int, help="Dimensions of the student's embedding.  [default: 64]")
-@click.option("--objective", help="What the student is trained on.  [default: sea]")
-@click.option("--sampler", help="random, spl, dpp or dpp-div: frames for the reducer.  [default: random]")
-@click.option("--reducer", help="pca, identity or umap.  [default: pca]")
-@click.option("--umap-neighbours", type=int, help="More keep more of the global structure.  [default: 50]")
-@click.option("--umap-min-dist", type=float, help="From 0 to 1; likewise.  [default: 0.9]")
+@click.option("--objective", help=f"What the student is trained on: {NAMES['objective']}.  [default: sea]")
+@click.option("--sampler", help=f"Which frames fit the reducer: {NAMES['sampler']}.  [default: random]")
+@click.option("--reducer", help=f"{NAMES['reducer']}.  [default: pca]")
 @click.option("--hop", type=float, help="Seconds from frame to frame of the domain.  [default: half a frame]")
 @click.option(
     "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
@@ -52,7 +59,8 @@ from edgesea.errors import UsageError
 def distill(out, config_file, augment, as_json, **options):
     """Distils a student from a teacher on your sound; goes on where it stopped.
 
-    In a folder with an edgesea.toml, what is not given here is taken from there.
+    In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
+    sampler or reducer takes options behind its name: --reducer umap:neighbours=100,min_dist=0.1
     """
     from edgesea.distill import distill as run_distillation
 
@@ -71,8 +79,10 @@ def _choose(out, config_file, augment, given: dict):
     from edgesea.run import Config, read_config
 
     values = {}
+    begun = Path(out).expanduser() / "config.toml" if out else None
     if config_file:
-        values = read_config(config_file).to_dict()
+        file = Path(config_file).expanduser()
+        values = read_config(file / "config.toml" if file.is_dir() else file).to_dict()
     elif (held := project.find()) and not ("teacher" in given and "data" in given and out):
         values = {"teacher": held.teacher, "data": held.data, **held.distill}
         values = {name: value for name, value in values.items() if value is not None}
@@ -80,6 +90,8 @@ def _choose(out, config_file, augment, given: dict):
         click.echo(
             f"{project.FILE}: teacher {values.get('teacher')}, data {values.get('data')}, run {out}", err=True
         )
+    elif begun and begun.is_file() and not {"teacher", "data"} <= given.keys():
+        values = read_config(begun).to_dict()
     values |= given
     for name in ("teacher", "data"):
         if name not in values:

@@ -1,15 +1,20 @@
-"""Objectives: what the student is trained on. One file each, with one function `loss(target, embedding)`."""
+"""Objectives: what the student is trained on. One file each, one entry here; `base.py` says what one is."""
 
-from collections.abc import Callable
-from importlib import import_module
+from edgesea.named import Choice, Registry
+from edgesea.objectives.base import Objective
 
-from edgesea.errors import UsageError
+__all__ = ["OBJECTIVES", "Objective", "objective"]
 
-OBJECTIVES = {"sea": "edgesea.objectives.sea"}
+OBJECTIVES = Registry("objective", {"sea": "edgesea.objectives.sea:Sea"}, "edgesea.objectives")
 
 
-def objective(name: str) -> Callable:
-    """The loss of that name. Raises `UsageError` for an unknown one."""
-    if name not in OBJECTIVES:
-        raise UsageError(f"Unknown objective {name!r}: choose one of {', '.join(OBJECTIVES)}.")
-    return import_module(OBJECTIVES[name]).loss
+def objective(choice: Choice | str) -> Objective:
+    """A new objective.
+
+    Raises
+    ------
+    UsageError
+        The name or an option is unknown, or a value cannot be.
+    """
+    choice = Choice.of(choice, "objective")
+    return OBJECTIVES.get(choice.name)(OBJECTIVES.options(choice))

@@ -6,6 +6,20 @@ Srivastava et al., ICASSP 2021, equation 1; theirs sums over dimensions, ours di
 learning rate does not depend on d.
 """
 
+from edgesea.objectives.base import Objective
+
+
+class Sea(Objective):
+    name = "sea"
+    needs = frozenset({"patch", "target"})
+
+    def losses(self, batch):
+        import tensorflow as tf
+
+        return {
+            "loss": loss(batch["target"], self.student(tf.cast(batch["patch"], tf.float32), training=True))
+        }
+
 
 def loss(target, embedding):
     """target, embedding (B, d) float32 tensors -> scalar >= 0."""

@@ -5,20 +5,30 @@ chosen sensor by sensor and day by day, in one of four ways. Every sampler is on
 one entry in `SAMPLERS`.
 """
 
-from edgesea.errors import UsageError
+from edgesea.named import Choice, Registry
 from edgesea.sampling.base import Candidates, Sampler, check_size
-from edgesea.sampling.dpp import DPP, DiverseDPP
-from edgesea.sampling.random import Random
-from edgesea.sampling.spl import SPL
 
 __all__ = ["SAMPLERS", "Candidates", "Sampler", "check_size", "sampler"]
 
-SAMPLERS: dict[str, type[Sampler]] = {kind.name: kind for kind in (Random, SPL, DPP, DiverseDPP)}
+SAMPLERS = Registry(
+    "sampler",
+    {
+        "random": "edgesea.sampling.random:Random",
+        "spl": "edgesea.sampling.spl:SPL",
+        "dpp": "edgesea.sampling.dpp:DPP",
+        "dpp-div": "edgesea.sampling.dpp:DiverseDPP",
+    },
+    "edgesea.samplers",
+)
 
 
-def sampler(name: str) -> Sampler:
-    """The sampler of that name. Raises `UsageError` for an unknown one."""
-    try:
-        return SAMPLERS[name]()
-    except KeyError:
-        raise UsageError(f"Unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}.") from None
+def sampler(choice: Choice | str) -> Sampler:
+    """The sampler of a choice.
+
+    Raises
+    ------
+    UsageError
+        The name or an option is unknown, or a value cannot be.
+    """
+    choice = Choice.of(choice, "sampler")
+    return SAMPLERS.get(choice.name)(SAMPLERS.options(choice))

@@ -78,6 +78,13 @@ class Sampler(ABC):
     name: str
     by_level = False  # whether it asks how loud frames are
 
+    @dataclass(frozen=True)
+    class Options:
+        """What can be chosen."""
+
+    def __init__(self, options=None):
+        self.options = options or self.Options()
+
     def check(self, manifest: Manifest) -> None:
         """Raises `UsageError` where it is not known which frames are of one sensor and day, or how loud they
         are: see `_check_days`."""

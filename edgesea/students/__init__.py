@@ -1,37 +1,56 @@
 """Students: small Keras models, patch (frames, mels, 1) -> embedding (d,).
 
-One file a family, one entry a name. A builder is a function (frames, mels, dimension) -> keras.Model.
+One file a family, one entry a name; `base.py` says what a student is.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 from edgesea.errors import UsageError
-from edgesea.students.l3 import STUDENTS as L3_STUDENTS
-from edgesea.students.separable import SIZES, separable
+from edgesea.named import Choice, Registry
+from edgesea.students.base import Student
 
-STUDENTS: dict[str, Callable] = {
-    **{name: partial(separable, size, name=name) for name, size in SIZES.items()},
-    **L3_STUDENTS,
-}
+__all__ = ["DEFAULT", "STUDENTS", "Student", "build", "student"]
 
 DEFAULT = "separable-m"
 
+STUDENTS = Registry(
+    "student",
+    {
+        "separable-s": "edgesea.students.separable:SMALL",
+        "separable-m": "edgesea.students.separable:MEDIUM",
+        "separable-l": "edgesea.students.separable:LARGE",
+        "separable": "edgesea.students.separable:Separable",
+        "student0": "edgesea.students.l3:STUDENT0",
+        "student1": "edgesea.students.l3:STUDENT1",
+        "student2": "edgesea.students.l3:STUDENT2",
+        "student3": "edgesea.students.l3:STUDENT3",
+    },
+    "edgesea.students",
+)
 
-def builder(name: str) -> Callable:
-    """The builder of that name. Raises `UsageError` for an unknown one."""
-    if name not in STUDENTS:
-        raise UsageError(f"Unknown student {name!r}: choose one of {', '.join(STUDENTS)}.")
-    return STUDENTS[name]
+
+def student(choice: Choice | str) -> Student:
+    """The student of a choice.
+
+    Raises
+    ------
+    UsageError
+        The name or an option is unknown, or a value cannot be.
+    """
+    return STUDENTS.options(Choice.of(choice, "student"))
 
 
-def build(name: str, frames: int, mels: int, dimension: int):
-    """A new, untrained student. Raises `UsageError` for an unknown name and for a patch that is too small."""
-    make = builder(name)
+def build(choice: Choice | str, frames: int, mels: int, dimension: int):
+    """A new, untrained `keras.Model`: patch (B, frames, mels, 1) float32 -> embedding (B, dimension) float32.
+
+    Raises
+    ------
+    UsageError
+        The choice cannot be (see `student`), or the patch is too small for it.
+    """
+    choice = Choice.of(choice, "student")
     try:
-        return make(frames=frames, mels=mels, dimension=dimension)
+        return student(choice).build(frames, mels, dimension, choice.name)
     except ValueError as error:
         raise UsageError(
-            f"The student {name} cannot take patches of {frames} x {mels} ({str(error).splitlines()[0]}): "
+            f"The student {choice} cannot take patches of {frames} x {mels} ({str(error).splitlines()[0]}): "
             "choose another --student or --frontend."
         ) from error

@@ -16,9 +16,11 @@ multiply-accumulates of a one-second frame are too many for real time on a Corte
 """
 
 import math
-from functools import partial
+from dataclasses import dataclass
+from typing import ClassVar
 
 from edgesea.errors import UsageError
+from edgesea.students.base import Student
 
 # Filters of the four blocks: Table 1 of the paper.
 FILTERS = {
@@ -85,13 +87,38 @@ def l3_student(
     return keras.Model(patch, keras.layers.Flatten(name="embedding")(x), name=name)
 
 
-# L3-Net's audio subnetwork, the paper's teacher, from the patch on: 199 frames, 256 mels and 512 dimensions.
-l3 = partial(l3_student, filters=FILTERS["l3"], ending="none", name="l3")
+@dataclass(frozen=True)
+class L3(Student):
+    """A student of the family.
+
+    Attributes
+    ----------
+    filters : tuple of four int > 0
+        Filters of the convolutions in the four blocks.
+    ending : str
+        See `l3_student`.
+    """
+
+    frontend: ClassVar[str] = "sea-8k"
+
+    filters: tuple = FILTERS["student3"]
+    ending: str = "norm"
+
+    def __post_init__(self):
+        if len(self.filters) != 4 or not all(isinstance(each, int) and each > 0 for each in self.filters):
+            raise UsageError(
+                f"Received filters = {self.filters} for an L3 student: give four counts above 0."
+            )
+
+    def build(self, frames, mels, dimension, name="l3"):
+        return l3_student(frames, mels, dimension, self.filters, self.ending, name)
+
 
 # Each the paper's own where the dimension is its last block's filters, and the patch 50 x 64.
-STUDENTS = {
-    name: partial(l3_student, filters=filters, name=name) for name, filters in FILTERS.items() if name != "l3"
-}
+STUDENT0, STUDENT1, STUDENT2, STUDENT3 = (L3(FILTERS[f"student{number}"]) for number in range(4))
+
+# L3-Net's audio subnetwork, the paper's teacher, from the patch on: 199 frames, 256 mels and 512 dimensions.
+L3_NET = L3(FILTERS["l3"], ending="none")
 
 # The paper's Table 1: parameters in millions, model and activation memory in MB.
 PAPER_TABLE1 = {
@@ -135,9 +162,9 @@ def table1() -> dict[str, tuple[float, float, float]]:
     rows = {}
     for name, filters in FILTERS.items():
         if name == "l3":
-            counted, unit = figures(l3(frames=199, mels=256, dimension=512)), 1024 * 1000
+            counted, unit = figures(L3_NET.build(199, 256, 512)), 1024 * 1000
         else:
-            counted, unit = figures(STUDENTS[name](frames=50, mels=64, dimension=filters[-1])), 1e6
+            counted, unit = figures(L3(filters).build(50, 64, filters[-1])), 1e6
         rows[name] = (
             round(counted["trainable"] / 1e6, 2),
             float(f"{counted['bytes'] / 1e6:.3g}"),

@@ -11,46 +11,59 @@ ReLU: they quantise well and cost nothing beside the requantisation that every l
 
 from dataclasses import dataclass
 
+from edgesea.errors import UsageError
+from edgesea.students.base import Student
+
 
 @dataclass(frozen=True)
-class Size:
-    """What a student of the family is made of.
+class Separable(Student):
+    """A student of the family.
 
-    stem : filters of the first convolution
-    blocks : (filters, stride) of the separable blocks, in order
+    Attributes
+    ----------
+    stem : int > 0
+        Filters of the first convolution.
+    blocks : tuple of (int, int)
+        Filters and stride of the separable blocks, in order.
     """
 
-    stem: int
-    blocks: tuple[tuple[int, int], ...]
+    stem: int = 16
+    blocks: tuple = ((24, 1), (48, 2), (48, 1), (80, 2), (80, 1), (80, 1), (112, 2), (112, 1))
+
+    def __post_init__(self):
+        good = self.stem > 0 and all(
+            isinstance(block, tuple)
+            and len(block) == 2
+            and all(isinstance(each, int) and each > 0 for each in block)
+            for block in self.blocks
+        )
+        if not good:
+            raise UsageError(
+                f"Received stem = {self.stem} and blocks = {self.blocks} for a separable student: give "
+                "filters above 0, and for each block its filters and its stride, [[24, 1], [48, 2]]."
+            )
+
+    def build(self, frames, mels, dimension, name="separable"):
+        import keras
+        from keras import layers
+
+        if min(frames, mels) < 3:
+            raise ValueError("the first convolution is 3 x 3")
+
+        def normalised(x):
+            # A short memory: the first epochs' statistics must not outlive them where epochs are few.
+            return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
+
+        patch = keras.Input((frames, mels, 1), name="patch")
+        x = normalised(layers.Conv2D(self.stem, 3, 2, "valid", use_bias=False)(patch))
+        for filters, stride in self.blocks:
+            y = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
+            y = normalised(layers.Conv2D(filters, 1, use_bias=False)(y))
+            x = layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y
+        x = layers.GlobalAveragePooling2D()(x)
+        return keras.Model(patch, layers.Dense(dimension, name="embedding")(x), name=name)
 
 
-SIZES = {
-    "separable-s": Size(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2))),
-    "separable-m": Size(16, ((24, 1), (48, 2), (48, 1), (80, 2), (80, 1), (80, 1), (112, 2), (112, 1))),
-    "separable-l": Size(24, ((40, 1), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (192, 2), (192, 1))),
-}
-
-
-def separable(size: Size, frames: int, mels: int, dimension: int, name: str = "separable"):
-    """Returns a `keras.Model`.
-
-    Input: patch (B, frames, mels, 1) float32, log units. Output: embedding (B, dimension) float32.
-    """
-    import keras
-    from keras import layers
-
-    if min(frames, mels) < 3:
-        raise ValueError("the first convolution is 3 x 3")
-
-    def normalised(x):
-        # A short memory: the first epochs' statistics must not outlive them where epochs are few.
-        return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
-
-    patch = keras.Input((frames, mels, 1), name="patch")
-    x = normalised(layers.Conv2D(size.stem, 3, 2, "valid", use_bias=False)(patch))
-    for filters, stride in size.blocks:
-        y = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
-        y = normalised(layers.Conv2D(filters, 1, use_bias=False)(y))
-        x = layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(patch, layers.Dense(dimension, name="embedding")(x), name=name)
+SMALL = Separable(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2)))
+MEDIUM = Separable()
+LARGE = Separable(24, ((40, 1), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (192, 2), (192, 1)))

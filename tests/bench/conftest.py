@@ -66,10 +66,10 @@ def student(tmp_path_factory) -> Path:
     import keras
 
     from edgesea.export.tflite import convert_int8
-    from edgesea.students.separable import SIZES, separable
+    from edgesea.students.separable import SMALL
 
     keras.utils.set_random_seed(7)
     patches = np.random.default_rng(7).normal(0, 1, (32, 32, 24, 1)).astype(np.float32)
     file = tmp_path_factory.mktemp("student") / f"{NASTY}.tflite"
-    file.write_bytes(convert_int8(separable(SIZES["separable-s"], 32, 24, 256), patches))
+    file.write_bytes(convert_int8(SMALL.build(32, 24, 256), patches))
     return file

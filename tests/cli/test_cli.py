@@ -299,7 +299,7 @@ def test_the_bare_words_of_a_project(call, nowhere, street, deterministic):
         in answer.err
     )
     run = Run.open(nowhere / "runs" / "001")
-    assert (run.config.student, run.config.dim, run.config.epochs) == ("separable-s", 8, 1)
+    assert (run.config.student.name, run.config.dim, run.config.epochs) == ("separable-s", 8, 1)
 
     answer = call("evaluate", "--json")
     assert json.loads(answer.out)["target"] == str(nowhere / "runs" / "001")

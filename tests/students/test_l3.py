@@ -13,9 +13,10 @@ import pytest
 import soundfile
 import soxr
 
+from edgesea import students
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.frontend import preset
-from edgesea.students.l3 import FILTERS, PAPER_TABLE1, STUDENTS, figures, l3, l3_student, table1
+from edgesea.students.l3 import FILTERS, L3, L3_NET, PAPER_TABLE1, figures, l3_student, table1
 from edgesea.students.released import load_released
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -44,17 +45,17 @@ def by_hand(filters: tuple[int, ...]) -> tuple[int, int]:
     return convolutions + 2 * norms, convolutions + 4 * norms
 
 
-@pytest.mark.parametrize("name", STUDENTS)
+@pytest.mark.parametrize("name", ["student0", "student1", "student2", "student3"])
 def test_students_have_exactly_the_papers_parameters(name):
     filters = FILTERS[name]
-    counted = figures(STUDENTS[name](frames=50, mels=64, dimension=filters[-1]))
+    counted = figures(students.build(name, 50, 64, filters[-1]))
     assert (counted["trainable"], counted["parameters"]) == by_hand(filters)
     assert counted["bytes"] == 4 * counted["parameters"]
     assert counted["activation_bytes"] == 50 * 64 * filters[0] * 4
 
 
 def test_l3_net_is_its_own_topology():
-    model = l3(frames=199, mels=256, dimension=512)
+    model = L3_NET.build(199, 256, 512)
     # OpenL3's last convolution has no batch norm: 512 scales and 512 shifts fewer than Student 0.
     assert figures(model) == {
         "trainable": by_hand(FILTERS["l3"])[0] - 1024,
@@ -68,7 +69,7 @@ def test_l3_net_is_its_own_topology():
 
 @pytest.mark.parametrize(("frames", "mels", "dimension"), [(50, 64, 16), (96, 64, 64), (8, 8, 1), (9, 15, 3)])
 def test_students_take_any_patch_and_dimension(frames, mels, dimension):
-    model = STUDENTS["student3"](frames=frames, mels=mels, dimension=dimension)
+    model = students.build("student3", frames, mels, dimension)
     assert model.input_shape == (None, frames, mels, 1)
     embedding = model(np.random.default_rng(0).uniform(-80, 0, (2, frames, mels, 1)).astype(np.float32))
     assert embedding.shape == (2, dimension)
@@ -90,7 +91,7 @@ def test_only_the_released_ending_cannot_be_negative():
 
 
 def test_students_survive_keras_own_format(tmp_path):
-    model = STUDENTS["student3"](frames=16, mels=16, dimension=8)
+    model = students.build("student3", 16, 16, 8)
     model.save(tmp_path / "student.keras")
     again = keras.models.load_model(tmp_path / "student.keras", safe_mode=True)
     patch = np.random.default_rng(1).uniform(-80, 0, (3, 16, 16, 1)).astype(np.float32)
@@ -102,12 +103,12 @@ def test_a_patch_that_is_too_small_is_refused(frames, mels):
     with pytest.raises(
         UsageError, match=f"at least 8 frames and 8 mels, received {frames} x {mels}: use a front"
     ):
-        STUDENTS["student0"](frames=frames, mels=mels, dimension=4)
+        L3().build(frames, mels, 4)
 
 
 def test_a_dimension_of_zero_is_refused():
     with pytest.raises(UsageError, match=r"^The embedding's dimension is 0: it has to be 1 or more\.$"):
-        STUDENTS["student0"](frames=50, mels=64, dimension=0)
+        L3().build(50, 64, 0)
 
 
 def test_an_unknown_ending_is_refused():
@@ -191,7 +192,7 @@ def test_released_student_is_its_own_graph(released, shared):
 
 def test_released_student_has_the_papers_parameters(released):
     model, _ = load_released(released)
-    assert figures(model) == figures(STUDENTS["student3"](frames=50, mels=64, dimension=64))
+    assert figures(model) == figures(students.build("student3", 50, 64, 64))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,0 +1,28 @@
+"""What a student is: a value that says all of its shape, and builds the network."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+
+class Student(ABC):
+    """A small model, patch -> embedding; its fields are what may be chosen, or searched over.
+
+    Attributes
+    ----------
+    frontend : str or None
+        The preset that it was made for; None takes the teacher's where that is small enough.
+    """
+
+    frontend: ClassVar[str | None] = None
+
+    @abstractmethod
+    def build(self, frames: int, mels: int, dimension: int, name: str = "student"):
+        """A new, untrained `keras.Model`.
+
+        Input: patch (B, frames, mels, 1) float32, log units. Output: embedding (B, dimension) float32.
+
+        Raises
+        ------
+        ValueError
+            The patch is too small; the text says why.
+        """
