@@ -155,7 +155,9 @@ def example_rows(tmp_path, n=30):
 
 def test_a_batch_keeps_each_patch_with_its_target(tmp_path):
     rows = example_rows(tmp_path)
-    patches, targets = rows.batch(np.array([20, 0, 3, 11]))
+    batch = rows.batch(np.array([20, 0, 3, 11]), {"patch", "target"})
+    assert batch.keys() == {"patch", "target"}
+    patches, targets = batch["patch"], batch["target"]
     scale = rows.reducer.scale
     assert sorted(patches.ravel()) == [5, 8, 16, 25]
     np.testing.assert_allclose(targets[:, 0] * scale, patches.ravel(), rtol=1e-5)

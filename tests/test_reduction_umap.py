@@ -18,7 +18,7 @@ def blobs(rows, n=16, seed=0):
 
 def laid_out(rows=300, dimension=3, neighbours=12):
     """A reducer whose layout is not umap-learn's, so that what follows the layout is tested without it."""
-    fitted = UMAP(dimension, neighbours=neighbours)
+    fitted = UMAP(dimension, options=UMAP.Options(neighbours=neighbours))
     fitted.sample = blobs(rows)
     fitted.layout = np.random.default_rng(1).standard_normal((rows, dimension)).astype(np.float32)
     return fitted
@@ -30,7 +30,7 @@ def test_layout_and_places_are_umap_learns(tmp_path):
     from sklearn.neighbors import NearestNeighbors
 
     data, new = blobs(300), blobs(60, seed=2)
-    fitted = reduction.reducer("umap", 3, seed=4, neighbours=12, min_dist=0.5).fit([data[:100], data[100:]])
+    fitted = reduction.reducer("umap:neighbours=12,min_dist=0.5", 3, seed=4).fit([data[:100], data[100:]])
     import scipy.sparse
     import umap
 
@@ -52,7 +52,7 @@ def test_layout_and_places_are_umap_learns(tmp_path):
     # And what it ends with, after its random descent.
     assert np.corrcoef(ours.ravel(), (model.transform(new) - centre).ravel())[0, 1] > 0.98
 
-    again = reduction.reducer("umap", 3, seed=4, neighbours=12, min_dist=0.5).fit([data])
+    again = reduction.reducer("umap:neighbours=12,min_dist=0.5", 3, seed=4).fit([data])
     np.testing.assert_array_equal(again.layout, fitted.layout)
     fitted.save(tmp_path / "r.npz")
     np.testing.assert_array_equal(reduction.load(tmp_path / "r.npz").transform(new), fitted.transform(new))
@@ -118,6 +118,6 @@ def test_errors_of_the_data_say_what_to_do():
 
 def test_options_out_of_range_are_refused():
     with pytest.raises(UsageError, match=r"Received neighbours = 1 and min_dist = 0\.9 for the reducer umap"):
-        UMAP(3, neighbours=1)
+        reduction.reducer("umap:neighbours=1", 3)
     with pytest.raises(UsageError, match=r"min_dist = 1\.5 .*: give at least 2, and a number from 0 to 1\."):
-        UMAP(3, min_dist=1.5)
+        reduction.reducer("umap:min_dist=1.5", 3)

@@ -228,10 +228,10 @@ def test_more_dimensions_than_frames_to_fit_on(here, refused):
 
 def test_more_neighbours_than_frames(here, refused):
     pytest.importorskip("umap", reason="umap-learn is not installed")
-    sentence = refused(*distill(table(here), "--reducer", "umap", "--umap-neighbours", "4000"))
+    sentence = refused(*distill(table(here), "--reducer", "umap:neighbours=4000"))
     assert sentence.startswith("The reducer umap with 4000 neighbours needs more frames than that to fit on")
-    assert sentence.endswith("a larger --sample, or fewer --umap-neighbours.")
-    assert "min_dist = 1.5" in refused(*distill(here, "--reducer", "umap", "--umap-min-dist", "1.5"))
+    assert sentence.endswith("a larger --sample, or fewer neighbours.")
+    assert "min_dist = 1.5" in refused(*distill(here, "--reducer", "umap:min_dist=1.5"))
 
 
 def test_a_calibration_that_is_no_number(here, refused):
