@@ -144,7 +144,7 @@ def measure(
         result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
     sizes = [tensor.bytes for tensor in reference.outputs]
     found = _checked(host, result, len(configurations), sizes)
-    here = _outputs(reference, inputs)
+    here = [values.ravel() for values in reference.outputs_of(inputs)]
     measured = []
     for number, order in enumerate(configurations):
         processes = [each for each in found["processes"] if each["configuration"] == number]
@@ -154,7 +154,7 @@ def measure(
         "engine": measured[0]["engine"],
         "model": {"name": model.name, "sha256": graph.sha256},
         "storage": memory.storage(graph),
-        "activation": memory.activation(graph),
+        "activation": memory.activation(memory.sized(graph, reference.tensors())),
         "latency_ms": {"threads": counts[0], **measured[0]["latency_ms"]},
         "memory": measured[0]["memory"],
         "configurations": measured,
@@ -472,13 +472,6 @@ def _random_inputs(model: Interpreter) -> list[np.ndarray]:
         return generator.normal(0, 0.1, tensor.shape).astype(tensor.dtype)
 
     return [draw(tensor) for tensor in model.inputs]
-
-
-def _outputs(model: Interpreter, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    for tensor, values in zip(model.inputs, inputs, strict=True):
-        model.raw.set_tensor(tensor.index, values)
-    model.raw.invoke()
-    return [model.value(tensor).ravel() for tensor in model.outputs]
 
 
 def _apart(here: list[np.ndarray], there: list[bytes]) -> dict:
