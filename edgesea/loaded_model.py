@@ -263,6 +263,12 @@ def runtime() -> tuple[str, str]:
     return _runtime()[1:]
 
 
+def prepare() -> None:
+    """Imports the runtime, where there is one: what is forked from here has it already."""
+    with contextlib.suppress(EdgeseaError):
+        runtime()
+
+
 def find_tensor(tensors: Sequence[Tensor], name: str) -> Tensor:
     """The one tensor called `name`, or else the one whose name ends in it; UsageError for none or several."""
     matches = [tensor for tensor in tensors if tensor.name == name]

@@ -43,11 +43,11 @@ CALIBRATION_FRAMES = 500
 
 
 _TEXTS = (
-    *("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend"),
+    *("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend"),
     *("student", "objective", "sampler", "reducer"),
 )
 _COUNTS = ("teacher_rate", "dim", "umap_neighbours", "sample", "frames", "epochs", "batch", "patience")
-_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "frontend", "dim", "hop")
+_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Config:
     """Every choice of a distillation, with units.
 
     teacher, data : as given on the command line; paths are stored absolute
-    teacher_tensor, teacher_frontend, teacher_rate : see `edgesea.teachers.TeacherOptions`
+    teacher_tensor, teacher_frontend, teacher_rate, teacher_pool : see `edgesea.teachers.TeacherOptions`
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
     student, dim, objective, sampler, reducer : names, see the modules of those names; dim None is 64, or the
         teacher's own with the reducer identity
@@ -75,6 +75,7 @@ class Config:
     teacher_tensor: str | None = None
     teacher_frontend: str | None = None
     teacher_rate: int | None = None
+    teacher_pool: str | None = None
     frontend: str | None = None
     student: str = "separable-m"
     dim: int | None = None

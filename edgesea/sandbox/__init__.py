@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgesea import errors
@@ -34,7 +35,7 @@ __all__ = ["Limits", "Sandbox", "limits"]
 # What starts the nursery: this process's own path of imports, whatever set it.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from edgesea.sandbox.nursery import main; main(int(sys.argv[2]))"
+    "from edgesea.sandbox.nursery import main; main(int(sys.argv[2]), sys.argv[3:])"
 )
 # The nursery must be able to fork: no thread pool of NumPy's in it.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -46,15 +47,18 @@ class Sandbox:
     label : what its file is called, in every sentence
     opener : `module:function`, called in the child with `options`; its result is what is held
     limits : of the process; `cpu_s` is allowed for opening, and for each example of a call
+    preload : modules that take long to import; all models with the same ones are forked from one process
     """
 
-    def __init__(self, label: str, opener: str, options: dict, *, limits: Limits):
+    def __init__(
+        self, label: str, opener: str, options: dict, *, limits: Limits, preload: Sequence[str] = ()
+    ):
         self.label, self.limits = label, limits
         self._lock = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._end, theirs = socket.socketpair()
         with theirs:
-            self._nursery = _nursery()
+            self._nursery = _nursery(tuple(preload))
             self._child = self._nursery.start(theirs.fileno(), self._errors.fileno(), limits.memory_bytes)
         self._finalizer = weakref.finalize(self, self._nursery.end, self._child, kill=True)
         self.peak_bytes: int | None = None
@@ -196,19 +200,19 @@ class _Nursery:
         return json.loads(answer)
 
 
-_started: _Nursery | None = None
+_started: dict[tuple[str, ...], _Nursery] = {}
 _starting = threading.Lock()
 
 
-def _nursery() -> _Nursery:
-    """The nursery of this process, started when there is none."""
-    global _started
+def _nursery(preload: tuple[str, ...]) -> _Nursery:
+    """The nursery of this process with those modules, started when there is none."""
     with _starting:
-        if _started is None or not _started.alive:
+        held = _started.get(preload)
+        if held is None or not held.alive:
             ours, theirs = socket.socketpair()
             with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(theirs.fileno())],
+                    [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(theirs.fileno()), *preload],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -216,5 +220,5 @@ def _nursery() -> _Nursery:
                     env=os.environ | _ENVIRONMENT,
                     start_new_session=True,
                 )
-            _started = _Nursery(os.getpid(), process, ours, threading.Lock())
-        return _started
+            held = _started[preload] = _Nursery(os.getpid(), process, ours, threading.Lock())
+        return held

@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 
+from edgesea import loaded_model
 from edgesea.sandbox import messages
 
 # Of a request's or a model's stderr; more is cut off, and nothing else can be written by a child either.
@@ -28,15 +29,19 @@ LARGEST_FILE_WRITTEN = 1 << 20
 DYING_S = 5.0
 
 
-def main(descriptor: int) -> None:
-    """Serves until the other side of the control socket is gone."""
+def main(descriptor: int, preload: list[str]) -> None:
+    """Serves until the other side of the control socket is gone.
+
+    preload : modules to import first
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is edgesea's to handle.
-    with contextlib.suppress(ImportError):
-        import numpy  # noqa: F401
-
-        import edgesea.loaded_model
-
-        edgesea.loaded_model.runtime()
+    loaded_model.prepare()
+    for module in preload:
+        with contextlib.suppress(ImportError):  # the child that needs it says so
+            importlib.import_module(module)
+    if preload and _threads() > 1:
+        # A fork would have its locks and none of its threads: then every child imports for itself.
+        os.execv(sys.executable, sys.orig_argv[: -len(preload)])
     control = socket.socket(fileno=descriptor)
     children: set[int] = set()
     while True:
@@ -59,6 +64,14 @@ def main(descriptor: int) -> None:
         control.sendall(json.dumps(answer).encode())
     for child in children:
         _ended(child, kill=True)
+
+
+def _threads() -> int:
+    """Threads of this process, those of libraries too; 1 where the system does not say."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
 
 
 def _ended(child: int, *, kill: bool) -> dict:
