@@ -75,7 +75,9 @@ class Tensor:
     def open_axes(self) -> tuple[int, ...]:
         """Axes whose size the file leaves open, the batch (the first of several axes) apart."""
         batch = len(self.signature) > 1
-        return tuple(axis for axis, size in enumerate(self.signature) if size < 0 and not (batch and axis == 0))
+        return tuple(
+            axis for axis, size in enumerate(self.signature) if size < 0 and not (batch and axis == 0)
+        )
 
     def quantise(self, values: np.ndarray) -> np.ndarray:
         """Real numbers -> this tensor's type, as TFLite's QUANTIZE: float32 division, halves away from zero.
@@ -277,7 +279,9 @@ def find_tensor(tensors: Sequence[Tensor], name: str) -> Tensor:
         return matches[0]
     if matches:
         names = ", ".join(tensor.name for tensor in matches[:4])
-        raise UsageError(f"{len(matches)} tensors have names that end in {name!r} ({names}): give more of it.")
+        raise UsageError(
+            f"{len(matches)} tensors have names that end in {name!r} ({names}): give more of it."
+        )
     last = ", ".join(tensor.name for tensor in tensors[-4:])
     raise UsageError(f"No tensor of the model has a name that ends in {name!r}: its last ones are {last}.")
 

@@ -191,7 +191,9 @@ def _content(path: Path) -> str:
 
 def _hdf5(content: bytes) -> str:
     if b"model_config" in content:
-        return "edgel3" if b"Melspectrogram" in content and b"audio_embedding_layer" in content else "keras-h5"
+        return (
+            "edgel3" if b"Melspectrogram" in content and b"audio_embedding_layer" in content else "keras-h5"
+        )
     if b"layer_names" in content or (b"layers" in content and b"vars" in content):
         return "keras-weights"
     return "h5"

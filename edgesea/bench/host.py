@@ -67,7 +67,12 @@ def measure(
         "storage": memory.storage(graph),
         "activation": _activation(model, graph, input_shape),
         "latency_ms": {"threads": threads, "cold_load": latency.ms(interpreter.load_s), **timed},
-        "conditions": {**conditions.machine(), "input": _input(interpreter, input_shape), "before": before, "after": after},
+        "conditions": {
+            **conditions.machine(),
+            "input": _input(interpreter, input_shape),
+            "before": before,
+            "after": after,
+        },
         "how": {
             "storage.model_bytes": "measured",
             "storage.weight_bytes": "computed",

@@ -21,7 +21,9 @@ from edgesea.recognise import recognise
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
-@click.option("--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame.")
+@click.option(
+    "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
+)
 @click.option(
     "--frontend", help="Student's frontend: sea-8k, yamnet-16k, openl3-48k.  [default: see the README]"
 )

@@ -125,7 +125,9 @@ class Sandbox:
         if name == "MemoryError":
             raise EdgeseaError(_too_large(self.label, self.limits))
         reason = " ".join(text.split())[:300]
-        raise EdgeseaError(f"{self.label} cannot be run ({name}: {reason}): the file is damaged; give another.")
+        raise EdgeseaError(
+            f"{self.label} cannot be run ({name}: {reason}): the file is damaged; give another."
+        )
 
     def _died(self, *, kill: bool, allowed: float) -> EdgeseaError:
         """Ends or waits for the child -> the sentence for its end."""
@@ -152,7 +154,9 @@ class Sandbox:
         with contextlib.suppress(OSError, ValueError):
             self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
             lines = self._errors.read().decode("utf-8", "replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip() and not line.startswith("INFO")), "")
+            last = next(
+                (line for line in reversed(lines) if line.strip() and not line.startswith("INFO")), ""
+            )
             return "".join(letter for letter in last if letter.isprintable())[:200].strip()
         return ""
 
@@ -212,7 +216,15 @@ def _nursery(preload: tuple[str, ...]) -> _Nursery:
             ours, theirs = socket.socketpair()
             with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(theirs.fileno()), *preload],
+                    [
+                        sys.executable,
+                        "-I",
+                        "-c",
+                        _START,
+                        json.dumps(sys.path),
+                        str(theirs.fileno()),
+                        *preload,
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -19,7 +19,22 @@ LARGEST_JSON = 64 << 20
 # Types of arrays that cross: no objects, no text.
 _TYPES = frozenset(
     np.dtype(kind).str
-    for kind in ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16")
+    for kind in (
+        "?",
+        "i1",
+        "u1",
+        "<i2",
+        "<u2",
+        "<i4",
+        "<u4",
+        "<i8",
+        "<u8",
+        "<f2",
+        "<f4",
+        "<f8",
+        "<c8",
+        "<c16",
+    )
 )
 
 

@@ -69,9 +69,7 @@ class Teacher(ABC):
         return self.outputs["embedding"][0]
 
     @abstractmethod
-    def hear(
-        self, waveforms: np.ndarray, wanted: Sequence[str] = ("embedding",)
-    ) -> dict[str, np.ndarray]:
+    def hear(self, waveforms: np.ndarray, wanted: Sequence[str] = ("embedding",)) -> dict[str, np.ndarray]:
         """waveforms (B, samples) float32 in [-1, 1] -> the wanted outputs, each (B, *shape) float32.
 
         All in one go, since one inference gives them all. Raises `UsageError` where `waveforms` is False.

@@ -47,9 +47,7 @@ class ModelTeacher(Teacher):
         self.outputs = {each: tuple(values.shape[1:]) for each, values in raw.items()}
         self.outputs["embedding"] = self._embedding_shape(raw["embedding"].shape[1:])
 
-    def hear(
-        self, waveforms: np.ndarray, wanted: Sequence[str] = ("embedding",)
-    ) -> dict[str, np.ndarray]:
+    def hear(self, waveforms: np.ndarray, wanted: Sequence[str] = ("embedding",)) -> dict[str, np.ndarray]:
         raw = self._raw(waveforms, wanted)
         if "embedding" in raw:
             raw["embedding"] = self._pooled(raw["embedding"])
