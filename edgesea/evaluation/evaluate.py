@@ -34,6 +34,7 @@ from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
+from edgesea.recognise import advice, recognise
 from edgesea.run import MOST_FRAMES, Run
 from edgesea.store import Store
 from edgesea.teachers import Teacher
@@ -103,7 +104,10 @@ def _subject(target: Path) -> Subject:
         files = {"float": bundle.float, "int8": bundle.int8}
         models = {kind: file.read_bytes() for kind, file in files.items() if file}
         return Subject(_frontend(bundle), models, _run_of(bundle))
-    run = Run.open(target)
+    found = recognise(target)
+    if found.kind != "run":
+        raise UsageError(advice(found, "evaluate"))
+    run = Run.open(found.path)
     from edgesea.export.tflite import convert_float, convert_int8
 
     student = run.load_student()
