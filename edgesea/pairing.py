@@ -51,8 +51,8 @@ class Pairing:
         """
         if not self.teacher.waveforms:
             raise UsageError(
-                f"The teacher {self.teacher.name} gives embeddings that were made before and cannot hear other "
-                "sound: say --no-augment, which trains on the domain's frames as they are."
+                f"The teacher {self.teacher.name} gives embeddings that were made before and cannot hear "
+                "other sound: say --no-augment, which trains on the domain's frames as they are."
             )
         return self._asked(waveforms)["embedding"]
 

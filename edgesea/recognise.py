@@ -62,8 +62,8 @@ _WHAT = {
 
 _FIRST = {
     "tflite": "give the .tflite or .keras that it was made from",
-    "saved-model": "convert it with `tf.lite.TFLiteConverter.from_saved_model(FOLDER).convert()` and write the "
-    "bytes to a .tflite",
+    "saved-model": "convert it with `tf.lite.TFLiteConverter.from_saved_model(FOLDER).convert()` and write "
+    "the bytes to a .tflite",
     "keras-h5": "save it anew with `keras.models.load_model(FILE).save('model.keras')`",
     "keras-weights": "build the model, call its load_weights(FILE), and save it as .keras",
     "torch": "export it with `torch.onnx.export`, from the code that it belongs to",
@@ -90,8 +90,8 @@ _FOR = {
     "bench": {
         "missing": "name a bundle or a .tflite",
         "run": "make its bundle with `edgesea export`, and measure that",
-        "keras": "convert it with `tf.lite.TFLiteConverter.from_keras_model(model).convert()`, and measure the "
-        ".tflite",
+        "keras": "convert it with `tf.lite.TFLiteConverter.from_keras_model(model).convert()`, and measure "
+        "the .tflite",
         "onnx": "measurements are of .tflite files: convert it with onnx2tf, and measure what that writes",
         "edgel3": "distil it first, with `edgesea distill --teacher FILE`, and measure the bundle",
         "unknown": "name a bundle or a .tflite",
@@ -100,8 +100,8 @@ _FOR = {
         "missing": "name a run or an int8 .tflite",
         "bundle": "it is exported already: name its run to export it otherwise",
         "keras": "distil from it with `edgesea distill --teacher FILE`, and export the run",
-        "onnx": "a bundle is made of a run or an int8 .tflite: distil from it with `edgesea distill --teacher "
-        "FILE`, or convert it with onnx2tf",
+        "onnx": "a bundle is made of a run or an int8 .tflite: distil from it with `edgesea distill "
+        "--teacher FILE`, or convert it with onnx2tf",
         "edgel3": "distil from it with `edgesea distill --teacher FILE`, and export the run",
         "unknown": "name a run or an int8 .tflite",
     },
@@ -150,7 +150,8 @@ def advice(found: Found, purpose: str) -> str:
     then = _FOR[purpose].get(found.kind) or _FIRST.get(found.kind) or _FOR[purpose]["unknown"]
     if found.kind == "missing":
         return f"There is no {what} at {found.name}: {then}."
-    return f"{found.name} is {_WHAT[found.kind]}: {then.replace('FILE', found.name).replace('FOLDER', repr(found.name))}."
+    then = then.replace("FILE", found.name).replace("FOLDER", repr(found.name))
+    return f"{found.name} is {_WHAT[found.kind]}: {then}."
 
 
 def _folder(path: Path) -> str:

@@ -106,7 +106,7 @@ def activation(graph: Graph) -> dict:
 
 
 def _resources(graph: Graph) -> tuple[list[Tensor], int]:
-    """What the resource variables hold, one tensor each, and how many there are of which nothing here says."""
+    """What the resource variables hold, one tensor each; and how many there are of unknown size."""
     handles = {index for op in graph.operators if op.opcode == "VAR_HANDLE" for index in op.outputs}
     held: dict[int, Tensor] = {}
     for op in graph.operators:

@@ -105,7 +105,7 @@ def _subject(target: Path) -> Subject:
         models = {kind: file.read_bytes() for kind, file in files.items() if file}
         return Subject(_frontend(bundle), models, _run_of(bundle))
     found = recognise(target)
-    if found.kind != "run":
+    if found.kind not in ("run", "folder", "missing"):
         raise UsageError(advice(found, "evaluate"))
     run = Run.open(found.path)
     from edgesea.export.tflite import convert_float, convert_int8

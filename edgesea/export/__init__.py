@@ -120,8 +120,8 @@ def export_tflite(
     interpreter = open_interpreter(path)
     if interpreter.stateful:
         raise UsageError(
-            f"{path} is a streaming model, int8 already: it keeps what it heard before in variables, which the C "
-            "model does not have yet; run it with TFLite Micro, which does."
+            f"{path} is a streaming model, int8 already: it keeps what it heard before in variables, which "
+            "the C model does not have yet; run it with TFLite Micro, which does."
         )
     ends = {"input": interpreter.inputs, "output": interpreter.outputs}
     for end, tensors in ends.items():

@@ -1,8 +1,9 @@
 """How much memory and time a foreign model may take; more for larger files, and a factor for all of it.
 
-A model's file says little about what it takes to run, so the base is generous and what is added is a multiple
-of the file: weights are unpacked, repacked for the kernels, and each is used a few times an inference. Time is
-processor time, so a busy machine ends nothing; the wall clock only ends what sleeps for ever.
+A model's file says little about what it takes to run, so the base is generous and what is added is a
+multiple of the file: weights are unpacked, repacked for the kernels, and each is used a few times an
+inference. Time is processor time, so a busy machine ends nothing; the wall clock only ends what sleeps for
+ever.
 """
 
 import math

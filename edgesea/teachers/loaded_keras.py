@@ -62,7 +62,7 @@ class LoadedKeras:
 
 
 def open_keras(path: str, shown: str, layer: str | None) -> LoadedKeras:
-    """The model in a .keras; `layer` is the name, or the end of the name, of the one whose output is wanted."""
+    """The model in a .keras; `layer` is the name, or its end, of the one whose output is wanted."""
     backend.load()
     import keras
 

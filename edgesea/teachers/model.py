@@ -65,8 +65,8 @@ class ModelTeacher(Teacher):
             scale = np.abs(values).max(initial=0)
             if not np.allclose(values[0], second[name][1], rtol=0, atol=_SAME * scale, equal_nan=True):
                 raise UsageError(
-                    f"The teacher {self._path} gives two answers for one frame (its {name}): it keeps a state "
-                    "or draws random numbers, so give a model without either."
+                    f"The teacher {self._path} gives two answers for one frame (its {name}): it keeps a "
+                    "state or draws random numbers, so give a model without either."
                 )
         return first
 
@@ -76,13 +76,14 @@ class ModelTeacher(Teacher):
         if len(axes) == 1:
             if self._pool:
                 raise UsageError(
-                    f"The teacher {self._path} gives one vector of {axes[0]} a frame: leave --teacher-pool out."
+                    f"The teacher {self._path} gives one vector of {axes[0]} a frame: leave "
+                    "--teacher-pool out."
                 )
             return axes
         if self._pool is None:
             raise UsageError(
-                f"The teacher {self._path} gives an output of shape {form} a frame, where an embedding is one "
-                "vector: join them with --teacher-pool mean (or max, first, last), or name the tensor or "
+                f"The teacher {self._path} gives an output of shape {form} a frame, where an embedding is "
+                "one vector: join them with --teacher-pool mean (or max, first, last), or name the tensor or "
                 "layer that is the embedding with --teacher-tensor."
             )
         if len(axes) > 2 and self._pool in ("first", "last"):
