@@ -144,7 +144,7 @@ def measure(
         result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
     sizes = [tensor.bytes for tensor in reference.outputs]
     found = _checked(host, result, len(configurations), sizes)
-    here = [values.ravel() for values in reference.outputs_of(inputs)]
+    here = _outputs(reference, inputs)
     measured = []
     for number, order in enumerate(configurations):
         processes = [each for each in found["processes"] if each["configuration"] == number]
@@ -472,6 +472,10 @@ def _random_inputs(model: Interpreter) -> list[np.ndarray]:
         return generator.normal(0, 0.1, tensor.shape).astype(tensor.dtype)
 
     return [draw(tensor) for tensor in model.inputs]
+
+
+def _outputs(model: Interpreter, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [values.ravel() for values in model.outputs_of(inputs)]
 
 
 def _apart(here: list[np.ndarray], there: list[bytes]) -> dict:

@@ -39,6 +39,8 @@ _START = (
 )
 # The nursery must be able to fork: no thread pool of NumPy's in it.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+# Bytes on their way, as far as the system allows.
+_PIECE = 4 << 20
 
 
 class Sandbox:
@@ -57,6 +59,9 @@ class Sandbox:
         self._lock = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._end, theirs = socket.socketpair()
+        for each in (self._end, theirs):
+            # A batch goes through in few pieces, so that neither side is woken up for each.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE)
         with theirs:
             self._nursery = _nursery(tuple(preload))
             self._child = self._nursery.start(theirs.fileno(), self._errors.fileno(), limits.memory_bytes)
