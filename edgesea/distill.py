@@ -68,6 +68,7 @@ def load_teacher(config: Config):
         tensor=config.teacher_tensor,
         frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
         sample_rate=config.teacher_rate,
+        pool=config.teacher_pool,
     )
     return teachers.load(config.teacher, options)
 
@@ -94,6 +95,8 @@ class _Stages:
     @cached_property
     def pairing(self) -> Pairing:
         teacher = load_teacher(self.config)
+        for note in teacher.notes:
+            self.progress.say(note)
         return Pairing(teacher, student_frontend(self.config, teacher))
 
     @cached_property
@@ -120,7 +123,12 @@ class _Stages:
         if not all(self.parts.values()):
             raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
         labelled = all(clip.labels for clip in self.manifest.clips)
-        wanted.check({"embedding": (self.pairing.teacher.dimension,)}, labelled)
+        wanted.check(self.pairing.teacher.outputs, labelled)
+        if self.config.augmentation is not None and not self.pairing.teacher.waveforms:
+            raise UsageError(
+                f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
+                "hear augmented sound: say --no-augment."
+            )
         reducer = self.reducer(self.dimension)
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.

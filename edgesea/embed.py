@@ -135,7 +135,7 @@ def _shards(cut: list[tuple[Piece, float]]) -> list[list[Piece]]:
 def _shard(
     manifest: Manifest, pairing: Pairing, shard: list[Piece], hop: int, patches: bool, calibration_db: float
 ):
-    rows: dict[str, list] = {"clip": [], "start": [], "level_db": [], "embedding": []}
+    rows: dict[str, list] = {name: [] for name in ("clip", "start", "level_db", *pairing.outputs)}
     if patches:
         rows["patch"] = []
     aside = []
@@ -151,27 +151,29 @@ def _shard(
         frames = audio.frame(waveform, pairing.samples, hop)
         first = piece.start or 0.0
         rows["clip"].append(np.full(len(frames), piece.clip, np.int32))
-        rows["start"].append(first + np.arange(len(frames)) * hop / pairing.sample_rate)
+        starts = first + np.arange(len(frames)) * hop / pairing.sample_rate
+        rows["start"].append(starts)
         rows["level_db"].append(levels.level_dba(frames, pairing.sample_rate, calibration_db))
-        rows["embedding"].append(_finite(pairing, frames))
+        for name, values in _finite(pairing, frames, clip.path, starts).items():
+            rows[name].append(values)
         if patches:
             rows["patch"].append(pairing.patches(frames).astype(np.float16))
     empty = {
         "clip": np.zeros(0, np.int32),
         "start": np.zeros(0),
         "level_db": np.zeros(0, np.float32),
-        "embedding": np.zeros((0, pairing.teacher.dimension), np.float32),
+        **{name: np.zeros((0, *shape), np.float32) for name, shape in pairing.outputs.items()},
         "patch": np.zeros((0, *pairing.frontend.patch_shape), np.float16),
     }
     columns = {name: np.concatenate([empty[name], *parts]) for name, parts in rows.items()}
     return columns, {"skipped": aside}
 
 
-def _finite(pairing: Pairing, frames: np.ndarray) -> np.ndarray:
-    embeddings = pairing.embeddings(frames)
-    if not np.isfinite(embeddings).all():
+def _finite(pairing: Pairing, frames: np.ndarray, path: str, starts: np.ndarray) -> dict[str, np.ndarray]:
+    heard = pairing.hear(frames, path, starts)
+    if not all(np.isfinite(values).all() for values in heard.values()):
         raise EdgeseaError(
             f"The teacher {pairing.teacher.name} gives NaN or infinity for sound that holds neither: it "
             "cannot be distilled."
         )
-    return embeddings
+    return heard

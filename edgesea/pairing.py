@@ -2,30 +2,63 @@
 
 A frame is cut from the sound once, at the higher of the two sample rates and as long as the longer of the two
 needs; each then gets it resampled and cut to its own number of samples, from the same first sample on.
+
+Where there is no teacher (a bundle whose run is gone), the student hears alone, and there are no outputs.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import soxr
 
+from edgesea.errors import UsageError
 from edgesea.frontend import Frontend
 from edgesea.teachers import Teacher
 
 
 class Pairing:
-    """sample_rate : Hz; samples : of a frame as it is cut from the sound."""
+    """A teacher, or None, and the frontend of a student.
 
-    def __init__(self, teacher: Teacher, frontend: Frontend):
+    sample_rate : Hz; samples : of a frame as it is cut from the sound
+    outputs : name -> shape for one frame, of what is asked of the teacher; empty where there is none
+    """
+
+    def __init__(self, teacher: Teacher | None, frontend: Frontend, wanted: Sequence[str] = ("embedding",)):
         self.teacher, self.frontend = teacher, frontend
-        self.sample_rate = max(teacher.sample_rate, frontend.sample_rate)
-        self.samples = max(
-            math.ceil(part.samples * self.sample_rate / part.sample_rate) for part in (teacher, frontend)
-        )
+        parts = (teacher, frontend) if teacher else (frontend,)
+        self.sample_rate = max(part.sample_rate for part in parts)
+        self.samples = max(math.ceil(part.samples * self.sample_rate / part.sample_rate) for part in parts)
+        self.outputs = {name: tuple(teacher.outputs[name]) for name in wanted} if teacher else {}
+
+    def hear(self, waveforms: np.ndarray, path: str, starts: np.ndarray) -> dict[str, np.ndarray]:
+        """What the teacher gives for frames of a file, each output (B, *shape) float32.
+
+        waveforms : (B, samples) float32
+        path, starts : the file, and where in it the frames begin, (B,), s; what a teacher is asked that gives
+            what was made before
+        """
+        if not self.outputs:
+            return {}
+        if not self.teacher.waveforms:
+            return self.teacher.recall(path, starts, tuple(self.outputs))
+        return self._asked(waveforms)
 
     def embeddings(self, waveforms: np.ndarray) -> np.ndarray:
-        """waveforms (B, samples) float32 -> the teacher's embeddings (B, n) float32."""
-        return self.teacher.embed(self._heard(waveforms, self.teacher.sample_rate, self.teacher.samples))
+        """waveforms (B, samples) float32, of any origin -> the teacher's embeddings (B, n) float32.
+
+        Raises `UsageError` for a teacher that cannot hear.
+        """
+        if not self.teacher.waveforms:
+            raise UsageError(
+                f"The teacher {self.teacher.name} gives embeddings that were made before and cannot hear "
+                "other sound: say --no-augment, which trains on the domain's frames as they are."
+            )
+        return self._asked(waveforms)["embedding"]
+
+    def _asked(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+        heard = self._heard(waveforms, self.teacher.sample_rate, self.teacher.samples)
+        return self.teacher.hear(heard, tuple(self.outputs))
 
     def patches(self, waveforms: np.ndarray) -> np.ndarray:
         """waveforms (B, samples) float32 -> the student's patches (B, frames, mels, 1) float32."""

@@ -48,11 +48,11 @@ MOST_FRAMES = 20_000
 CALIBRATION_FRAMES = 500
 
 
-_TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "frontend")
+_TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend")
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
 STUDENT, SEA, RANDOM, PCA = map(Choice, (DEFAULT, "sea", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
-_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "frontend", "dim", "hop")
+_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Config:
     """Every choice of a distillation, with units.
 
     teacher, data : as given on the command line; paths are stored absolute
-    teacher_tensor, teacher_frontend, teacher_rate : see `edgesea.teachers.TeacherOptions`
+    teacher_tensor, teacher_frontend, teacher_rate, teacher_pool : see `edgesea.teachers.TeacherOptions`
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
     student, objective, sampler, reducer : choices, each a name with options, see `edgesea.named` and the
         modules of those names; held with every option spelt out
@@ -80,6 +80,7 @@ class Config:
     teacher_tensor: str | None = None
     teacher_frontend: str | None = None
     teacher_rate: int | None = None
+    teacher_pool: str | None = None
     frontend: str | None = None
     student: Choice = STUDENT
     dim: int | None = None

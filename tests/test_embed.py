@@ -16,23 +16,24 @@ from edgesea.datasets import Clip, Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
 from edgesea.store import Store
+from edgesea.teachers import Teacher
 
 RATE = 8_000
 
 
-class Loudness:
+class Loudness(Teacher):
     """A teacher at 8 kHz: mean, root mean square and peak of half a second."""
 
-    name, fingerprint, dimension = "loudness", "1", 3
+    name, fingerprint, outputs = "loudness", "1", {"embedding": (3,)}
     sample_rate, samples, frontend = RATE, RATE // 2, None
 
     def __init__(self):
         self.asked = 0
 
-    def embed(self, waveforms):
+    def hear(self, waveforms, wanted=("embedding",)):
         self.asked += len(waveforms)
         rms = np.sqrt(np.square(waveforms).mean(axis=1))
-        return np.stack([waveforms.mean(axis=1), rms, np.abs(waveforms).max(axis=1)], axis=1)
+        return {"embedding": np.stack([waveforms.mean(axis=1), rms, np.abs(waveforms).max(axis=1)], axis=1)}
 
 
 class _Small:
@@ -246,8 +247,8 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path):
 
 def test_a_teacher_that_gives_nan_is_named(tmp_path):
     class Broken(Loudness):
-        def embed(self, waveforms):
-            return super().embed(waveforms) * np.nan
+        def hear(self, waveforms, wanted=("embedding",)):
+            return {"embedding": super().hear(waveforms)["embedding"] * np.nan}
 
     with pytest.raises(EdgeseaError, match="The teacher loudness gives NaN or infinity"):
         embed.embed(

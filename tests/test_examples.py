@@ -13,17 +13,18 @@ from edgesea.augment import Augmentation
 from edgesea.examples import Examples, spread
 from edgesea.pairing import Pairing
 from edgesea.store import Store
+from edgesea.teachers import Teacher
 
 RATE = 8_000
 
 
-class Mean:
+class Mean(Teacher):
     """A teacher whose embedding is the mean and the spread of half a second at 8 kHz."""
 
-    dimension, sample_rate, samples = 2, RATE, RATE // 2
+    outputs, sample_rate, samples = {"embedding": (2,)}, RATE, RATE // 2
 
-    def embed(self, waveforms):
-        return np.stack([waveforms.mean(axis=1), waveforms.std(axis=1)], axis=1)
+    def hear(self, waveforms, wanted=("embedding",)):
+        return {"embedding": np.stack([waveforms.mean(axis=1), waveforms.std(axis=1)], axis=1)}
 
 
 class First:

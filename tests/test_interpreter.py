@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesea import interpreter
+from edgesea import loaded_model
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import RUNTIMES, Tensor, find_tensor, open_interpreter, quiet_stderr, runtime
 
@@ -39,9 +39,9 @@ def model() -> bytes:
 @pytest.fixture
 def fresh_choice():
     """The choice of a runtime is remembered; these tests make it anew, and so must what comes after them."""
-    interpreter._runtime.cache_clear()
+    loaded_model._runtime.cache_clear()
     yield
-    interpreter._runtime.cache_clear()
+    loaded_model._runtime.cache_clear()
 
 
 BATCH = np.random.default_rng(5).normal(size=(9, 6)).astype(np.float32)
@@ -60,19 +60,19 @@ def test_takes_the_maintained_runtime_first():
 
 def test_falls_back_to_the_next_runtime(model, monkeypatch, fresh_choice):
     expected = open_interpreter(model).run(BATCH)
-    interpreter._runtime.cache_clear()
-    monkeypatch.setattr(interpreter, "RUNTIMES", (("no_such_runtime.interpreter", "no-such"), RUNTIMES[2]))
-    opened = open_interpreter(model)
-    assert opened.runtime[0] == "tensorflow"
-    np.testing.assert_allclose(opened.run(BATCH), expected, rtol=1e-5)
+    loaded_model._runtime.cache_clear()
+    monkeypatch.setattr(loaded_model, "RUNTIMES", (("no_such_runtime.interpreter", "no-such"), RUNTIMES[2]))
+    opened = loaded_model.load(model)
+    assert runtime()[0] == "tensorflow"
+    np.testing.assert_allclose(opened.run(BATCH, [opened.output.index])[0], expected, rtol=1e-5)
 
 
 def test_no_runtime_names_the_command(model, monkeypatch, fresh_choice):
-    monkeypatch.setattr(interpreter, "RUNTIMES", (("no_such_runtime.interpreter", "no-such"),))
+    monkeypatch.setattr(loaded_model, "RUNTIMES", (("no_such_runtime.interpreter", "no-such"),))
     with pytest.raises(
-        EdgeseaError, match=r"^no TFLite runtime is installed: run `pip install ai-edge-litert`$"
+        EdgeseaError, match=r"^No TFLite runtime is installed: run `pip install ai-edge-litert`\.$"
     ):
-        open_interpreter(model)
+        loaded_model.load(model)
 
 
 @pytest.mark.parametrize("resolver", ["default", "reference"])
@@ -116,15 +116,11 @@ def test_exposes_the_embedding_of_yamnet(shared):
     assert expected.shape == (2, 1024)
 
 
-def test_an_inner_tensor_that_was_not_kept_says_how_to_keep_it():
-    class Raw:
-        def get_tensor(self, index):
-            raise ValueError("Tensor data is null")
-
-    opened = object.__new__(interpreter.Interpreter)
-    opened.raw = Raw()
-    with pytest.raises(UsageError, match="'patch' was not kept: open the model with preserve_all=True"):
-        opened.value(INT8)
+def test_an_inner_tensor_that_was_not_kept_says_how_to_keep_it(model):
+    opened = open_interpreter(model)
+    opened.run(BATCH)
+    with pytest.raises(UsageError, match=r"'middle' was not kept: open the model with preserve_all=True\."):
+        opened.value(opened.find("middle"))
 
 
 def test_an_input_of_another_size_is_refused(model):
@@ -142,16 +138,16 @@ def test_find_names_what_there_is():
         UsageError, match=r"2 tensors have names that end in '/x' \(a/x, b/x\): give more of it"
     ):
         find_tensor(tensors, "/x")
-    with pytest.raises(UsageError, match="no tensor of the model has a name that ends in 'y'"):
+    with pytest.raises(UsageError, match="No tensor of the model has a name that ends in 'y'"):
         find_tensor(tensors, "y")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the model is empty: give a .tflite file"),
-        (b"not a model" * 20, "the model is not a .tflite that this runtime can load: "),
-        (b"\x1c\0\0\0TFL3" + bytes(200), "the model is not a .tflite that this runtime can load: "),
+        (b"", "The model is empty: give a .tflite file"),
+        (b"not a model" * 20, "The model is not a .tflite that this runtime can load: "),
+        (b"\x1c\0\0\0TFL3" + bytes(200), "The model is not a .tflite that this runtime can load: "),
     ],
 )
 def test_content_that_is_no_model(content, message):
@@ -172,7 +168,7 @@ def test_a_model_without_an_output_is_refused(model):
 
     emptied = unpack(model)
     emptied.subgraphs[0].outputs = []
-    with pytest.raises(EdgeseaError, match="the model has no input or no output: there is nothing to run"):
+    with pytest.raises(EdgeseaError, match="The model has no input or no output: there is nothing to run"):
         open_interpreter(pack(emptied))
 
 
@@ -188,10 +184,10 @@ def test_paths_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolver": "fast"}, "resolver must be one of default, reference, received 'fast'"),
-        ({"threads": 0}, "threads must be a whole number of at least 1, received 0"),
-        ({"threads": 1.5}, "threads must be a whole number of at least 1, received 1.5"),
-        ({"expose": ["nowhere"]}, "no tensor of the model has a name that ends in 'nowhere'"),
+        ({"resolver": "fast"}, "The resolver must be one of default, reference, received 'fast'"),
+        ({"threads": 0}, "The threads must be a whole number of at least 1, received 0"),
+        ({"threads": 1.5}, "The threads must be a whole number of at least 1, received 1.5"),
+        ({"expose": ["nowhere"]}, "No tensor of the model has a name that ends in 'nowhere'"),
     ],
 )
 def test_wrong_calls(model, options, message):
@@ -220,7 +216,7 @@ def test_tensors_without_quantisation_only_change_type():
 
 
 def test_chatter_goes_to_the_log(capfd, caplog):
-    with caplog.at_level(logging.DEBUG, logger="edgesea.interpreter"), quiet_stderr():
+    with caplog.at_level(logging.DEBUG, logger="edgesea.loaded_model"), quiet_stderr():
         os.write(2, b"INFO: hello from below\n")
     assert capfd.readouterr().err == ""
     assert caplog.messages == ["INFO: hello from below"]

@@ -1,25 +1,43 @@
 """Teacher and student hear the same frame, each at its own rate."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soxr
 
+from edgesea.errors import UsageError
 from edgesea.frontend import preset
 from edgesea.pairing import Pairing
+from edgesea.teachers import Teacher
 
 
-@dataclass
-class Ear:
-    """A teacher that gives back what it hears."""
+class Ear(Teacher):
+    """A teacher that gives back what it hears, and as scores twice that."""
 
-    sample_rate: int
-    samples: int
+    def __init__(self, sample_rate, samples):
+        self.name = "ear"
+        self.sample_rate, self.samples = sample_rate, samples
+        self.outputs = {"embedding": (samples,), "scores": (samples,)}
+        self.asked = []
 
-    def embed(self, waveforms):
+    def hear(self, waveforms, wanted=("embedding",)):
         assert waveforms.flags.c_contiguous
-        return waveforms
+        self.asked.append(tuple(wanted))
+        given = {"embedding": waveforms, "scores": 2 * waveforms}
+        return {name: given[name] for name in wanted}
+
+
+class Remembered(Ear):
+    """A source of embeddings that were made before: file and second, as a number."""
+
+    waveforms = False
+
+    def hear(self, waveforms, wanted=("embedding",)):
+        raise AssertionError("it cannot hear")
+
+    def recall(self, path, starts, wanted=("embedding",)):
+        return {name: np.stack([np.full(len(starts), len(path)), starts], axis=1) for name in wanted}
 
 
 def tone(rate, samples, hz=440.0, phase=0.3):
@@ -79,3 +97,31 @@ def test_a_frame_that_resamples_a_little_short_ends_in_silence():
     heard = pairing._heard(np.ones((1, 100), np.float32), 8_000, 8_000)
     assert heard.shape == (1, 8_000)
     assert not heard[0, 100:].any()
+
+
+def test_the_wanted_outputs_are_asked_for_in_one_go():
+    teacher = Ear(16_000, 8_000)
+    pairing = Pairing(teacher, preset("yamnet-16k"), wanted=("embedding", "scores"))
+    assert pairing.outputs == {"embedding": (8_000,), "scores": (8_000,)}
+    frames = np.random.default_rng(0).normal(size=(2, pairing.samples)).astype(np.float32)
+    heard = pairing.hear(frames, "a.wav", np.zeros(2))
+    assert teacher.asked == [("embedding", "scores")]
+    np.testing.assert_array_equal(heard["embedding"], frames[:, :8_000])
+    np.testing.assert_array_equal(heard["scores"], 2 * frames[:, :8_000])
+
+
+def test_without_a_teacher_the_student_hears_alone():
+    frontend = preset("yamnet-16k")
+    pairing = Pairing(None, frontend)
+    assert (pairing.sample_rate, pairing.samples, pairing.outputs) == (16_000, 15_600, {})
+    assert pairing.hear(np.zeros((2, 15_600), np.float32), "a.wav", np.zeros(2)) == {}
+
+
+def test_a_source_of_embeddings_is_asked_by_file_and_second_and_never_about_other_sound():
+    teacher = Remembered(16_000, 15_600)
+    pairing = Pairing(teacher, preset("yamnet-16k"))
+    frames = np.zeros((2, 15_600), np.float32)
+    heard = pairing.hear(frames, "abcd.wav", np.array([0.0, 1.5]))
+    np.testing.assert_array_equal(heard["embedding"], [[8, 0], [8, 1.5]])
+    with pytest.raises(UsageError, match=r"^The teacher ear gives embeddings .*: say --no-augment, which "):
+        pairing.embeddings(frames)

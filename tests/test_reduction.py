@@ -105,7 +105,9 @@ def test_the_same_sample_gives_the_same_phi():
 
 def test_errors_say_what_to_do():
     data = cloud(rows=20)
-    with pytest.raises(UsageError, match=r"Unknown reducer 'pcaa': did you mean pca\? Choose one of identity, pca"):
+    with pytest.raises(
+        UsageError, match=r"Unknown reducer 'pcaa': did you mean pca\? Choose one of identity, pca"
+    ):
         reduction.reducer("pcaa", 4)
     with pytest.raises(UsageError, match=r"Received --dim 0: give a whole number of at least 1\."):
         reduction.reducer("pca", 0)

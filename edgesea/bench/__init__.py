@@ -12,6 +12,7 @@ import importlib
 from pathlib import Path
 
 from edgesea.errors import UsageError
+from edgesea.recognise import advice, recognise
 
 DEVICES = {
     # name: (module, what follows the colon, or "" where nothing does)
@@ -62,13 +63,16 @@ def find_model(path: Path | str) -> Path:
     UsageError : nothing there, or a folder without a bundle's int8 model
     """
     path = Path(path)
+    found = recognise(path)
     if path.is_dir():
         model = path / BUNDLE_MODEL
-        if not model.is_file():
+        if model.is_file():
+            return model
+        if found.kind in ("folder", "bundle"):
             raise UsageError(
-                f"{path} holds no {BUNDLE_MODEL}: name a bundle (`edgesea export` makes one) or a .tflite"
+                f"{path} holds no {BUNDLE_MODEL}: name a bundle (`edgesea export` makes one) or a .tflite."
             )
-        return model
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}: name a bundle or a .tflite")
+        raise UsageError(advice(found, "bench"))
+    if found.kind not in ("tflite", "unknown"):
+        raise UsageError(advice(found, "bench"))
     return path

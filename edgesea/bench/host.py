@@ -1,21 +1,22 @@
 """Measures a model on the machine that this runs on, with the TFLite runtime that is installed here."""
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from edgesea.bench import conditions, memory
+from edgesea.bench import conditions, latency, memory
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.interpreter import Interpreter, open_interpreter, runtime
-from firmware_export.graph import ModelError, read
-
-WARM_UP_S = 0.3
-WARM_UP_RUNS = 5
+from edgesea.interpreter import open_interpreter
+from firmware_export.graph import Graph, ModelError, read
 
 
 def measure(
-    model: Path, target: str = "", *, threads: int = 1, runs: int = 200, limit_s: float = 10.0
+    model: Path,
+    target: str = "",
+    *,
+    threads: int = 1,
+    runs: int = 200,
+    limit_s: float = 10.0,
+    input_shape: Sequence[int] | None = None,
 ) -> dict:
     """Storage, activation memory and latency of a .tflite on this machine.
 
@@ -26,6 +27,7 @@ def measure(
     threads : int > 0, of the runtime
     runs : int > 0, inferences that are timed after the warm-up
     limit_s : float > 0, stop timing after so many seconds though `runs` are not done (one is always timed)
+    input_shape : of the first input, for a model whose file leaves its length open
 
     Returns
     -------
@@ -36,32 +38,41 @@ def measure(
 
     Raises
     ------
-    UsageError : threads or runs below 1
+    UsageError : threads or runs below 1, a length that is open and not given, or not as the model has it
     EdgeseaError : the model cannot be read or run
     """
     if threads < 1 or runs < 1:
-        raise UsageError(f"threads and runs must be at least 1, received {threads} and {runs}")
+        raise UsageError(f"Received {threads} threads and {runs} runs: give at least 1 of each.")
     try:
         graph = read(model)
     except ModelError as error:
         raise EdgeseaError(str(error)) from error
-    runtime()  # imported here, so that the cold load is the model's alone
-
+    # Its latency first: what follows may fail for want of memory, and the model that is timed has its own.
     before = conditions.state()
-    start = time.perf_counter()
-    interpreter = open_interpreter(model, threads=threads)
-    cold_load = time.perf_counter() - start
-    latency = {"threads": threads, "cold_load": _ms(cold_load), **_latency(interpreter, runs, limit_s)}
+    interpreter = open_interpreter(model, threads=threads, input_shape=input_shape)
+    timed = interpreter.sandbox.call(
+        "edgesea.bench.latency:time_inferences",
+        runs,
+        limit_s,
+        # The first and the warm-up, then as many as are timed.
+        examples=latency.WARM_UP_RUNS + 2,
+        seconds=threads * (limit_s + latency.WARM_UP_S),
+    )
     after = conditions.state()
 
     return {
         "device": "host",
-        "engine": engine(interpreter),
+        "engine": interpreter.engine,
         "model": {"name": model.name, "sha256": graph.sha256},
         "storage": memory.storage(graph),
-        "activation": memory.activation(graph),
-        "latency_ms": latency,
-        "conditions": {**conditions.machine(), "input": "random", "before": before, "after": after},
+        "activation": _activation(model, graph, input_shape),
+        "latency_ms": {"threads": threads, "cold_load": latency.ms(interpreter.load_s), **timed},
+        "conditions": {
+            **conditions.machine(),
+            "input": _input(interpreter, input_shape),
+            "before": before,
+            "after": after,
+        },
         "how": {
             "storage.model_bytes": "measured",
             "storage.weight_bytes": "computed",
@@ -71,56 +82,22 @@ def measure(
     }
 
 
-def engine(interpreter: Interpreter) -> str:
-    """Runtime, version, kernels and delegate: `ai-edge-litert 2.3.0, default kernels, XNNPACK`."""
-    name, version = interpreter.runtime
-    # The runtimes have no public way to ask; all three have this one.
-    operators = {detail["op_name"] for detail in interpreter.raw._get_ops_details()}
-    # Only the delegate that a runtime applies by itself can be there, and that is XNNPACK.
-    delegate = "XNNPACK" if "DELEGATE" in operators else "no delegate"
-    return f"{name} {version}, {interpreter.resolver} kernels, {delegate}"
+def _activation(model: Path, graph: Graph, input_shape: Sequence[int] | None) -> dict:
+    """Activation memory with the shapes that the tensors have after one inference.
 
-
-def example(interpreter: Interpreter) -> np.ndarray:
-    """A random input of the model's own shape and type: all integers alike, floats as noise at -20 dB.
-
-    Random because constant or empty input runs through other branches and, in float, into denormals.
+    Every inner tensor is kept for it; a model that is too large for that is answered with the reason.
     """
-    generator = np.random.default_rng(0)
-    kind = interpreter.input
-    if np.issubdtype(kind.dtype, np.integer):
-        limits = np.iinfo(kind.dtype)
-        return generator.integers(limits.min, limits.max, kind.shape, kind.dtype, endpoint=True)
-    return generator.normal(0, 0.1, kind.shape).astype(kind.dtype)
+    try:
+        interpreter = open_interpreter(model, preserve_all=True, input_shape=input_shape)
+        interpreter.outputs_of(latency.example(interpreter.inputs))
+    except EdgeseaError as error:
+        unknown = dict.fromkeys(memory.activation(graph))
+        return {**unknown, "not_counted": f"Unknown, because {error}"}
+    return memory.activation(memory.sized(graph, interpreter.tensors()))
 
 
-def _latency(interpreter: Interpreter, runs: int, limit_s: float) -> dict:
-    """Times single inferences: the first, the warm-up untimed, then `runs` of them or `limit_s` seconds."""
-    sample = example(interpreter)
-
-    def once() -> float:
-        start = time.perf_counter()
-        interpreter.invoke(sample)
-        return time.perf_counter() - start
-
-    first = once()
-    warm, spent = 0, 0.0
-    while warm < WARM_UP_RUNS or spent < WARM_UP_S:
-        spent += once()
-        warm += 1
-    times: list[float] = []
-    while len(times) < runs and sum(times) < limit_s:
-        times.append(once())
-    return {
-        "first_inference": _ms(first),
-        "warm_up_runs": warm,
-        "n": len(times),
-        "median": _ms(np.median(times)),
-        "p95": _ms(np.percentile(times, 95)),
-        "min": _ms(min(times)),
-        "max": _ms(max(times)),
-    }
-
-
-def _ms(seconds: float) -> float:
-    return round(float(seconds) * 1000, 4)
+def _input(interpreter, input_shape: Sequence[int] | None) -> str:
+    """What went in, as a text: a length that was chosen is a condition of every figure."""
+    if input_shape is None:
+        return "random"
+    return f"random, of shape {'x'.join(map(str, interpreter.input.shape))}"

@@ -9,13 +9,47 @@ nothing.
 
 The peak takes the file's order and no overlap between an operator's inputs and outputs. A planner that
 reorders, works in place or streams rows stays below it; an interpreter that aligns its tensors and keeps
-books of its own goes above. Only the main subgraph is looked at.
+books of its own goes above. Only the main subgraph is looked at; where it calls others while it runs, the
+answer says so.
+
+The shapes in a file may be placeholders of 1, where the input's length or the batch decides them: `sized`
+puts in those that a runtime had after an inference. What a model keeps from one inference to the next
+(variable tensors, resource variables) is live all the time.
 """
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
 
 from firmware_export.graph import Graph, Operator, Tensor
 
+
+class Sized(Protocol):
+    """A tensor as a runtime has it after an inference."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+
+
 # Operators whose output holds the bytes of their first input, in the same order.
 ALIASES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+# Operators that run another subgraph each time, whose buffers are not looked at.
+CALLS = frozenset({"IF", "WHILE", "CALL", "STABLEHLO_WHILE"})
+
+
+def sized(graph: Graph, tensors: Iterable[Sized]) -> Graph:
+    """The graph with the shapes that its tensors had in an inference, in place of the file's."""
+    shapes = {tensor.index: tuple(tensor.shape) for tensor in tensors}
+    return replace(
+        graph,
+        tensors=tuple(
+            tensor
+            if tensor.constant or tensor.index not in shapes
+            else replace(tensor, shape=shapes[tensor.index])
+            for tensor in graph.tensors
+        ),
+    )
 
 
 def storage(graph: Graph) -> dict:
@@ -42,21 +76,45 @@ def activation(graph: Graph) -> dict:
         largest_tensor, its name; largest_tensor_bytes, in the model's own types;
         largest_tensor_float32_bytes, the paper's definition;
         peak_bytes and peak_float32_bytes, all live buffers; peak_operator, where peak_bytes occurs
-        (None for a model without operators).
+        (None for a model without operators). Where there is something to say, state_bytes, what it keeps
+        from one inference to the next (part of the peak), and not_counted, a sentence.
     """
     buffers = _buffers(graph)
     nothing = Tensor(0, "", (0,), "int8")
     largest = max((b.tensor for b in buffers), key=lambda tensor: tensor.bytes, default=nothing)
     widest = max((b.tensor for b in buffers), key=lambda tensor: tensor.elements, default=nothing)
     peak, where = _peak(graph, [(b, b.tensor.bytes) for b in buffers])
+    resources, unseen = _resources(graph)
+    state = sum(tensor.bytes for tensor in graph.tensors if tensor.variable)
+    state += sum(tensor.bytes for tensor in resources)
+    kept = {"state_bytes": state} if state else {}
+    called = sorted({op.opcode for op in graph.operators if op.opcode in CALLS})
+    missing = [f"what is inside {', '.join(called)}"] if called else []
+    missing += [f"{unseen} variables whose size only another subgraph says"] if unseen else []
+    if missing:
+        kept["not_counted"] = f"More is needed than this: {' and '.join(missing)} is not counted."
     return {
         "largest_tensor": largest.name,
         "largest_tensor_bytes": largest.bytes,
         "largest_tensor_float32_bytes": 4 * widest.elements,
-        "peak_bytes": peak,
-        "peak_float32_bytes": _peak(graph, [(b, 4 * b.tensor.elements) for b in buffers])[0],
+        "peak_bytes": peak + sum(tensor.bytes for tensor in resources),
+        "peak_float32_bytes": _peak(graph, [(b, 4 * b.tensor.elements) for b in buffers])[0]
+        + 4 * sum(tensor.elements for tensor in resources),
         "peak_operator": None if where is None else str(where),
+        **kept,
     }
+
+
+def _resources(graph: Graph) -> tuple[list[Tensor], int]:
+    """What the resource variables hold, one tensor each; and how many there are of unknown size."""
+    handles = {index for op in graph.operators if op.opcode == "VAR_HANDLE" for index in op.outputs}
+    held: dict[int, Tensor] = {}
+    for op in graph.operators:
+        if op.opcode == "ASSIGN_VARIABLE" and op.inputs[0] in handles:
+            held[op.inputs[0]] = graph.tensors[op.inputs[1]]
+        elif op.opcode == "READ_VARIABLE" and op.inputs[0] in handles:
+            held.setdefault(op.inputs[0], graph.tensors[op.outputs[0]])
+    return list(held.values()), len(handles - set(held))
 
 
 class _Buffer:

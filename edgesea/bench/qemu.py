@@ -301,7 +301,7 @@ def measure(
         image, report, outputs = _inference(
             board, compiled, reference, examples, folder, flags, False, limit_s
         )
-        expected = b"".join(_pack(_expected(reference, example)) for example in examples)
+        expected = b"".join(_pack(reference.outputs_of(example)) for example in examples)
         differing = sum(a != b for a, b in zip(outputs, expected, strict=True))
         sizes = sections(image)
         constants = sum(s.size for s in symbols(image) if s.file == "measured.c" and s.section == ".rodata")
@@ -375,13 +375,6 @@ def _example(model: Interpreter, example) -> tuple[np.ndarray, ...]:
         received = [f"{array.dtype} {array.shape}" for array in arrays]
         raise UsageError(f"An input of this model is {', '.join(wanted)}. Received: {', '.join(received)}.")
     return tuple(array.reshape(tensor.shape) for array, tensor in zip(arrays, model.inputs, strict=True))
-
-
-def _expected(model: Interpreter, example: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    for tensor, array in zip(model.inputs, example, strict=True):
-        model.raw.set_tensor(tensor.index, array)
-    model.raw.invoke()
-    return [model.value(tensor) for tensor in model.outputs]
 
 
 def _offsets(sizes: Sequence[int]) -> tuple[list[int], int]:

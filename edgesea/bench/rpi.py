@@ -154,7 +154,7 @@ def measure(
         "engine": measured[0]["engine"],
         "model": {"name": model.name, "sha256": graph.sha256},
         "storage": memory.storage(graph),
-        "activation": memory.activation(graph),
+        "activation": memory.activation(memory.sized(graph, reference.tensors())),
         "latency_ms": {"threads": counts[0], **measured[0]["latency_ms"]},
         "memory": measured[0]["memory"],
         "configurations": measured,
@@ -475,10 +475,7 @@ def _random_inputs(model: Interpreter) -> list[np.ndarray]:
 
 
 def _outputs(model: Interpreter, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    for tensor, values in zip(model.inputs, inputs, strict=True):
-        model.raw.set_tensor(tensor.index, values)
-    model.raw.invoke()
-    return [model.value(tensor).ravel() for tensor in model.outputs]
+    return [values.ravel() for values in model.outputs_of(inputs)]
 
 
 def _apart(here: list[np.ndarray], there: list[bytes]) -> dict:

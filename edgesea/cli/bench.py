@@ -26,9 +26,14 @@ from edgesea.errors import UsageError
     type=click.IntRange(1),
     help="Timed inferences, on host, rpi and serial.  [default: 200; serial: 100]",
 )
+@click.option(
+    "--input-shape",
+    metavar="1x16000",
+    help="Shape of the input on host, where the model's file leaves its length open.",
+)
 @click.option("--out", type=click.Path(), help="Write the measurement as JSON to this file too.")
 @as_json
-def bench(arguments, device, host, python, setup, threads, runs, out, as_json):
+def bench(arguments, device, host, python, setup, threads, runs, input_shape, out, as_json):
     """Measures storage, activation memory and latency of a bundle, or of any .tflite, on a device.
 
     `edgesea bench compare A.json B.json` says what differs between two measurements, and whether the
@@ -43,10 +48,21 @@ def bench(arguments, device, host, python, setup, threads, runs, out, as_json):
         return
     if len(arguments) > 1:
         raise UsageError(
-            f"one bundle or model is measured at a time, received {len(arguments)}: name one, "
-            "or write `compare A.json B.json`"
+            f"One bundle or model is measured at a time, received {len(arguments)}: name one, "
+            "or write `compare A.json B.json`."
         )
-    measurement = _measure(arguments[0] if arguments else None, device, host, python, setup, threads, runs)
+    measurement = _measure(
+        arguments[0] if arguments else None,
+        device,
+        {
+            "host": host,
+            "python": python,
+            "setup": setup or None,
+            "threads": threads or None,
+            "runs": runs,
+            "input_shape": _shape(input_shape),
+        },
+    )
     if out:
         files.write_json(out, measurement)
     if as_json:
@@ -55,18 +71,21 @@ def bench(arguments, device, host, python, setup, threads, runs, out, as_json):
         _print(measurement)
 
 
-def _measure(target, device, host, python, setup, threads, runs) -> dict:
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    """`1x16000` -> (1, 16000)."""
+    if text is None:
+        return None
+    sizes = text.lower().replace(",", "x").split("x")
+    if not all(size.strip().isascii() and size.strip().isdigit() and 0 < int(size) < 2**31 for size in sizes):
+        raise UsageError(f"Received --input-shape {text!r}: give whole numbers above 0, as in 1x16000.")
+    return tuple(map(int, sizes))
+
+
+def _measure(target, device, wanted: dict) -> dict:
     from edgesea.bench import measure
 
-    wanted = {
-        "host": host,
-        "python": python,
-        "setup": setup or None,
-        "threads": threads or None,
-        "runs": runs,
-    }
     options = {name: value for name, value in wanted.items() if value is not None}
-    if target is None or device is None or (device == "rpi" and host is None):
+    if target is None or device is None or (device == "rpi" and wanted["host"] is None):
         held = project.find() if target is not None else project.needed("BUNDLE")
         settings = held.bench if held else {}
         target = target or held.newest_bundle()
@@ -75,13 +94,18 @@ def _measure(target, device, host, python, setup, threads, runs) -> dict:
             options = {name: settings[name] for name in ("host", "python") if name in settings} | options
         click.echo(f"measuring {target} on {device}", err=True)
     kind = device.partition(":")[0]
-    taken = {"rpi": set(wanted), "host": {"threads", "runs"}, "serial": {"runs"}}.get(kind, set())
+    taken = {
+        "rpi": set(wanted) - {"input_shape"},
+        "host": {"threads", "runs", "input_shape"},
+        "serial": {"runs"},
+    }.get(kind, set())
     if others := sorted(set(options) - taken):
-        raise UsageError(f"--{others[0]} has no meaning on the device {device!r}: leave it out")
-    if device == "host" and threads:
-        if len(threads) > 1:
-            raise UsageError("several --threads are measured on the rpi alone: give one")
-        options["threads"] = threads[0]
+        option = others[0].replace("_", "-")
+        raise UsageError(f"--{option} has no meaning on the device {device!r}: leave it out.")
+    if device == "host" and "threads" in options:
+        if len(options["threads"]) > 1:
+            raise UsageError("Several --threads are measured on the rpi alone: give one.")
+        options["threads"] = options["threads"][0]
     return measure(Path(target), device, **options)
 
 
@@ -116,6 +140,8 @@ def _print(measurement: dict) -> None:
             [each[key] for key in ("number", "name", "cycles")] for each in measurement["operators"]
         ]:
             print_table("one inference, step by step", ["step", "operator", "cycles"], steps)
+    if missing := measurement.get("activation", {}).get("not_counted"):
+        click.echo(missing)
     if slowed := measurement["conditions"].get("slowed"):
         click.echo(f"slower than it can be, because of: {slowed}; cool or feed the machine better", err=True)
 

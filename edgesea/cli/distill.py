@@ -8,6 +8,7 @@ import click
 from edgesea import project
 from edgesea.cli.common import as_json, print_json, progress
 from edgesea.errors import UsageError
+from edgesea.recognise import recognise
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
@@ -19,7 +20,7 @@ NAMES = {
 
 
 @click.command()
-@click.option("--teacher", help="A .keras or .tflite file, or demo.")
+@click.option("--teacher", help="A .keras, .tflite or .onnx file, a run, a bundle, or demo.")
 @click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
 @click.option("--out", help="Folder of the run: new, or one to go on with, which needs nothing else.")
 @click.option(
@@ -31,6 +32,9 @@ NAMES = {
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option(
+    "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
+)
 @click.option(
     "--frontend", help="Student's frontend: sea-8k, yamnet-16k, openl3-48k.  [default: see the README]"
 )
@@ -101,7 +105,7 @@ def _choose(out, config_file, augment, given: dict):
     if not out:
         raise UsageError("No folder for the run was given: say --out.")
     values["data"] = str(Path(values["data"]).expanduser().resolve())
-    if values["teacher"] != "demo":
+    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
         values["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
     config = Config.from_dict(values)
     if augment is not None:

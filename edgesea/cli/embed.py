@@ -6,10 +6,13 @@ from edgesea.cli.common import as_json, print_json, progress
 
 
 @click.command()
-@click.option("--teacher", required=True, help="A .keras or .tflite file, or demo.")
+@click.option("--teacher", required=True, help="A .keras, .tflite or .onnx file, a run, a bundle, or demo.")
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option(
+    "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
+)
 @click.option("--data", required=True, help="Folder of audio, of class folders, or a CSV table.")
 @click.option("--out", required=True, help="Folder of the store.")
 @click.option("--hop", type=float, help="Seconds from frame to frame.  [default: half a frame]")

@@ -34,6 +34,7 @@ from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
+from edgesea.recognise import advice, recognise
 from edgesea.run import MOST_FRAMES, Run
 from edgesea.store import Store
 from edgesea.teachers import Teacher
@@ -103,7 +104,10 @@ def _subject(target: Path) -> Subject:
         files = {"float": bundle.float, "int8": bundle.int8}
         models = {kind: file.read_bytes() for kind, file in files.items() if file}
         return Subject(_frontend(bundle), models, _run_of(bundle))
-    run = Run.open(target)
+    found = recognise(target)
+    if found.kind not in ("run", "folder", "missing"):
+        raise UsageError(advice(found, "evaluate"))
+    run = Run.open(found.path)
     from edgesea.export.tflite import convert_float, convert_int8
 
     student = run.load_student()
@@ -153,40 +157,28 @@ class _Listening:
         return [str(domain.clips[k].group) for k in clip]
 
     def frames(self) -> Store:
-        """Clip, start and patch of every frame, and the teacher's embedding where there is a teacher."""
+        """Clip, start and patch of every frame; the teacher's embedding too where its teacher is known."""
         if self.own:
             return Store.open(self.run.domain)
-        listener = self.pairing or Pairing(_Deaf(self.subject.frontend), self.subject.frontend)
-        return self._store(listener, patches=True)
+        return self._store(self.pairing or Pairing(None, self.subject.frontend), patches=True)
 
     def heard_by(self, model: Teacher) -> Store:
         """Clip and embedding of every frame, by another model."""
         return self._store(Pairing(model, self.subject.frontend), patches=False)
 
     def _store(self, pairing: Pairing, *, patches: bool) -> Store:
+        model = pairing.teacher.fingerprint if pairing.teacher else "none"
         made_from = {
-            "model": pairing.teacher.fingerprint,
+            "model": model,
             "data": self.manifest.fingerprint,
             "frontend": pairing.frontend.to_dict(),
             "hop": self.hop,
             "patches": patches,
         }
-        name = f"{pairing.teacher.fingerprint[:16]}-{pairing.frontend.name}{'-patches' if patches else ''}"
+        name = f"{model[:16]}-{pairing.frontend.name}{'-patches' if patches else ''}"
         store = Store(self._folder / name, made_from)
         embed.embed(self.manifest, pairing, store, self.hop, patches=patches, progress=self.progress)
         return store
-
-
-class _Deaf:
-    """Stands where a bundle's teacher is not known: every embedding is one zero."""
-
-    name, fingerprint, dimension = "none", "none", 1
-
-    def __init__(self, frontend: Frontend):
-        self.frontend, self.sample_rate, self.samples = frontend, frontend.sample_rate, frontend.samples
-
-    def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        return np.zeros((len(waveforms), 1), np.float32)
 
 
 def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.ndarray:

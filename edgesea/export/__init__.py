@@ -17,6 +17,7 @@ from edgesea.export.bundle import Bundle, CModel, ProjectWriter, load_bundle, wr
 from edgesea.export.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
+from edgesea.recognise import advice, recognise
 
 __all__ = ["Bundle", "c_compiler", "export_student", "export_tflite", "load_bundle", "write_bundle"]
 
@@ -113,7 +114,15 @@ def export_tflite(
     where it cannot be read.
     """
     path = Path(path)
+    found = recognise(path)
+    if found.kind not in ("tflite", "unknown"):
+        raise UsageError(advice(found, "export"))
     interpreter = open_interpreter(path)
+    if interpreter.stateful:
+        raise UsageError(
+            f"{path} is a streaming model, int8 already: it keeps what it heard before in variables, which "
+            "the C model does not have yet; run it with TFLite Micro, which does."
+        )
     ends = {"input": interpreter.inputs, "output": interpreter.outputs}
     for end, tensors in ends.items():
         if len(tensors) != 1:

@@ -7,15 +7,16 @@ import dataclasses
 from pathlib import Path
 
 from edgesea.frontend import preset
+from edgesea.recognise import Found
+from edgesea.teachers import tflite
 from edgesea.teachers.base import TeacherOptions
-from edgesea.teachers.tflite import TfliteTeacher
 
 FILE = Path(__file__).with_name("demo_teacher.tflite")
 
 
-def recognises(path: Path) -> bool:
-    return str(path) == "demo"
+def recognises(found: Found) -> bool:
+    return found.kind == "demo"
 
 
-def load(path: Path, options: TeacherOptions) -> TfliteTeacher:
-    return TfliteTeacher(FILE, dataclasses.replace(options, tensor=None, frontend=preset("yamnet-16k")))
+def load(path: Path, options: TeacherOptions):
+    return tflite.load(FILE, dataclasses.replace(options, tensor=None, frontend=preset("yamnet-16k")))

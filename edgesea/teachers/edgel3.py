@@ -2,32 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from edgesea import backend, files
+from edgesea import files
+from edgesea.frontend import preset
+from edgesea.recognise import Found
 from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.keras import KerasModel
+from edgesea.teachers.model import ModelTeacher
 
 
-def recognises(path: Path) -> bool:
-    return path.suffix == ".h5"
+def recognises(found: Found) -> bool:
+    return found.kind == "edgel3"
 
 
-def load(path: Path, options: TeacherOptions) -> "EdgeL3":
-    return EdgeL3(path)
-
-
-class EdgeL3:
-    """See `edgesea.teachers.base.Teacher`."""
-
-    def __init__(self, path: Path):
-        backend.load()
-        from edgesea.students.released import load_released
-
-        self.name = path.stem
-        self.fingerprint = files.sha256(path)
-        self._model, self.frontend = load_released(path)
-        self.dimension = self._model.output_shape[-1]
-        self.sample_rate, self.samples = self.frontend.sample_rate, self.frontend.samples
-
-    def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        return self._model.predict(self.frontend.patch(waveforms), verbose=0)
+def load(path: Path, options: TeacherOptions) -> ModelTeacher:
+    model = KerasModel(path, "open_released")
+    teacher = ModelTeacher(path, TeacherOptions(frontend=preset("sea-8k")), model)
+    # Its file decides all of it.
+    teacher.fingerprint = files.sha256(path)
+    return teacher

@@ -1,40 +1,53 @@
 """Teachers that are .tflite files, with the embedding taken from the output or from a named inner tensor."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
-from edgesea.teachers.base import TeacherOptions, ear, fingerprint
+from edgesea.recognise import Found
+from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.model import ModelTeacher, one_of_each
 
 
-def recognises(path: Path) -> bool:
-    return path.suffix == ".tflite"
+def recognises(found: Found) -> bool:
+    return found.kind == "tflite" or (found.path.suffix == ".tflite" and found.kind in ("unknown", "empty"))
 
 
-def load(path: Path, options: TeacherOptions) -> "TfliteTeacher":
-    return TfliteTeacher(path, options)
+def load(path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None):
+    """The teacher in a .tflite.
+
+    scores : name of the tensor that holds its class scores, where it has one
+    """
+    return ModelTeacher(path, options, _Tflite(path, options, scores), name=name)
 
 
-class TfliteTeacher:
-    """See `edgesea.teachers.base.Teacher`."""
+class _Tflite:
+    """See `edgesea.teachers.model.Model`."""
 
-    def __init__(self, path: Path, options: TeacherOptions):
-        self.name = path.stem
-        self.fingerprint = fingerprint(path, options)
-        expose = (options.tensor,) if options.tensor else ()
-        self._model = open_interpreter(path, threads=options.threads, expose=expose)
-        ends = len(self._model.inputs), len(self._model.outputs)
-        if ends != (1, 1):
+    def __init__(self, path: Path, options: TeacherOptions, scores: str | None):
+        exposed = {"embedding": options.tensor, "scores": scores}
+        exposed = {name: tensor for name, tensor in exposed.items() if tensor}
+        self._model = open_interpreter(path, threads=options.threads, expose=list(exposed.values()))
+        self.names = tuple(exposed) or ("embedding",)
+        outputs = len(self._model.outputs)
+        one_of_each(path, len(self._model.inputs), 1 if exposed else outputs, "tensor")
+        self._tensors = dict(zip(self.names, self._model.outputs, strict=True))
+        shape = self._model.input.shape
+        if self._model.stateful and _takes_slices(shape):
             raise UsageError(
-                f"The teacher {path} has {ends[0]} inputs and {ends[1]} outputs: it has to "
-                "have one input, and one output or a tensor named by --teacher-tensor."
+                f"The teacher {path} is a streaming model: it takes {' x '.join(map(str, shape))} slices and "
+                "keeps the sound before them as state; give the model that takes a whole frame at a time."
             )
-        self._ear = ear(path, self._model.input.shape, options)
-        self.frontend = self._ear.frontend
-        self.sample_rate, self.samples = self._ear.sample_rate, self._ear.samples
-        self.dimension = int(np.prod(self._model.output.shape))
+        self.input_shape = shape
 
-    def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        return self._model.run(self._ear.frames(waveforms)).reshape(len(waveforms), self.dimension)
+    def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        values = self._model.run(frames, [self._tensors[name] for name in names])
+        return dict(zip(names, values, strict=True))
+
+
+def _takes_slices(shape: tuple[int, ...]) -> bool:
+    """Whether an input is a few rows of a spectrogram, (1, rows, mels), and not a frame of it."""
+    return len(shape) == 3 and shape[1] <= 10 and shape[2] > 1

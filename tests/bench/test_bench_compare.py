@@ -226,7 +226,7 @@ def test_different_models_are_named_first(files):
 def test_more_than_one_model(tmp_path):
     result = call("a.tflite", "b.tflite")
     assert isinstance(result.exception, UsageError)
-    assert "one bundle or model is measured at a time, received 2" in str(result.exception)
+    assert "One bundle or model is measured at a time, received 2" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_more_than_one_model(tmp_path):
         (("--device", "qemu:cortex-m4", "--python", "x"), "--python has no meaning"),
         (
             ("--device", "host", "--threads", "1", "--threads", "2"),
-            "several --threads are measured on the rpi",
+            "Several --threads are measured on the rpi",
         ),
         (("--device", "rpi"), "no machine was named: say --host"),
     ],

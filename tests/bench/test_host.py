@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgesea import bench
-from edgesea.bench import conditions, host
+from edgesea import bench, loaded_model
+from edgesea.bench import conditions
+from edgesea.bench import latency as timing
 from edgesea.bench.table import print_measurement
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
@@ -56,7 +57,7 @@ def test_every_figure_says_how_it_was_come_by(measurement):
 
 def test_the_engine_names_runtime_version_kernels_and_delegate(model, measurement):
     assert re.fullmatch(r"\S+ \d+\.\d+\S*, default kernels, (XNNPACK|no delegate)", measurement["engine"])
-    reference = host.engine(open_interpreter(model, resolver="reference"))
+    reference = open_interpreter(model, resolver="reference").engine
     assert reference.endswith("reference kernels, no delegate")
 
 
@@ -64,7 +65,7 @@ def test_latency_is_in_order(model, measurement):
     latency = measurement["latency_ms"]
     assert 0 < latency["min"] <= latency["median"] <= latency["p95"] <= latency["max"]
     assert latency["n"] == 20
-    assert latency["warm_up_runs"] >= host.WARM_UP_RUNS
+    assert latency["warm_up_runs"] >= timing.WARM_UP_RUNS
     assert bench.measure(model, runs=10**9, limit_s=1e-9)["latency_ms"]["n"] == 1
 
 
@@ -73,15 +74,17 @@ def test_slow_inferences_show(model, monkeypatch):
     clock_ms = [0]
     taken_ms = [0]
 
-    class Slow:
-        input = open_interpreter(model).input
+    slow = loaded_model.load(str(model))
+    run = slow.invoke
 
-        def invoke(self, _):
-            taken_ms[0] += 1
-            clock_ms[0] += taken_ms[0]
+    def invoke():
+        run()
+        taken_ms[0] += 1
+        clock_ms[0] += taken_ms[0]
 
-    monkeypatch.setattr(host.time, "perf_counter", lambda: clock_ms[0] / 1000)
-    found = host._latency(Slow(), 20, 1e9)
+    slow.invoke = invoke
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock_ms[0] / 1000)
+    found = timing.time_inferences(slow, 20, 1e9)
     before = 1 + found["warm_up_runs"]
     assert found["first_inference"] == 1
     assert found["n"] == 20
@@ -125,7 +128,9 @@ def test_a_wrong_device(model, device, sentence):
 
 
 def test_no_model_there(tmp_path):
-    with pytest.raises(UsageError, match=r"there is no file .*nothing\.tflite: name a bundle or a \.tflite"):
+    with pytest.raises(
+        UsageError, match=r"There is no file at .*nothing\.tflite: name a bundle or a \.tflite\."
+    ):
         bench.measure(tmp_path / "nothing.tflite")
     with pytest.raises(UsageError, match=r"holds no model_int8\.tflite: name a bundle"):
         bench.measure(tmp_path)
@@ -133,7 +138,7 @@ def test_no_model_there(tmp_path):
 
 @pytest.mark.parametrize("options", [{"threads": 0}, {"runs": 0}, {"threads": -1}])
 def test_wrong_options(model, options):
-    with pytest.raises(UsageError, match="threads and runs must be at least 1, received"):
+    with pytest.raises(UsageError, match=r"^Received -?\d threads and \d+ runs: give at least 1 of each\.$"):
         bench.measure(model, **options)
 
 
@@ -226,3 +231,48 @@ def test_the_table_shows_a_clock_that_changed(measurement):
     changed["conditions"]["before"]["frequency_mhz"] = 1500.0
     changed["conditions"]["after"]["frequency_mhz"] = 600.0
     assert "frequency_mhz 1500.0 -> 600.0" in " ".join(_printed(changed).split())
+
+
+def test_shapes_are_those_of_an_inference_and_not_the_files_placeholders(shared):
+    """61 windows of the signal, where the file says 1: by hand, 4 x (61 x 512) + 8 x (61 x 257) bytes."""
+    found = bench.measure(shared / "cases" / "dynamic_shapes" / "dynamic.tflite", runs=1)["activation"]
+    assert found["largest_tensor_bytes"] == 61 * 257 * 8
+    assert found["peak_bytes"] == 61 * 512 * 4 + 61 * 257 * 8
+
+
+@pytest.mark.parametrize(
+    ("case", "length", "largest", "asked"),
+    [
+        ("varlen_input/varlen", (16_000,), 64_000, "shape ?, "),
+        ("dynamic_wave_load/melspectrogram", (1, 16_000), 99_716, "shape ?x?, "),
+    ],
+)
+def test_a_length_that_the_file_leaves_open_is_asked_for(shared, case, length, largest, asked):
+    path = shared / "cases" / f"{case}.tflite"
+    with pytest.raises(UsageError) as caught:
+        bench.measure(path, runs=1)
+    assert asked in str(caught.value)
+    assert f"`edgesea bench --input-shape {'x'.join(map(str, length))}`" in str(caught.value)
+    found = bench.measure(path, runs=1, input_shape=length)
+    assert found["activation"]["largest_tensor_bytes"] == largest
+    assert found["conditions"]["input"] == f"random, of shape {'x'.join(map(str, length))}"
+
+
+@pytest.mark.parametrize("shape", [(16_000,), (1, 15_601), (1, 1, 15_600)])
+def test_a_shape_that_the_model_does_not_have(shared, shape):
+    with pytest.raises(UsageError, match=r"takes an input of shape 1x15600 and --input-shape says .*: give"):
+        bench.measure(shared / "models" / "yamnet.tflite", runs=1, input_shape=shape)
+
+
+def test_a_streaming_model_counts_its_state(shared):
+    """hey_jarvis keeps six rings, by hand from its variables: 2,840 bytes of int8."""
+    found = bench.measure(shared / "cases" / "models" / "hey_jarvis.tflite", runs=1)["activation"]
+    assert found["state_bytes"] == 2_840
+    assert found["peak_bytes"] > 2_840
+
+
+@pytest.mark.parametrize("case", ["segv", "abort"])
+def test_a_model_that_ends_its_runtime_is_a_sentence(shared, case):
+    path = shared / "cases" / "litert_kill" / f"{case}.tflite"
+    with pytest.raises(EdgeseaError, match=rf"{case}\.tflite ended the process that ran it \(SIG(SEGV|ABRT)"):
+        bench.measure(path, runs=1)

@@ -203,3 +203,12 @@ def test_constants_are_aligned_in_the_file(int8_model, float_model):
 )
 def test_layer_name(tensor, name):
     assert layer_name(tensor) == name
+
+
+@pytest.mark.parametrize("name", ["hey_jarvis", "mww_v2_vad", "mww_int8out"])
+def test_a_streaming_model_is_told_what_it_is(shared, tmp_path, name):
+    from edgesea.errors import UsageError
+    from edgesea.export import export_tflite
+
+    with pytest.raises(UsageError, match=rf"{name}\.tflite is a streaming model, int8 already: it keeps "):
+        export_tflite(shared / "cases" / "models" / f"{name}.tflite", tmp_path / "b")

@@ -1,0 +1,126 @@
+"""A teacher whose answers come from a model file, whatever runs it: framing, pooling, and a trial.
+
+The trial at the door asks for one frame twice, with another in between and beside it. A model whose answer
+changes has state that could not be set back, or randomness; its embeddings would depend on the order of the
+clips, and it is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.teachers.base import Teacher, TeacherOptions, ear, fingerprint
+
+# Of the largest value: equal arithmetic differs by less where a batch has another size.
+_SAME = 1e-3
+
+
+class Model(Protocol):
+    """What runs a file, in a process of its own.
+
+    input_shape : of one example; None for a size that is open
+    names : of its outputs, "embedding" among them
+    """
+
+    input_shape: tuple[int | None, ...]
+    names: Sequence[str]
+
+    def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """frames (B, ...) float32 -> (B, ...) float32 for each name."""
+        ...
+
+
+class ModelTeacher(Teacher):
+    """See `edgesea.teachers.base.Teacher`."""
+
+    def __init__(self, path: Path, options: TeacherOptions, model: Model, *, name: str | None = None):
+        self.name = name or path.stem
+        self._path, self._model, self._pool = path, model, options.pool
+        self._ear = ear(path, model.input_shape, options)
+        self.frontend = self._ear.frontend
+        self.sample_rate, self.samples = self._ear.sample_rate, self._ear.samples
+        self.fingerprint = fingerprint(path, options)
+        raw = self._trial()
+        self.outputs = {each: tuple(values.shape[1:]) for each, values in raw.items()}
+        self.outputs["embedding"] = self._embedding_shape(raw["embedding"].shape[1:])
+
+    def hear(self, waveforms: np.ndarray, wanted: Sequence[str] = ("embedding",)) -> dict[str, np.ndarray]:
+        raw = self._raw(waveforms, wanted)
+        if "embedding" in raw:
+            raw["embedding"] = self._pooled(raw["embedding"])
+        return raw
+
+    def _raw(self, waveforms: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        return self._model.run(self._ear.frames(waveforms), wanted)
+
+    def _trial(self) -> Mapping[str, np.ndarray]:
+        """Everything that it gives for a frame of noise; refuses a model that gives two answers."""
+        noise = np.random.default_rng(0).normal(0, 0.1, (2, self.samples)).astype(np.float32)
+        first = self._raw(noise[:1], self._model.names)
+        second = self._raw(noise[::-1], self._model.names)
+        for name, values in first.items():
+            scale = np.abs(values).max(initial=0)
+            if not np.allclose(values[0], second[name][1], rtol=0, atol=_SAME * scale, equal_nan=True):
+                raise UsageError(
+                    f"The teacher {self._path} gives two answers for one frame (its {name}): it keeps a "
+                    "state or draws random numbers, so give a model without either."
+                )
+        return first
+
+    def _embedding_shape(self, shape: tuple[int, ...]) -> tuple[int]:
+        axes = tuple(size for size in shape if size != 1) or (1,)
+        form = " x ".join(map(str, shape))
+        if len(axes) == 1:
+            if self._pool:
+                raise UsageError(
+                    f"The teacher {self._path} gives one vector of {axes[0]} a frame: leave "
+                    "--teacher-pool out."
+                )
+            return axes
+        if self._pool is None:
+            raise UsageError(
+                f"The teacher {self._path} gives an output of shape {form} a frame, where an embedding is "
+                "one vector: join them with --teacher-pool mean (or max, first, last), or name the tensor or "
+                "layer that is the embedding with --teacher-tensor."
+            )
+        if len(axes) > 2 and self._pool in ("first", "last"):
+            raise UsageError(
+                f"The teacher {self._path} gives a map of {form} a frame, which has no {self._pool} vector: "
+                "give --teacher-pool mean or max."
+            )
+        count = int(np.prod(axes[:-1]))
+        self.notes = (
+            f"The teacher {self.name} gives {count} vectors of {axes[-1]} a frame; "
+            f"--teacher-pool {self._pool} makes them one.",
+        )
+        return axes[-1:]
+
+    def _pooled(self, values: np.ndarray) -> np.ndarray:
+        if self._pool is None:
+            return values.reshape(len(values), self.dimension)
+        sequence = values.reshape(len(values), -1, self.dimension)
+        if self._pool == "first":
+            return sequence[:, 0]
+        if self._pool == "last":
+            return sequence[:, -1]
+        return sequence.mean(axis=1) if self._pool == "mean" else sequence.max(axis=1)
+
+
+def one_of_each(path: Path, inputs: int, outputs: int, named: str) -> None:
+    """Refuses a model that does not say by itself what goes in and what comes out."""
+    if (inputs, outputs) != (1, 1):
+        raise UsageError(
+            f"The teacher {path} has {inputs} inputs and {outputs} outputs: it has to "
+            f"have one input, and one output or a {named} named by --teacher-tensor."
+        )
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a model's file, for the limits of what runs it. Raises `EdgeseaError` where it is gone."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise EdgeseaError(f"The teacher {path} cannot be read ({error.strerror}): give a file.") from error
