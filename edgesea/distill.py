@@ -179,7 +179,7 @@ class _Stages:
         learner.begin(
             Setting(
                 student,
-                {"embedding": (self.pairing.teacher.dimension,)},
+                self.pairing.teacher.outputs,
                 schedule.optimizer(steps),
                 config.seed,
             )

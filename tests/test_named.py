@@ -93,7 +93,8 @@ def test_resolved_says_every_option_but_of_a_preset_only_what_was_changed():
         ),
         (
             "kettle:cups=1,cups=2",
-            "Received kettle 'kettle:cups=1,cups=2': write options as kettle:option=value,option=value, each once.",
+            "Received kettle 'kettle:cups=1,cups=2': write options as kettle:option=value,option=value, "
+            "each once.",
         ),
         (7, 'Received kettle = 7: give a name, or a table with a key "name".'),
         ({"cups": 1}, "Received kettle = {'cups': 1}: give a name, or a table with a key \"name\"."),
