@@ -14,9 +14,10 @@ from pathlib import Path
 from edgesea import __version__
 from edgesea.files import write_bytes
 from firmware_export.emit import RUNTIME, emit, identifier
-from firmware_export.flatbuffer import ModelError
-from firmware_export.graph import Quantization, check, fold, read
-from firmware_export.lowering import lower
+from firmware_export.errors import ModelError
+from firmware_export.graph import read
+from firmware_export.ir import Quantization
+from firmware_export.passes import check, lower, simplify
 from firmware_export.plan import Plan, plan
 
 
@@ -111,7 +112,7 @@ def compile_model(
     """
     if ram_budget is not None and ram_budget <= 0:
         raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}")
-    graph = fold(read(model))
+    graph = simplify(read(model))
     check(graph)
     layout = plan(lower(graph), ram_budget)
     program = layout.program

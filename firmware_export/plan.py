@@ -32,7 +32,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from firmware_export.flatbuffer import ModelError
+from firmware_export.errors import ModelError
 from firmware_export.layout import round_up
 from firmware_export.program import Program, Step
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware_export.graph import Graph, Operator, Tensor
+from firmware_export.ir import Graph, Operator, Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,6 @@ class Slot:
 
     what: str
     position: int = 0
-
-
-OUT, SCRATCH = Slot("out"), Slot("scratch")
 
 
 OUT, SCRATCH = Slot("out"), Slot("scratch")
