@@ -11,10 +11,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesea import __version__
-from edgesea.files import write_bytes
+from firmware_export import __version__
 from firmware_export.emit import RUNTIME, emit, identifier
 from firmware_export.errors import ModelError
+from firmware_export.files import write_bytes
 from firmware_export.graph import read
 from firmware_export.ir import Quantization
 from firmware_export.passes import check, lower, simplify

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firmware_export.files import replacing
 from firmware_export.plan import Buffer, Group, Plan
 
 _WIDTH = 60
@@ -76,8 +77,6 @@ def draw(plan: Plan, path: str | Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
-
-    from edgesea.files import replacing
 
     figure = Figure(figsize=(max(6, 1.2 * len(plan.groups) + 3), 6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 
 from firmware_export import boards
+from firmware_export.errors import UserError
 
 KIB = 1024
 
@@ -57,7 +58,7 @@ BASIS_TFLM = (
 )
 
 
-class FitError(Exception):
+class FitError(UserError):
     """The bundle does not say what its model takes up."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgesea.bench import qemu
 from edgesea.errors import EdgeseaError
-from firmware_export.firmware import write_firmware
+from edgesea.export.firmware import write_firmware
 
 # QEMU's machine -> driver of its first UART, and address: with TrustZone, as the secure state sees it.
 UARTS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from edgesea.bench import conditions, memory
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import UsageError
 from edgesea.interpreter import Interpreter, open_interpreter, runtime
-from firmware_export.graph import ModelError, read
+from firmware_export.graph import read
 
 WARM_UP_S = 0.3
 WARM_UP_RUNS = 5
@@ -41,10 +41,7 @@ def measure(
     """
     if threads < 1 or runs < 1:
         raise UsageError(f"threads and runs must be at least 1, received {threads} and {runs}")
-    try:
-        graph = read(model)
-    except ModelError as error:
-        raise EdgeseaError(str(error)) from error
+    graph = read(model)
     runtime()  # imported here, so that the cold load is the model's alone
 
     before = conditions.state()

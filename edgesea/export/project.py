@@ -331,7 +331,7 @@ class _Project:
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from firmware_export.firmware import MAIN, write_firmware
+        from edgesea.export.firmware import MAIN, write_firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)

@@ -28,12 +28,14 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
+from firmware_export.errors import UserError
+
 FOLDER = Path(__file__).resolve().parent
 STANDINGS = ("run here", "builds", "untested")
 FRAMEWORKS = ("arduino", "esp-idf", "platformio", "platformio-platform", "zephyr")
 
 
-class BoardError(Exception):
+class BoardError(UserError):
     """No board of that name, or its file says something that cannot be."""
 
 
