@@ -42,6 +42,8 @@ def fit(bundle, as_json):
         boards = [each["board"] for each in result["boards"] if each["standing"] == standing]
         if boards:
             click.echo(f"{standing}: {', '.join(boards)}")
+    for sentence in result["left_out"]:
+        click.echo(sentence, err=True)
     for sentence in result["basis"]:
         click.echo(sentence)
 

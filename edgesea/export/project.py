@@ -498,10 +498,7 @@ class _Project:
 
     def _uart(self) -> tuple[str, int]:
         """Driver and address of an emulated board's serial line."""
-        from edgesea.bench.firmware import UARTS
-
-        arguments = self.board.emulator.arguments
-        return UARTS[arguments[arguments.index("-machine") + 1]]
+        return self.board.emulator.uart, self.board.emulator.uart_base
 
     def _emulated(self) -> list[Path]:
         names = (self.board.emulator.startup, "board.c", self._uart()[0], "semihosting.c")

@@ -14,7 +14,7 @@ from rich.console import Console
 from edgesea import bench
 from edgesea.bench import conditions, host
 from edgesea.bench.table import print_measurement
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
 
 
