@@ -1,4 +1,4 @@
-"""Which package may import which: what lies below knows nothing of what lies above, and nothing goes in a ring."""
+"""Which package may import which: what lies below knows nothing of what lies above, and there is no ring."""
 
 import ast
 import subprocess

@@ -90,8 +90,3 @@ def _port(process: subprocess.Popen, name: str) -> str:
             break
     text = " ".join(said.decode("utf-8", "replace").split())
     raise EdgeseaError(f"{name} did not start: QEMU says {text or 'nothing'}")
-
-
-def _machine(core: str) -> str:
-    arguments = qemu.board_of(core).emulator.arguments
-    return arguments[arguments.index("-machine") + 1]

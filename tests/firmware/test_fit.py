@@ -230,8 +230,8 @@ def test_a_new_board_is_one_file(own_boards):
         ),
         (
             "ram_bytes = 262144",
-            "ram_bytes = -1",
-            r"Board file .*mine\.toml: ram_bytes must be .* Received: -1\.",
+            "ram_bytes = 0",
+            r"Board file .*mine\.toml: ram_bytes must .* Received: 0\.",
         ),
         ('core = "cortex-m4"', "core = ", r"The board file .*mine\.toml cannot be read: .*\."),
     ],
