@@ -16,6 +16,7 @@ from edgesea.bench import conditions, host
 from edgesea.bench.table import print_measurement
 from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
+from firmware_export.errors import ModelError
 
 
 @pytest.fixture(scope="module")
