@@ -44,7 +44,7 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A kernel's constant: a C struct, its fields in the order of its declaration.
+    """A kernel's constant: a C struct, its fields by name in any order.
 
     Parameters
     ----------
