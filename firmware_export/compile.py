@@ -60,6 +60,8 @@ class CompiledModel:
     sha256 : str
         Of the .tflite.
     arena_bytes : int
+    state_bytes : int
+        What it keeps from one inference to the next.
     constant_bytes : dict of str to int
         Weights, biases, multipliers and tables in flash, by path: ``plain``, ``dsp``, ``mve``.
     operators : tuple of CompiledOperator
@@ -80,6 +82,7 @@ class CompiledModel:
     inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     plan: Plan
+    state_bytes: int = 0
 
 
 def compile_model(
@@ -150,4 +153,5 @@ def compile_model(
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.inputs)),
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.outputs)),
         layout,
+        layout.state_bytes,
     )

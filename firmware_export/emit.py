@@ -121,6 +121,13 @@ class _Emitter:
             "parameters": ", ".join(pointer_parameters),
             "arguments": ", ".join(arguments),
             "arena_bytes": self.plan.arena_bytes,
+            "state_bytes": self.plan.state_bytes,
+            "states": [
+                (b.offset, self.program.steps[b.step].initial, b.bytes)
+                for b in self.plan.buffers
+                if b.persistent
+            ],
+            "state": "void *state, " if self.plan.state_bytes else "",
             "peak": self.plan.peak,
             "steps": [self._constants(number, step) for number, step in enumerate(self.program.steps)],
             "kernel_headers": kernels.headers(functions),
@@ -133,7 +140,8 @@ class _Emitter:
             "calls": calls,
             "unused": [io["argument"] for io in self.inputs if not self._is_read(io["tensor"])],
             "uses_memory": any("memory + " in call for call in calls),
-            "uses_memcpy": any("memcpy" in step.functions for step in self.program.steps),
+            "uses_memcpy": self.plan.state_bytes > 0
+            or any("memcpy" in step.functions for step in self.program.steps),
         }
         source = environment.get_template("model.c.jinja").render(blanks)
         header = environment.get_template("model.h.jinja").render(blanks)
@@ -257,6 +265,8 @@ class _Emitter:
                 return str(argument)
             if argument.what == "scratch":
                 return f"memory + {self.plan.scratch_offset(group)}"
+            if argument.what == "state":
+                return f"kept + {self.plan.state_offset(number)}"
             tensor = step.output if argument.what == "out" else step.inputs[argument.position]
             return self._pointer(tensor, argument.what == "in")
 

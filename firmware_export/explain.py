@@ -83,7 +83,7 @@ def draw(plan: Plan, path: str | Path) -> None:
     axes = figure.add_subplot()
     colours = {"tensor": "tab:blue", "rows": "tab:orange", "working memory": "tab:grey"}
     for buffer in plan.buffers:
-        if not buffer.bytes:
+        if not buffer.bytes or buffer.persistent:
             continue
         kind = "working memory" if buffer.tensor is None else "rows" if "rows of" in buffer.name else "tensor"
         place = (buffer.first, buffer.offset / 1024)

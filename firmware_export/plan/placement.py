@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from firmware_export.layout import round_up
 from firmware_export.plan.cuts import Cuts
 from firmware_export.plan.packing import pack
-from firmware_export.plan.value import Buffer, Group, Plan
+from firmware_export.plan.value import ALIGNMENT, Buffer, Group, Plan
 
 
 def lay_out(cuts: Cuts, groups: list[Group]) -> Plan:
@@ -35,7 +36,20 @@ def lay_out(cuts: Cuts, groups: list[Group]) -> Plan:
                 home = next(b for b in placed if b.tensor == owner)
                 # The same bytes under another name, with no lifetime of their own.
                 placed.append(Buffer(f"tensor {tensor}", 0, home.first, home.last, tensor, None, home.offset))
-    return Plan(cuts.program, tuple(groups), tuple(placed), arena)
+    states, state_bytes = _states(cuts, len(groups))
+    return Plan(cuts.program, tuple(groups), (*placed, *states), arena, state_bytes)
+
+
+def _states(cuts: Cuts, groups: int) -> tuple[list[Buffer], int]:
+    """What lives through all inferences, one after the other: (the buffers, bytes)."""
+    found, offset = [], 0
+    for number, step in enumerate(cuts.steps):
+        if step.state:
+            size = round_up(step.state, ALIGNMENT)
+            name = f"state of {step.name}"
+            found.append(Buffer(name, size, 0, groups - 1, step=number, offset=offset, persistent=True))
+            offset += size
+    return found, offset
 
 
 def _owner(cuts: Cuts, tensor: int, inner: set[int], groups: list[Group], group_of: dict[int, int]) -> int:

@@ -13,7 +13,7 @@ ALIGNMENT = 4
 
 @dataclass(frozen=True)
 class Buffer:
-    """A piece of the arena.
+    """A piece of the arena, or, where it is persistent, of the state.
 
     Parameters
     ----------
@@ -27,7 +27,9 @@ class Buffer:
     step : int or None
         For working memory, the step it belongs to; None for the scratch that a group's steps share.
     offset : int >= 0 [bytes]
-        From the beginning of the arena.
+        From the beginning of the arena, or of the state.
+    persistent : bool
+        Whether it keeps its value from one inference to the next.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Buffer:
     tensor: int | None = None
     step: int | None = None
     offset: int = 0
+    persistent: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,15 @@ class Plan:
         In order; together they cover every step.
     buffers : tuple of Buffer
     arena_bytes : int >= 0
+    state_bytes : int >= 0
+        What the model keeps from one inference to the next.
     """
 
     program: Program
     groups: tuple[Group, ...]
     buffers: tuple[Buffer, ...]
     arena_bytes: int
+    state_bytes: int = 0
 
     @cached_property
     def _by_tensor(self) -> dict[int, Buffer]:
@@ -93,13 +99,25 @@ class Plan:
     def scratch_offset(self, group: int, step: int | None = None) -> int:
         """Where a group's scratch, or the sums of one step, begin in the arena; 0 where there are none."""
         for buffer in self.buffers:
-            if buffer.tensor is None and buffer.first == group and buffer.step == step:
+            if (
+                not buffer.persistent
+                and buffer.tensor is None
+                and buffer.first == group
+                and buffer.step == step
+            ):
                 return buffer.offset
         return 0
 
+    def state_offset(self, step: int) -> int:
+        """Where the state of ``step`` begins in the model's, in bytes."""
+        return next(b.offset for b in self.buffers if b.persistent and b.step == step)
+
     def live(self, group: int) -> list[Buffer]:
         """What is in the arena while ``group`` runs, by offset."""
-        return sorted((b for b in self.buffers if b.first <= group <= b.last), key=lambda b: b.offset)
+        return sorted(
+            (b for b in self.buffers if not b.persistent and b.first <= group <= b.last),
+            key=lambda b: b.offset,
+        )
 
     @property
     def peak_group(self) -> int:

@@ -134,3 +134,94 @@ def test_constants_follow_their_struct_in_any_order():
         kernels.in_order(constant.ctype, {"exponentials": None, "rows": 2, "beta": 2, "entries": 4})
     with pytest.raises(ValueError, match="declares the struct edgesea_nothing"):
         kernels.in_order("edgesea_nothing", {})
+
+
+# ---------------------------------------------------------------- state across inferences
+
+KEEPER = '''"""NEG, which here answers with the inference before: a test of state."""
+
+from firmware_export import require
+from firmware_export.ir import Kind
+from firmware_export.program import IN, OUT, STATE, Call
+
+
+def _check(graph, op):
+    require.unary(graph, op, ("int8",))
+
+
+def _lower(lowering, op):
+    count = lowering.graph.output(op).elements
+    call = Call("edgesea_previous", (IN(0), OUT, STATE, count))
+    lowering.add(op, op.inputs, call, state=count, initial=9)
+
+
+KINDS = (Kind("NEG", union=32, check=_check, lower=_lower),)
+'''
+
+PREVIOUS_H = """#ifndef EDGESEA_PREVIOUS_H
+#define EDGESEA_PREVIOUS_H
+#include <stddef.h>
+#include <stdint.h>
+void edgesea_previous(const int8_t *in, int8_t *out, void *state, size_t count);
+#endif
+"""
+
+PREVIOUS_C = """#include <string.h>
+#include "edgesea_previous.h"
+void edgesea_previous(const int8_t *in, int8_t *out, void *state, size_t count)
+{
+    memcpy(out, state, count);
+    memcpy(state, in, count);
+}
+"""
+
+TWICE = """#include <stdio.h>
+#include "subject.h"
+int main(void)
+{
+    static uint8_t arena[SUBJECT_ARENA_BYTES + 4] __attribute__((aligned(4)));
+    static uint8_t state[SUBJECT_STATE_BYTES] __attribute__((aligned(4)));
+    int8_t in[SUBJECT_INPUT_LENGTH] = {1}, out[SUBJECT_OUTPUT_LENGTH];
+    subject_reset_in(state);
+    for (int8_t i = 1; i < 4; i++) {
+        in[0] = i;
+        subject_invoke_in(arena, state, in, out);
+        printf("%d ", out[0]);
+        subject_invoke(in, out);
+        printf("%d ", out[0]);
+    }
+    subject_reset();
+    subject_invoke(in, out);
+    printf("%d %d", out[0], SUBJECT_STATE_BYTES);
+    return 0;
+}
+"""
+
+
+def test_a_model_with_a_state_has_a_place_for_it(tmp_path):
+    net = random_graphs.Net(np.random.default_rng(1))
+    x = net.input((1, 7))
+    y = net.like(x, (1, 7))
+    net.add("NEG", [x], [y])
+    copy = shutil.copytree(PACKAGE, tmp_path / "tree" / "firmware_export")
+    (copy / "ops" / "keeper.py").write_text(KEEPER)
+    (copy / "runtime" / "edgesea_previous.h").write_text(PREVIOUS_H)
+    (copy / "runtime" / "edgesea_previous.c").write_text(PREVIOUS_C)
+    (tmp_path / "model.tflite").write_bytes(net.bytes([y]))
+    out = tmp_path / "out"
+    program = (
+        "import sys; from firmware_export.compile import compile_model; from firmware_export.explain import "
+    )
+    program += "as_text; print(as_text(compile_model(*sys.argv[1:]).plan))"
+    subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "model.tflite", out, "subject"],
+        cwd=copy.parent,
+        env={"PYTHONPATH": str(copy.parent)},
+        check=True,
+    )
+    (out / "main.c").write_text(TWICE)
+    command = ["gcc", *STRICT, *sorted(out.glob("*.c")), "-o", out / "program"]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[:2000]
+    said = subprocess.run([out / "program"], capture_output=True, check=True, text=True).stdout
+    assert said == "9 9 1 1 2 2 9 8"
