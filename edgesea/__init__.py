@@ -1,3 +1,5 @@
 """edgesea turns a big audio embedding model into one that fits a sensor, for your kind of sound."""
 
-__version__ = "0.1.0"
+from firmware_export import __version__
+
+__all__ = ["__version__"]

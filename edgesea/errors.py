@@ -1,14 +1,16 @@
-"""The two ways in which edgesea says no.
+"""The two ways in which edgesea says no, beside those of the C compiler: all are `UserError`.
 
-Both carry one sentence that names the file or option and says what to do. The command line prints that
+Each carries one sentence that names the file or option and says what to do. The command line prints that
 sentence and exits with the class's ``exit_code``; ``--debug`` shows the traceback too.
 """
 
+from firmware_export.errors import UserError
 
-class EdgeseaError(Exception):
+__all__ = ["EdgeseaError", "UsageError", "UserError"]
+
+
+class EdgeseaError(UserError):
     """The work failed, for a reason that the user can act on."""
-
-    exit_code = 1
 
 
 class UsageError(EdgeseaError):

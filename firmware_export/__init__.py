@@ -1,1 +1,3 @@
-"""What becomes C: an int8 .tflite file, checked, planned and compiled ahead of time into plain C99."""
+"""What becomes C: a trained model, its frontend, the boards that run them. Nothing here imports `edgesea`."""
+
+__version__ = "0.1.0"

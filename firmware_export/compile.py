@@ -11,12 +11,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesea import __version__
-from edgesea.files import write_bytes
+from firmware_export import __version__
 from firmware_export.emit import RUNTIME, emit, identifier
-from firmware_export.flatbuffer import ModelError
-from firmware_export.graph import Quantization, check, fold, read
-from firmware_export.lowering import lower
+from firmware_export.errors import ModelError
+from firmware_export.files import write_bytes
+from firmware_export.graph import read
+from firmware_export.ir import Quantization
+from firmware_export.passes import check, lower, simplify
 from firmware_export.plan import Plan, plan
 
 
@@ -59,6 +60,8 @@ class CompiledModel:
     sha256 : str
         Of the .tflite.
     arena_bytes : int
+    state_bytes : int
+        What it keeps from one inference to the next.
     constant_bytes : dict of str to int
         Weights, biases, multipliers and tables in flash, by path: ``plain``, ``dsp``, ``mve``.
     operators : tuple of CompiledOperator
@@ -79,6 +82,7 @@ class CompiledModel:
     inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     plan: Plan
+    state_bytes: int = 0
 
 
 def compile_model(
@@ -110,8 +114,8 @@ def compile_model(
         cannot be written.
     """
     if ram_budget is not None and ram_budget <= 0:
-        raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}")
-    graph = fold(read(model))
+        raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}.")
+    graph = simplify(read(model))
     check(graph)
     layout = plan(lower(graph), ram_budget)
     program = layout.program
@@ -149,4 +153,5 @@ def compile_model(
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.inputs)),
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.outputs)),
         layout,
+        layout.state_bytes,
     )

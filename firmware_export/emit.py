@@ -13,11 +13,14 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from firmware_export import kernels
+from firmware_export.kernels import RUNTIME
 from firmware_export.plan import Group, Plan
 from firmware_export.program import Array, Call, Constant, Slot, Step
 
-RUNTIME = Path(__file__).parent / "runtime"
 TEMPLATES = Path(__file__).parent / "templates"
+
+__all__ = ["RUNTIME", "TEMPLATES", "Sources", "emit", "identifier"]
 
 PATHS = ("plain", "dsp", "mve")
 
@@ -100,6 +103,8 @@ class _Emitter:
             autoescape=False,
         )
         streams, calls = self._calls()
+        functions = set().union(*(step.functions for step in self.program.steps))
+        runner = {"edgesea_stream"} if streams else set()
         pointer_parameters = [f"const {io['ctype']} *{io['argument']}" for io in self.inputs]
         pointer_parameters += [f"{io['ctype']} *{io['argument']}" for io in self.outputs]
         arguments = [io["argument"] for io in self.inputs + self.outputs]
@@ -116,8 +121,16 @@ class _Emitter:
             "parameters": ", ".join(pointer_parameters),
             "arguments": ", ".join(arguments),
             "arena_bytes": self.plan.arena_bytes,
+            "state_bytes": self.plan.state_bytes,
+            "states": [
+                (b.offset, self.program.steps[b.step].initial, b.bytes)
+                for b in self.plan.buffers
+                if b.persistent
+            ],
+            "state": "void *state, " if self.plan.state_bytes else "",
             "peak": self.plan.peak,
             "steps": [self._constants(number, step) for number, step in enumerate(self.program.steps)],
+            "kernel_headers": kernels.headers(functions),
             "streams": streams,
             "places": ", ".join(places),
             "most_stages": max((len(s["stages"]) for s in streams), default=0),
@@ -127,13 +140,14 @@ class _Emitter:
             "calls": calls,
             "unused": [io["argument"] for io in self.inputs if not self._is_read(io["tensor"])],
             "uses_memory": any("memory + " in call for call in calls),
-            "uses_memcpy": any("memcpy" in step.functions for step in self.program.steps),
+            "uses_memcpy": self.plan.state_bytes > 0
+            or any("memcpy" in step.functions for step in self.program.steps),
         }
         source = environment.get_template("model.c.jinja").render(blanks)
         header = environment.get_template("model.h.jinja").render(blanks)
         arrays = [array for step in self.program.steps for array in step.arrays]
         constant_bytes = {path: sum(array.bytes(path) for array in arrays) for path in PATHS}
-        return Sources(source, header, self._kernels(bool(streams)), constant_bytes)
+        return Sources(source, header, kernels.files(functions | runner), constant_bytes)
 
     # ---- the interface ----
 
@@ -188,7 +202,7 @@ class _Emitter:
                     "name": labels[id(constant)],
                     "text": "\n".join(
                         f"    {self._value(labels[id(constant)], value)}, /* {field} */"
-                        for field, value in constant.fields.items()
+                        for field, value in kernels.in_order(constant.ctype, constant.fields).items()
                     ),
                 }
                 for constant in step.constants
@@ -251,6 +265,8 @@ class _Emitter:
                 return str(argument)
             if argument.what == "scratch":
                 return f"memory + {self.plan.scratch_offset(group)}"
+            if argument.what == "state":
+                return f"kept + {self.plan.state_offset(number)}"
             tensor = step.output if argument.what == "out" else step.inputs[argument.position]
             return self._pointer(tensor, argument.what == "in")
 
@@ -344,35 +360,6 @@ class _Emitter:
             number if step else -1,
         ]
         return {"title": title, "text": "{" + ", ".join(map(str, fields)) + "}"}
-
-    # ---- kernels ----
-
-    def _kernels(self, streams: bool) -> tuple[str, ...]:
-        """The runtime files needed: the kernels called, those they call in turn, and every path of them."""
-        functions = set().union(*(step.functions for step in self.program.steps))
-        if streams:
-            functions.add("edgesea_stream")
-        files = {"edgesea_kernels.h", "edgesea_path.h"}
-        waiting = sorted(functions)
-        while waiting:
-            function = waiting.pop()
-            for path in sorted(RUNTIME.glob(f"{function}*.c")):
-                if path.name in files or not re.fullmatch(rf"{function}(_dsp|_mve)?\.c", path.name):
-                    continue
-                files.add(path.name)
-                waiting += _uses(path.read_text(encoding="utf-8"), files)
-        return tuple(sorted(files))
-
-
-def _uses(text: str, files: set[str]) -> list[str]:
-    """The kernels that a file calls; the headers that it includes join ``files``."""
-    for header in re.findall(r'#include "(edgesea_\w+\.h)"', text):
-        if header not in files:
-            files.add(header)
-            _uses((RUNTIME / header).read_text(encoding="utf-8"), files)
-    return sorted(
-        {name for name in re.findall(r"\b(edgesea_\w+)\(", text) if (RUNTIME / f"{name}.c").exists()}
-    )
 
 
 def _float(value: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firmware_export.files import replacing
 from firmware_export.plan import Buffer, Group, Plan
 
 _WIDTH = 60
@@ -77,14 +78,12 @@ def draw(plan: Plan, path: str | Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    from edgesea.files import replacing
-
     figure = Figure(figsize=(max(6, 1.2 * len(plan.groups) + 3), 6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = {"tensor": "tab:blue", "rows": "tab:orange", "working memory": "tab:grey"}
     for buffer in plan.buffers:
-        if not buffer.bytes:
+        if not buffer.bytes or buffer.persistent:
             continue
         kind = "working memory" if buffer.tensor is None else "rows" if "rows of" in buffer.name else "tensor"
         place = (buffer.first, buffer.offset / 1024)

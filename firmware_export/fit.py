@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 
 from firmware_export import boards
+from firmware_export.errors import UserError
 
 KIB = 1024
 
@@ -57,7 +58,7 @@ BASIS_TFLM = (
 )
 
 
-class FitError(Exception):
+class FitError(UserError):
     """The bundle does not say what its model takes up."""
 
 
@@ -75,8 +76,8 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
         boards: a dict each, those that hold the model first, the smallest RAM first; `fits` is "yes", "tight"
         (less than a tenth of flash or RAM would be left) or "no"; `flash` and `ram` hold needed, has and
         margin in bytes and margin_percent of has; `estimate` (None without the C model) holds ranges
-        (lowest, highest) of inference_ms and, where the frontend is known, duty_cycle_percent. basis:
-        sentences. how: of each figure.
+        (lowest, highest) of inference_ms and, where the frontend is known, duty_cycle_percent. left_out:
+        a sentence for each board that cannot be judged. basis: sentences. how: of each figure.
 
     Raises
     ------
@@ -84,19 +85,27 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
     """
     model = manifest.get("int8")
     if not isinstance(model, dict):
-        raise FitError("the bundle holds no int8 model: export it again with --int8")
+        raise FitError("The bundle holds no int8 model: export it again with --int8.")
     compiled = manifest.get("c_model")
     frontend = manifest.get("frontend")
     state, scratch = _frontend_bytes(frontend_header)
-    found = [
-        _held(board, model, compiled, frontend, state, scratch)
-        for board in map(boards.board, boards.names())
-        if board.clock_hz is not None
-    ]
+    known, left_out = boards.readable()
+    found = []
+    for board in known:
+        if board.clock_hz is None:
+            continue
+        if board.core in CORES:
+            found.append(_held(board, model, compiled, frontend, state, scratch))
+        else:
+            left_out.append(
+                f"Board {board.name} has the core {board.core!r}, of which nothing was measured; its core "
+                f"must be one of {', '.join(CORES)}, or get a line in firmware_export/fit.py."
+            )
     order = {"yes": 0, "tight": 1, "no": 2}
     return {
         "engine": "C model" if compiled else "TensorFlow Lite Micro",
         "boards": sorted(found, key=lambda each: (order[each["fits"]], each["ram"]["has"], each["board"])),
+        "left_out": left_out,
         "basis": list(BASIS if compiled else BASIS_TFLM),
         "how": {
             "flash": "computed, with allowances",

@@ -14,6 +14,8 @@ import struct
 
 import numpy as np
 
+from firmware_export.errors import ModelError
+
 # A real model has tens of operators and tensors, a very large one thousands; a hostile vector that names one
 # table a million times would otherwise cost seconds.
 MOST_TABLES = 5_000
@@ -32,10 +34,6 @@ _SCALARS = {
         "float32": "<f",
     }.items()
 }
-
-
-class ModelError(ValueError):
-    """A .tflite that cannot be read or compiled: one sentence that names the place and the reason."""
 
 
 class Table:

@@ -22,8 +22,9 @@ import math
 import jinja2
 import numpy as np
 
-from edgesea import __version__
+from firmware_export import __version__
 from firmware_export.emit import identifier
+from firmware_export.errors import UserError
 
 HEADERS = ("edgesea_frontend.h", "edgesea_scaled.h", "edgesea_float.h", "edgesea_multiply.h")
 SOURCES = (
@@ -49,7 +50,7 @@ FIXED_ERROR = 25.0
 ALLOWED_STEPS = 0.8
 
 
-class FrontendError(ValueError):
+class FrontendError(UserError):
     """A frontend that the C code cannot run, or not for that model: one sentence that says why."""
 
 

@@ -95,9 +95,6 @@ def by_pairs(weights: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.stack(columns, axis=1))
 
 
-# EDGESEA_GENERAL of edgesea_kernels.h.
-GENERAL = 1
-
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
 PIXELS, CHUNK = 5, 400
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware_export.graph import Graph, Operator, Tensor
+from firmware_export.ir import Graph, Operator, Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A kernel's constant: a C struct, its fields in the order of its declaration.
+    """A kernel's constant: a C struct, its fields by name in any order.
 
     Parameters
     ----------
@@ -96,16 +96,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Slot:
-    """An argument that the plan fills: where a tensor or the scratch memory lies."""
+    """An argument that the plan fills: where a tensor, the scratch memory or the step's state lies."""
 
     what: str
     position: int = 0
 
 
-OUT, SCRATCH = Slot("out"), Slot("scratch")
-
-
-OUT, SCRATCH = Slot("out"), Slot("scratch")
+OUT, SCRATCH, STATE = Slot("out"), Slot("scratch"), Slot("state")
 
 
 def IN(position: int) -> Slot:
@@ -121,7 +118,7 @@ class Call:
     ----------
     function : str
     arguments : tuple
-        ``IN``, ``OUT``, ``SCRATCH``, a Constant, an Array or a number.
+        ``IN``, ``OUT``, ``SCRATCH``, ``STATE``, a Constant, an Array or a number.
     """
 
     function: str
@@ -158,6 +155,10 @@ class Step:
         Applied to each row when it is done.
     in_place : tuple of int
         Positions of the inputs whose memory the output may take.
+    state : int [bytes]
+        Memory that the step keeps from one inference to the next; only for steps on whole tensors.
+    initial : int, 0..255
+        Every byte of the state before the first inference.
     """
 
     operators: tuple[Operator, ...]
@@ -172,6 +173,12 @@ class Step:
     sums: int = 0
     table: Array | None = None
     in_place: tuple[int, ...] = ()
+    state: int = 0
+    initial: int = 0
+
+    def __post_init__(self):
+        if self.state and self.rows is not None:
+            raise ValueError(f"{self.function} makes its output row by row and cannot keep a state.")
 
     @property
     def arrays(self) -> list[Array]:

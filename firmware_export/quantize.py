@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+# The integers of an activation: (lowest, highest).
+LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

@@ -13,9 +13,9 @@ import math
 import os
 from pathlib import Path
 
-from edgesea.files import write_text
 from firmware_export.compile import CompiledModel
 from firmware_export.emit import RUNTIME
+from firmware_export.files import write_text
 from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit, origin, templates
 
 PROGRAM = "sensor"

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from edgesea.export import c_compiler, export_tflite
-from firmware_export.firmware import write_firmware
+from edgesea.export.firmware import write_firmware
 
 sys.path.append(str(Path(__file__).resolve().parent / "firmware"))
 import random_graphs

@@ -17,17 +17,7 @@ from pathlib import Path
 
 from edgesea.bench import qemu
 from edgesea.errors import EdgeseaError
-from firmware_export.firmware import write_firmware
-
-# QEMU's machine -> driver of its first UART, and address: with TrustZone, as the secure state sees it.
-UARTS = {
-    "mps2-an385": ("uart_cmsdk.c", 0x40004000),
-    "mps2-an386": ("uart_cmsdk.c", 0x40004000),
-    "mps2-an500": ("uart_cmsdk.c", 0x40004000),
-    "mps2-an505": ("uart_cmsdk.c", 0x50200000),
-    "mps3-an547": ("uart_cmsdk.c", 0x59303000),
-    "virt": ("uart_16550.c", 0x10000000),
-}
+from edgesea.export.firmware import write_firmware
 
 START_LIMIT_S = 60.0
 
@@ -44,7 +34,7 @@ def build_emulated(bundle: Path | str, core: str, folder: Path | str, *, vectors
     Raises UsageError for no such core or bundle, EdgeseaError where a tool is missing or it does not build.
     """
     board = qemu.board_of(core)
-    driver, address = UARTS[_machine(core)]
+    driver, address = board.emulator.uart, board.emulator.uart_base
     folder = Path(folder)
     sources = folder / "firmware"
     written = write_firmware(bundle, sources, vectors=vectors)
@@ -100,8 +90,3 @@ def _port(process: subprocess.Popen, name: str) -> str:
             break
     text = " ".join(said.decode("utf-8", "replace").split())
     raise EdgeseaError(f"{name} did not start: QEMU says {text or 'nothing'}")
-
-
-def _machine(core: str) -> str:
-    arguments = qemu.board_of(core).emulator.arguments
-    return arguments[arguments.index("-machine") + 1]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgesea.bench import conditions, latency, memory
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
-from firmware_export.graph import Graph, ModelError, read
+from firmware_export.graph import Graph, read
 
 
 def measure(
@@ -43,10 +43,7 @@ def measure(
     """
     if threads < 1 or runs < 1:
         raise UsageError(f"Received {threads} threads and {runs} runs: give at least 1 of each.")
-    try:
-        graph = read(model)
-    except ModelError as error:
-        raise EdgeseaError(str(error)) from error
+    graph = read(model)
     # Its latency first: what follows may fail for want of memory, and the model that is timed has its own.
     before = conditions.state()
     interpreter = open_interpreter(model, threads=threads, input_shape=input_shape)

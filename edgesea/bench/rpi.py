@@ -28,7 +28,7 @@ import numpy as np
 from edgesea.bench import agent, memory
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
-from firmware_export.graph import ModelError, read
+from firmware_export.graph import read
 
 # Without ! and backslash, and quoted once: sh, csh and fish read it alike.
 REMOTE = (
@@ -120,10 +120,7 @@ def measure(
         raise UsageError(f"threads and runs must be at least 1, received {threads} and {runs}")
     if setup and python:
         raise UsageError("--setup makes a Python of its own and --python names one: give one of them")
-    try:
-        graph = read(model)
-    except ModelError as error:
-        raise EdgeseaError(str(error)) from error
+    graph = read(model)
     reference = open_interpreter(model, resolver="reference")
     inputs = _random_inputs(reference)
     configurations = [

@@ -29,7 +29,7 @@ from edgesea.bench import memory
 from edgesea.bench.qemu import random_inputs
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
-from firmware_export.graph import ModelError, read
+from firmware_export.graph import read
 
 PROTOCOL = 1
 BAUD = 115200
@@ -334,10 +334,7 @@ def measure(model: Path, target: str, *, runs: int = 100, limit_s: float = 10.0)
     """
     if runs < 1:
         raise UsageError(f"runs must be at least 1, received {runs}")
-    try:
-        graph = read(model)
-    except ModelError as error:
-        raise EdgeseaError(str(error)) from error
+    graph = read(model)
     reference = open_interpreter(model, resolver="reference")
     with Link.open(target) as link:
         hello = link.hello()

@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from edgesea import __version__
-from edgesea.errors import EdgeseaError
+from edgesea.errors import UserError
 
 # name -> what `edgesea --help` says of it; the module of that name holds a click command of that name.
 COMMANDS = {
@@ -64,7 +64,7 @@ def main(arguments=None) -> None:
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(error.ctx.get_usage(), err=True)
         _fail(error.format_message(), error.exit_code)
-    except EdgeseaError as error:
+    except UserError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)

@@ -4,7 +4,6 @@ import click
 
 from edgesea import project
 from edgesea.cli.common import as_json, print_json, print_table
-from edgesea.errors import EdgeseaError
 
 
 @click.command()
@@ -17,17 +16,13 @@ def fit(bundle, as_json):
     """
     from edgesea.export import load_bundle
     from firmware_export.boards import STANDINGS
-    from firmware_export.fit import FitError
     from firmware_export.fit import fit as held
 
     if bundle is None:
         bundle = project.needed("BUNDLE").newest_bundle()
         click.echo(f"{project.FILE}: {bundle}", err=True)
     loaded = load_bundle(bundle)
-    try:
-        result = held(loaded.manifest, _frontend_header(loaded))
-    except FitError as error:
-        raise EdgeseaError(f"{bundle}: {error}") from error
+    result = held(loaded.manifest, _frontend_header(loaded))
     if as_json:
         print_json({"bundle": str(loaded.path), **result})
         return
@@ -47,6 +42,8 @@ def fit(bundle, as_json):
         boards = [each["board"] for each in result["boards"] if each["standing"] == standing]
         if boards:
             click.echo(f"{standing}: {', '.join(boards)}")
+    for sentence in result["left_out"]:
+        click.echo(sentence, err=True)
     for sentence in result["basis"]:
         click.echo(sentence)
 

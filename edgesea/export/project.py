@@ -331,7 +331,7 @@ class _Project:
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from firmware_export.firmware import MAIN, write_firmware
+        from edgesea.export.firmware import MAIN, write_firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)
@@ -498,10 +498,7 @@ class _Project:
 
     def _uart(self) -> tuple[str, int]:
         """Driver and address of an emulated board's serial line."""
-        from edgesea.bench.firmware import UARTS
-
-        arguments = self.board.emulator.arguments
-        return UARTS[arguments[arguments.index("-machine") + 1]]
+        return self.board.emulator.uart, self.board.emulator.uart_base
 
     def _emulated(self) -> list[Path]:
         names = (self.board.emulator.startup, "board.c", self._uart()[0], "semihosting.c")

@@ -151,10 +151,7 @@ def plan(
 
     Raises UsageError where the call cannot work, EdgeseaError where the bundle or the port is the reason.
     """
-    try:
-        target = boards.board(board)
-    except boards.BoardError as error:
-        raise UsageError(str(error)) from None
+    target = boards.board(board)
     loaded = load_bundle(bundle)
     if not loaded.manifest.get("c_model"):
         raise EdgeseaError(

@@ -16,7 +16,7 @@ A board's file holds:
     [flasher]        program, kind of project, arguments, how to install it, USB vendors; only real boards
     [frameworks]     what frameworks call the board: arduino (its FQBN), esp-idf (target), platformio with
                      platformio-platform, zephyr; those that know it, only real boards
-    [emulator]       program, arguments, Debian package, start-up file, tick in hertz; only emulated boards
+    [emulator]       program, arguments, Debian package, start-up file, tick, serial line; only emulated
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
 
@@ -28,13 +28,21 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
+from firmware_export.errors import UserError
+
 FOLDER = Path(__file__).resolve().parent
 STANDINGS = ("run here", "builds", "untested")
 FRAMEWORKS = ("arduino", "esp-idf", "platformio", "platformio-platform", "zephyr")
 
 
-class BoardError(Exception):
-    """No board of that name, or its file says something that cannot be."""
+class BoardError(UserError):
+    """A board's file says something that cannot be."""
+
+
+class UnknownBoard(BoardError):
+    """There is no board of that name."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,17 @@ class Toolchain:
 @dataclass(frozen=True)
 class Emulator:
     """How QEMU runs the board. `instructions_per_tick` is how many instructions one tick of its counter lasts
-    under `-icount shift=0`, where every instruction takes a nanosecond."""
+    under `-icount shift=0`, where every instruction takes a nanosecond; `uart` is the driver of its first
+    serial line, a file of `emulated/`, and `uart_base` its address: with TrustZone, as the secure state sees
+    it."""
 
     program: str
     arguments: tuple[str, ...]
     package: str
     startup: str
     instructions_per_tick: float
+    uart: str
+    uart_base: int
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,19 @@ def names() -> list[str]:
 def board(name: str) -> Board:
     """Reads and checks the board called `name`; BoardError where there is none or its file is wrong."""
     if name not in names():
-        raise BoardError(f"There is no board called {name!r}; choose one of: {', '.join(names())}.")
+        raise UnknownBoard(f"There is no board called {name!r}; choose one of: {', '.join(names())}.")
     return read(FOLDER / f"{name}.toml")
+
+
+def readable() -> tuple[list[Board], list[str]]:
+    """Every board whose file is sound, by name, and a sentence for each whose file is not."""
+    found, faults = [], []
+    for name in names():
+        try:
+            found.append(board(name))
+        except BoardError as error:
+            faults.append(str(error))
+    return found, faults
 
 
 def read(path: Path) -> Board:

@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from firmware_export.boards import Board, board, names
+from firmware_export.boards import Board, readable
 
 BEGIN, END = "<!-- boards: begin -->\n", "<!-- boards: end -->\n"
 
@@ -18,7 +18,7 @@ HEAD = """\
 
 def table() -> str:
     """One line a board, the real ones first."""
-    boards = sorted(map(board, names()), key=lambda each: (each.emulator is not None, each.name))
+    boards = sorted(readable()[0], key=lambda each: (each.emulator is not None, each.name))
     return HEAD + "".join(map(_line, boards))
 
 
@@ -27,7 +27,7 @@ def renewed(page: str) -> str:
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise ValueError(f"the page has no {BEGIN.strip()} before a {END.strip()}")
+        raise ValueError(f"The page has no {BEGIN.strip()} before a {END.strip()}.")
     return before + BEGIN + table() + END + after
 
 

@@ -15,8 +15,9 @@ from edgesea import bench, loaded_model
 from edgesea.bench import conditions
 from edgesea.bench import latency as timing
 from edgesea.bench.table import print_measurement
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
+from firmware_export.errors import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_wrong_options(model, options):
 def test_not_a_model(tmp_path, content):
     file = tmp_path / "model.tflite"
     file.write_bytes(content)
-    with pytest.raises(EdgeseaError, match=r"model\.tflite"):
+    with pytest.raises(ModelError, match=r"model\.tflite"):
         bench.measure(file)
 
 

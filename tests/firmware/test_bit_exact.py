@@ -200,12 +200,12 @@ def _declared(kernel: str) -> bool:
 
 def _kernels(model: bytes) -> set[str]:
     from firmware_export.emit import emit
-    from firmware_export.graph import check, fold, read
-    from firmware_export.lowering import lower
+    from firmware_export.graph import read
+    from firmware_export.passes import check, lower, simplify
     from firmware_export.plan import plan
 
     try:
-        graph = fold(read(model))
+        graph = simplify(read(model))
         check(graph)
         return set(emit(plan(lower(graph)), "model", "0").kernels)
     except ModelError as error:

@@ -52,6 +52,8 @@ arguments = []
 package = "qemu-system-arm"
 startup = "cortex_m.c"
 instructions_per_tick = 40
+uart = "uart_cmsdk.c"
+uart_base = 0x40004000
 
 [[memory]]
 name = "RAM"
@@ -285,6 +287,6 @@ def test_a_stale_page_is_renewed():
 
 def test_a_page_without_its_marks():
     with pytest.raises(
-        ValueError, match="the page has no <!-- boards: begin --> before a <!-- boards: end -->"
+        ValueError, match="The page has no <!-- boards: begin --> before a <!-- boards: end -->"
     ):
         renewed("# Boards\n<!-- boards: end -->\n")

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.export.firmware import GOLDEN_BYTES, write_firmware
 from edgesea.interpreter import open_interpreter
-from firmware_export.firmware import GOLDEN_BYTES, write_firmware
 
 ANSWER = re.compile(rb"<([0-9a-f]{4}) ([ -~]*)\*([0-9a-f]{8})")
 LONGEST_LINE = 192

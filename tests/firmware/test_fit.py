@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from click.testing import CliRunner
 from random_graphs import single_operator_model
 
 from edgesea.cli.fit import fit as command
-from edgesea.errors import EdgeseaError
+from edgesea.errors import UserError
 from edgesea.export import export_tflite
 from edgesea.export.ccode import c_compiler
 from firmware_export import boards
+from firmware_export.boards.table import BEGIN, END, renewed
 from firmware_export.fit import (
     FRONTEND_FLASH,
     MODEL_CODE,
@@ -142,7 +144,7 @@ def test_published_times_of_good_engines_lie_in_the_range():
 
 
 def test_no_int8_model():
-    with pytest.raises(FitError, match="holds no int8 model: export it again with --int8"):
+    with pytest.raises(FitError, match=r"^The bundle holds no int8 model: export it again with --int8\.$"):
         fit({**manifest(), "int8": None})
 
 
@@ -193,5 +195,57 @@ def test_a_folder_without_an_int8_model(bundle, tmp_path, monkeypatch):
 
     monkeypatch.setattr("edgesea.export.load_bundle", lambda _: Loaded())
     result = CliRunner().invoke(command, [str(bundle)])
-    assert isinstance(result.exception, EdgeseaError)
+    assert isinstance(result.exception, UserError)
     assert "holds no int8 model" in str(result.exception)
+
+
+# ---------------------------------------------------------------- boards that cannot be judged
+
+
+@pytest.fixture
+def own_boards(tmp_path, monkeypatch) -> Path:
+    """A copy of the folder of boards, where a file may be put."""
+    shutil.copytree(boards.FOLDER, tmp_path / "boards")
+    monkeypatch.setattr(boards, "FOLDER", tmp_path / "boards")
+    return tmp_path / "boards"
+
+
+def test_a_new_board_is_one_file(own_boards):
+    text = (own_boards / "nrf52840.toml").read_text()
+    (own_boards / "mine.toml").write_text(text.replace("ram_bytes = 262144", "ram_bytes = 524288"))
+    assert "mine" in boards.names()
+    found = board(fit(manifest()), "mine")
+    assert found["ram"]["has"] == 524288
+    assert found["estimate"] == board(fit(manifest()), "nrf52840")["estimate"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (
+            'core = "cortex-m4"',
+            'core = "cortex-m9"',
+            r"Board mine has the core 'cortex-m9', of which nothing was measured; its core must be one of "
+            r"cortex-m0plus, .*, or get a line in firmware_export/fit\.py\.",
+        ),
+        (
+            "ram_bytes = 262144",
+            "ram_bytes = 0",
+            r"Board file .*mine\.toml: ram_bytes must .* Received: 0\.",
+        ),
+        ('core = "cortex-m4"', "core = ", r"The board file .*mine\.toml cannot be read: .*\."),
+    ],
+)
+def test_a_faulty_board_gets_a_sentence_and_spoils_nothing(own_boards, bundle, before, after, sentence):
+    text = (own_boards / "nrf52840.toml").read_text()
+    assert before in text
+    sound = fit(manifest())
+    (own_boards / "mine.toml").write_text(text.replace(before, after))
+    result = fit(manifest())
+    assert result["boards"] == sound["boards"]
+    assert len(result["left_out"]) == 1
+    assert re.fullmatch(sentence, result["left_out"][0])
+    told = CliRunner().invoke(command, [str(bundle)])
+    assert told.exit_code == 0, told.output
+    assert result["left_out"][0] in told.stderr
+    assert "| `nrf52840` |" in renewed(f"{BEGIN}{END}")

@@ -12,11 +12,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from damaged_models import altered, packed
 from random_graphs import MAKERS, Net, options, random_inputs, random_model, reference, single_operator_model
 
-from firmware_export.graph import ModelError, check, fold, read
-from firmware_export.operators import BUILTINS, NAMES, TYPES
+from firmware_export.graph import ModelError, read
+from firmware_export.ops import KINDS
+from firmware_export.passes import check, simplify
+from firmware_export.schema import NAMES, TYPES
 
 SHARED_MODELS = ("kws_ref_model", "sea_student3_int8", "yamnet")
-COMPILED = sorted(name for name, builtin in BUILTINS.items() if builtin.check)
+COMPILED = sorted(name for name, kind in KINDS.items() if kind.check)
 
 
 def _compare_with_interpreter(model: bytes) -> None:
@@ -116,8 +118,8 @@ def test_names_and_types_are_the_schemas():
     types = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
     assert [types[i].lower() for i in range(len(TYPES))] == [name for name, _ in TYPES]
     unions = {k: v for k, v in vars(schema.BuiltinOptions).items() if not k.startswith("_")}
-    for name, builtin in BUILTINS.items():
-        assert builtin.union in unions.values(), name
+    for name, kind in KINDS.items():
+        assert kind.union in unions.values(), name
 
 
 def test_finds_producers_and_consumers():
@@ -177,7 +179,7 @@ def test_a_batch_matmul_is_counted_though_not_compiled():
 
 def test_folds_the_shape_of_a_dynamic_batch(shared):
     graph = read(shared / "models" / "sea_student3_int8.tflite")
-    folded = fold(graph)
+    folded = simplify(graph)
     gone = [op.opcode for op in graph.operators if op not in folded.operators]
     assert gone == ["SHAPE", "STRIDED_SLICE", "PACK"]
     last = folded.operators[-1]
@@ -193,7 +195,7 @@ def test_drops_operators_that_no_output_needs():
     a, b, c = (net.like(x, (1, 4)) for _ in range(3))
     for source, made in ((x, a), (a, b), (a, c)):
         net.add("RELU", [source], [made])
-    folded = fold(read(net.bytes([c])))
+    folded = simplify(read(net.bytes([c])))
     assert [op.index for op in folded.operators] == [0, 2]
 
 
@@ -316,7 +318,7 @@ def test_folds_constants_as_the_reference_kernels_do(make):
         except (RuntimeError, ValueError):  # refused, or a slice without an element
             continue
         net.tensors[y].shape = list(expected.shape)
-        graph = fold(read(net.bytes([y])))
+        graph = simplify(read(net.bytes([y])))
         assert graph.operators == ()
         np.testing.assert_array_equal(graph.tensors[y].data, expected)
         assert graph.tensors[y].data.dtype == expected.dtype
@@ -334,7 +336,7 @@ def test_refuses_constants_that_make_another_shape_than_declared():
         r"tensor 0\.$"
     )
     with pytest.raises(ModelError, match=message):
-        fold(read(net.bytes([y])))
+        simplify(read(net.bytes([y])))
 
 
 def test_leaves_alone_what_it_does_not_know():
@@ -343,7 +345,7 @@ def test_leaves_alone_what_it_does_not_know():
     y, z = net.tensor((2, 2), "int32"), net.like(x, (1, 4))
     net.add("GATHER", [net.integers([[1, 2], [3, 4]]), net.integers([0, 1])], [y], options("Gather"))
     net.add("RESHAPE", [x, y], [z], options("Reshape"))
-    graph = fold(read(net.bytes([z])))
+    graph = simplify(read(net.bytes([z])))
     assert len(graph.operators) == 2
     with pytest.raises(
         ModelError, match=r"^Operator 0 \(GATHER\) cannot be compiled: the C model has no such"
@@ -355,12 +357,12 @@ def test_large_constants_are_left_alone():
     net = Net(np.random.default_rng(0))
     y = net.tensor((5000,), "int32")
     net.add("RESHAPE", [net.integers(np.zeros((50, 100))), net.integers([5000])], [y], options("Reshape"))
-    assert len(fold(read(net.bytes([y]))).operators) == 1
+    assert len(simplify(read(net.bytes([y]))).operators) == 1
 
 
 @pytest.mark.parametrize("seed", range(150))
 def test_accepts_what_the_reference_kernels_run(seed):
-    check(fold(read(random_model(seed))))
+    check(simplify(read(random_model(seed))))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
@@ -369,7 +371,7 @@ def test_accepts_every_operator(opcode, dtype):
     if not random_graphs.supports(opcode, dtype):
         pytest.skip(f"the reference kernels have no {opcode} for {dtype}")
     for seed in range(10):
-        check(fold(read(single_operator_model(opcode, seed, dtype))))
+        check(simplify(read(single_operator_model(opcode, seed, dtype))))
 
 
 def test_every_operator_is_tried():
@@ -378,13 +380,13 @@ def test_every_operator_is_tried():
 
 def test_accepts_the_real_int8_models(shared):
     for name in ("kws_ref_model", "sea_student3_int8"):
-        check(fold(read(shared / "models" / f"{name}.tflite")))
+        check(simplify(read(shared / "models" / f"{name}.tflite")))
 
 
 def test_refuses_a_float_model_by_name(shared):
     message = "Operator 0 (RESHAPE) cannot be compiled: its input 0, tensor 0, is float32 where int8 or int16"
     with pytest.raises(ModelError, match=re.escape(message)):
-        check(fold(read(shared / "models" / "yamnet.tflite")))
+        check(simplify(read(shared / "models" / "yamnet.tflite")))
 
 
 def _check_against_reference(seeds) -> int:
@@ -395,7 +397,7 @@ def _check_against_reference(seeds) -> int:
         model = altered(random_model(seed % 700), rng)
         try:
             graph = read(model)
-            folded = fold(graph)
+            folded = simplify(graph)
             check(folded)
         except ModelError:
             continue
@@ -614,7 +616,7 @@ def test_data_behind_the_flatbuffer_is_read():
 
 def _refused(model: bytes) -> str:
     with pytest.raises(ModelError) as raised:
-        check(fold(read(model)))
+        check(simplify(read(model)))
     return str(raised.value)
 
 
@@ -751,7 +753,7 @@ def _refused(model: bytes) -> str:
 )
 def test_says_why_a_convolution_is_refused(path, value, message):
     root = _small()
-    check(fold(read(packed(root))))
+    check(simplify(read(packed(root))))
     _set(path, value)(root)
     assert message in _refused(packed(root))
 
@@ -1091,15 +1093,15 @@ def _dense(**changes):
     ],
 )
 def test_says_why_a_dense_layer_is_refused(changes, message):
-    check(fold(read(_dense())))
-    check(fold(read(_dense(dtype="int16"))))
+    check(simplify(read(_dense())))
+    check(simplify(read(_dense(dtype="int16"))))
     if message:
         assert message in _refused(_dense(**changes))
 
 
 def test_refuses_a_depthwise_convolution_whose_multiplier_does_not_match():
     root = schema.ModelT.InitFromPackedBuf(single_operator_model("DEPTHWISE_CONV_2D", 0), 0)
-    check(fold(read(packed(root))))
+    check(simplify(read(packed(root))))
     root.subgraphs[0].operators[0].builtinOptions.depthMultiplier += 1
     assert re.search(r"its weights \(.*\) do not make \d+ channels of each of \d+\.$", _refused(packed(root)))
 

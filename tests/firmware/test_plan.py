@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bit_exact import assert_exact
 
-from firmware_export.graph import ModelError, check, fold, read
-from firmware_export.lowering import lower
-from firmware_export.plan import ALIGNMENT, Buffer, pack, plan, simulate
+from firmware_export.graph import ModelError, read
+from firmware_export.passes import check, lower, simplify
+from firmware_export.plan import Buffer, plan
+from firmware_export.plan.packing import pack
+from firmware_export.plan.rings import simulate
+from firmware_export.plan.value import ALIGNMENT
 from firmware_export.program import Rows, Step
 
 
 def planned(model: bytes, budget: int | None = None):
-    graph = fold(read(model))
+    graph = simplify(read(model))
     check(graph)
     return plan(lower(graph), budget)
 

@@ -1,6 +1,7 @@
 """The integer arithmetic against exact fractions and against real functions."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_export import quantize
+from firmware_export import kernels, layout, quantize
 from firmware_export.layout import by_channel, by_pairs, by_tap, merge_axes, scratch_bytes, strides
 
 
@@ -118,3 +119,25 @@ def test_scratch_of_a_deep_convolution_is_chunked():
     assert scratch_bytes("edgesea_conv_row", fields) == 2 * 5 * 384 + 4 * 5 * 64
     assert scratch_bytes("edgesea_conv_row", {**fields, "in_channels": 8}) == 2 * 5 * 72
     assert scratch_bytes("edgesea_max_pool_row", {}) == 0
+
+
+def test_scratch_sizes_are_those_of_the_kernels():
+    """The constants behind scratch_bytes and those that the DSP and MVE kernels work with are the same."""
+
+    def enumerated(file: str, name: str) -> int:
+        return int(re.search(rf"\b{name} = (\d+)", (kernels.RUNTIME / file).read_text(encoding="utf-8"))[1])
+
+    assert enumerated("edgesea_dot_dsp.h", "EDGESEA_DOT_PIXELS") == layout.PIXELS
+    assert enumerated("edgesea_conv_row_dsp.c", "CHUNK") == layout.CHUNK
+    assert enumerated("edgesea_vector_mve.h", "EDGESEA_DOT_PIXELS") == layout.VECTOR_PIXELS
+    fields = {"in_width": 10, "out_width": 10, "pad_left": 1, "kernel_height": 3, "kernel_width": 3}
+    fields |= {"stride": 1, "dilation": 1, "in_channels": 4}
+    # One column before the map, one behind it.
+    words = enumerated("edgesea_depthwise_paired_row_dsp.c", "COLUMN_WORDS")
+    assert scratch_bytes("edgesea_depthwise_paired_row", fields) == 4 * words * 12
+    # As edgesea_kernels.h says it to whoever calls a kernel by hand.
+    said = (kernels.RUNTIME / "edgesea_kernels.h").read_text(encoding="utf-8")
+    assert f"depth4 > {layout.CHUNK} and" in said
+    assert f"2 * min({layout.PIXELS}, out_width) * chunk bytes" in said
+    assert f"min({layout.VECTOR_PIXELS}, out_width) * depth4" in said
+    assert f"{4 * words} * (pad_left + in_width" in said

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from random_graphs import single_operator_model
 
 from edgesea.cli.flash import flash as cli
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import EdgeseaError, UserError
 from edgesea.export import export_tflite
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
 from firmware_export import boards
@@ -280,9 +280,10 @@ def test_names_never_become_shell_text(tmp_path, bundle, programs, projects, boa
     ],
 )
 def test_wrong_calls(bundle, name, options, sentence):
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(UserError) as error:
         plan(bundle, name, **options)
     assert str(error.value) == sentence
+    assert error.value.exit_code == 2
 
 
 def test_no_c_model(tmp_path):

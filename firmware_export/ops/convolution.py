@@ -1,15 +1,15 @@
-"""Convolutions and poolings: everything that looks at a window of a feature map."""
+"""CONV_2D and DEPTHWISE_CONV_2D; TRANSPOSE_CONV is counted only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from firmware_export import layout
-from firmware_export.graph import Graph, Operator, Tensor
-from firmware_export.lowering.base import LARGEST_AXIS, Lowering, lowers
-from firmware_export.lowering.channels import (
+from firmware_export import layout, require
+from firmware_export.ir import Graph, Kind, Operator, Tensor
+from firmware_export.lowering import Lowering
+from firmware_export.ops._channels import (
     SPARE,
     channel_scales,
     check_range,
@@ -19,67 +19,65 @@ from firmware_export.lowering.channels import (
     records16,
     records_of,
 )
-from firmware_export.operators import refuse
-from firmware_export.program import Array, Constant, Rows
+from firmware_export.ops._options import fused_activation
+from firmware_export.ops._padding import joins_reader
+from firmware_export.ops._windows import PADDING, STRIDE, frame_of
+from firmware_export.program import Array, Constant
 from firmware_export.quantize import activation_range
+from firmware_export.require import refuse
+from firmware_export.schema import TYPE_NAMES, Option
 
 # edgesea_kernels.h: EDGESEA_FULL_RANGE, EDGESEA_RELU.
 FULL_RANGE, RELU = 2, 4
 
 
-def _padding(op: Operator, size: int, out_size: int, extent: int, stride: int) -> int:
-    """How many rows (or columns) of zeros stand before the first."""
-    if op.options["padding"] == "VALID":
-        return 0
-    return max((out_size - 1) * stride + extent - size, 0) // 2
+def _check_conv_2d(graph: Graph, op: Operator) -> None:
+    x = require.activation_in(graph, op)
+    y = require.activation_out(graph, op, (x.dtype,))
+    weights = require.weights(graph, op, axis=0, rank=4)
+    size = require.window(op, x, weights.shape[1:3], op.options["dilation"])
+    if weights.shape[3] != x.shape[3]:
+        raise refuse(
+            op,
+            f"its weights read {weights.shape[3]} channels of {x.shape[3]}; there is no grouped convolution",
+        )
+    require.bias(graph, op)
+    require.shape(op, y, (x.shape[0], *size, weights.shape[0]))
+    require.fused_activation(op, y)
+    require.products(graph, op, x, weights, 0, y)
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The geometry that convolutions and poolings share."""
-
-    rows: Rows
-    in_width: int
-    out_width: int
-    kernel_width: int
-    stride: int
-    dilation: int
-    pad_left: int
-
-
-def _frame(
-    op: Operator,
-    source: Tensor,
-    result: Tensor,
-    kernel: tuple[int, int],
-    singly: bool = False,
-    around: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
-) -> _Frame:
-    """The geometry of a window over ``source``; ``around``: rows and columns that a PAD puts there first."""
-    batch, in_height, in_width, _ = source.shape
-    _, out_height, out_width, _ = result.shape
-    stride, dilation = op.options["stride"], op.options.get("dilation", (1, 1))
-    if max(*source.shape, *result.shape, *kernel, *stride, *dilation) > LARGEST_AXIS:
-        raise refuse(op, f"a dimension of it exceeds {LARGEST_AXIS}")
-    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    padded_height, padded_width = in_height + sum(around[0]), in_width + sum(around[1])
-    pad_top = around[0][0] + _padding(op, padded_height, out_height, extents[0], stride[0])
-    pad_left = around[1][0] + _padding(op, padded_width, out_width, extents[1], stride[1])
-    rows = Rows(
-        in_height,
-        out_height,
-        source.bytes // (batch * in_height),
-        result.bytes // (batch * out_height),
-        kernel[0],
-        stride[0],
-        dilation[0],
-        pad_top,
-        singly=singly and (out_height == 1 or kernel[0] <= stride[0]),
-    )
-    return _Frame(rows, in_width, out_width, kernel[1], stride[1], dilation[1], pad_left)
+def _check_depthwise_conv_2d(graph: Graph, op: Operator) -> None:
+    x = require.activation_in(graph, op)
+    y = require.activation_out(graph, op, (x.dtype,))
+    weights = require.weights(graph, op, axis=3, rank=4)
+    size = require.window(op, x, weights.shape[1:3], op.options["dilation"])
+    multiplier = op.options["depth_multiplier"]
+    if weights.shape[0] != 1 or weights.shape[3] != x.shape[3] * multiplier:
+        raise refuse(
+            op, f"its weights {weights.shape} do not make {multiplier} channels of each of {x.shape[3]}"
+        )
+    require.bias(graph, op)
+    require.shape(op, y, (x.shape[0], *size, weights.shape[3]))
+    require.fused_activation(op, y)
+    require.products(graph, op, x, weights, 3, y)
 
 
-@lowers("CONV_2D")
+def _conv_2d_products(graph: Graph, op: Operator) -> int:
+    # Filter [out_channels, height, width, in_channels]: each output element sums one filter.
+    return graph.output(op).elements * math.prod(graph.input(op, 1).shape[1:])
+
+
+def _depthwise_products(graph: Graph, op: Operator) -> int:
+    # Filter [1, height, width, out_channels]: each output element sums one channel of it.
+    return graph.output(op).elements * math.prod(graph.input(op, 1).shape[1:3])
+
+
+def _transposed_products(graph: Graph, op: Operator) -> int:
+    # Filter [out_channels, height, width, in_channels]; every element of input 2 meets every tap.
+    return graph.input(op, 2).elements * math.prod(graph.input(op, 1).shape[:3])
+
+
 def _conv_2d(lowering: Lowering, op: Operator) -> None:
     filter_ = lowering.graph.input(op, 1)
     if lowering.graph.input(op, 0).dtype == "int16":
@@ -89,7 +87,6 @@ def _conv_2d(lowering: Lowering, op: Operator) -> None:
     _convolution(lowering, op, weights, layout.by_channel(filter_.data), "edgesea_conv_row")
 
 
-@lowers("DEPTHWISE_CONV_2D")
 def _depthwise_conv_2d(lowering: Lowering, op: Operator) -> None:
     source, filter_ = lowering.graph.input(op, 0), lowering.graph.input(op, 1)
     if source.dtype == "int16":
@@ -119,7 +116,7 @@ def _convolution(
     source, around = _before_padding(graph, op)
     channels = weights.shape[0]
     kernel = filter_.shape[1:3]
-    frame = _frame(op, source, result, kernel, around=around)
+    frame = frame_of(op, source, result, kernel, around=around)
     q_in, q_out = given.quantization, result.quantization
     # Float64 throughout: PopulateConvolutionQuantizationParams.
     ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, channels)]
@@ -182,7 +179,7 @@ def _convolution16(
     graph = lowering.graph
     source, filter_, result = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     kernel = filter_.shape[1:3]
-    frame = _frame(op, source, result, kernel)
+    frame = frame_of(op, source, result, kernel)
     q_in, q_out = source.quantization, result.quantization
     ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, channels)]
     low, high = activation_range(op.options["activation"], q_out.scale, 0, "int16")
@@ -217,66 +214,44 @@ def _before_padding(graph: Graph, op: Operator) -> tuple[Tensor, tuple[tuple[int
     return graph.input(pad, 0), (rows, columns)
 
 
-def joins_reader(graph: Graph, op: Operator) -> bool:
-    """Whether ``op`` is a PAD of zeros around feature maps that the convolution reading it can do itself."""
-    if (
-        op.opcode not in ("PAD", "PADV2")
-        or len(graph.output(op).shape) != 4
-        or graph.output(op).dtype != "int8"
-    ):
-        return False
-    readers = graph.consumers(op.outputs[0])
-    paddings = graph.input(op, 1).data
-    return (
-        len(readers) == 1
-        and readers[0].opcode in ("CONV_2D", "DEPTHWISE_CONV_2D")
-        and op.outputs[0] not in graph.outputs
-        and not paddings[[0, 3]].any()
-        and filler_of(graph, op) == graph.output(op).quantization.zero_point
-    )
-
-
-def filler_of(graph: Graph, op: Operator) -> int:
-    """The integer that a PAD or PADV2 puts around its input."""
-    if op.opcode == "PADV2":
-        return int(graph.input(op, 2).data.reshape(-1)[0])
-    return graph.output(op).quantization.zero_point
-
-
-def _pool(lowering: Lowering, op: Operator, kind: str, sums: int) -> None:
-    graph = lowering.graph
-    source, result = graph.input(op, 0), graph.output(op)
-    frame = _frame(op, source, result, op.options["filter"], singly=True)
-    quantization = result.quantization
-    wide = "16" if source.dtype == "int16" else ""
-    low, high = activation_range(
-        op.options["activation"], quantization.scale, quantization.zero_point, source.dtype
-    )
-    constant = Constant(
-        f"edgesea_pool{wide}",
-        {
-            "in_width": frame.in_width,
-            "out_width": frame.out_width,
-            "channels": source.shape[3],
-            "kernel_width": frame.kernel_width,
-            "stride": frame.stride,
-            "pad_left": frame.pad_left,
-            "low": low,
-            "high": high,
-        },
-    )
-    batch = source.shape[0]
-    lowering.add_rows(
-        op, f"edgesea_{kind}_pool{wide}_row", (source.index,), constant, frame.rows, sums=sums, batch=batch
-    )
-
-
-@lowers("MAX_POOL_2D")
-def _max_pool_2d(lowering: Lowering, op: Operator) -> None:
-    _pool(lowering, op, "max", 0)
-
-
-@lowers("AVERAGE_POOL_2D")
-def _average_pool_2d(lowering: Lowering, op: Operator) -> None:
-    result = lowering.graph.output(op)
-    _pool(lowering, op, "average", 4 * result.shape[2] * result.shape[3])
+KINDS = (
+    Kind(
+        "CONV_2D",
+        union=1,
+        options=(
+            PADDING,
+            STRIDE,
+            Option("dilation", (5, 4), default=1),
+            fused_activation(3),
+            Option("bias_type", 6, TYPE_NAMES),
+        ),
+        inputs=(2, 3),
+        version=8,
+        check=_check_conv_2d,
+        lower=_conv_2d,
+        cost=_conv_2d_products,
+    ),
+    Kind(
+        "DEPTHWISE_CONV_2D",
+        union=2,
+        options=(
+            PADDING,
+            STRIDE,
+            Option("depth_multiplier", 3),
+            Option("dilation", (6, 5), default=1),
+            fused_activation(4),
+        ),
+        inputs=(2, 3),
+        version=6,
+        check=_check_depthwise_conv_2d,
+        lower=_depthwise_conv_2d,
+        cost=_depthwise_products,
+    ),
+    Kind(
+        "TRANSPOSE_CONV",
+        union=49,
+        options=(PADDING, STRIDE, fused_activation(3)),
+        inputs=(3, 4),
+        cost=_transposed_products,
+    ),
+)

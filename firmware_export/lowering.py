@@ -1,4 +1,9 @@
-"""What every lowering works with: the steps made so far, and the register of lowerings."""
+"""A program in the making: what the operators' ``lower`` functions add their steps to.
+
+This is where TensorFlow Lite's meaning of an operator becomes integers: input zero points go into biases,
+scale ratios become multipliers, functions of one int8 value become tables. What costs nothing at run time
+(RESHAPE, SQUEEZE, EXPAND_DIMS) becomes no step at all but a view of the tensor that it renames.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from firmware_export.graph import Graph, Operator, Tensor
+from firmware_export.ir import Graph, Operator, Tensor
 from firmware_export.program import IN, OUT, Array, Call, Constant, Rows, Step
 
 # Sizes of a feature map's axis and of a kernel are 16-bit numbers in the kernels' constants.
 LARGEST_AXIS = 65535
-
-# As edgesea_axis of edgesea_kernels.h.
-AXIS = np.dtype([("size", np.int32), ("in_stride", np.int32), ("out_stride", np.int32)])
 
 CTYPES = {"int8": "int8_t", "int16": "int16_t"}
 
@@ -77,20 +79,6 @@ class Lowering:
         else:
             call = Call("edgesea_lookup", (table, IN(0), OUT, source.elements))
             self.add(op, (source.index,), call, in_place=(0,))
-
-
-LOWERINGS: dict[str, Callable[[Lowering, Operator], None]] = {}
-
-
-def lowers(*opcodes: str):
-    """Register the function that lowers ``opcodes``."""
-
-    def register(function):
-        for opcode in opcodes:
-            LOWERINGS[opcode] = function
-        return function
-
-    return register
 
 
 def image_rows(tensor: Tensor) -> Rows | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from firmware_export.graph import Operator, Tensor
-from firmware_export.lowering.base import Lowering
-from firmware_export.operators import refuse
+from firmware_export.ir import Operator, Tensor
+from firmware_export.lowering import Lowering
 from firmware_export.program import Array
 from firmware_export.quantize import quantize_multiplier
+from firmware_export.require import refuse
 
 # Behind weights, so that a vector that begins inside may be loaded whole.
 SPARE = 12

@@ -1,25 +1,55 @@
-"""Sums, differences and products of two tensors, element by element."""
+"""ADD, SUB and MUL: sums, differences and products of two tensors, element by element."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from firmware_export import layout
-from firmware_export.graph import Operator, Tensor
-from firmware_export.lowering.base import CTYPES, Lowering, image_rows, lowers
-from firmware_export.lowering.moving import copy_call
-from firmware_export.operators import refuse
+from firmware_export import layout, require
+from firmware_export.ir import Graph, Kind, Operator, Tensor
+from firmware_export.lowering import CTYPES, Lowering, image_rows
+from firmware_export.ops._constants import of_integers
+from firmware_export.ops._copies import copy_call
+from firmware_export.ops._options import fused_activation
 from firmware_export.program import IN, OUT, Array, Call, Constant
 from firmware_export.quantize import activation_range, clamp, float32_ratio, quantize_multiplier, scale_twice
+from firmware_export.require import refuse
+from firmware_export.schema import Option
 
 # Bytes of a constant that does not repeat simply and so lies in flash as often as it is used.
 LARGEST_SPREAD = 2**20
 
 
-@lowers("MUL")
+def _check(graph: Graph, op: Operator) -> None:
+    a, b = (require.activation_in(graph, op, i) for i in (0, 1))
+    y = require.activation_out(graph, op, (a.dtype,))
+    if a.dtype != b.dtype:
+        raise refuse(op, f"its inputs are {a.dtype} and {b.dtype}")
+    if a.shape != b.shape and max(len(a.shape), len(b.shape)) > 4:
+        raise refuse(op, f"it broadcasts {a.shape} with {b.shape}: more than four dimensions")
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise refuse(
+            op, f"its inputs have shapes {a.shape} and {b.shape}, which do not go together"
+        ) from None
+    require.shape(op, y, shape)
+    require.fused_activation(op, y)
+    scales = [t.quantization.scale for t in (a, b, y)]
+    if op.opcode == "MUL":
+        require.multiplier(op, scales[0] * scales[1] / scales[2], require.reach(a) * require.reach(b))
+        return
+    if a.dtype == "int16" and op.options["pot_scale_int16"] and all(math.frexp(s)[0] == 0.5 for s in scales):
+        raise refuse(op, "it adds by the old int16 rule for scales that are powers of two")
+    # Both inputs are brought to twice the larger scale with bits to spare; the way back must shift right.
+    back = 2 * max(scales[:2]) / (2.0 ** (20 if a.dtype == "int8" else 15) * scales[2])
+    if require.exponent(back) > 0:
+        raise refuse(op, f"its output's scale {scales[2]:g} is too small for its inputs' {max(scales[:2]):g}")
+
+
 def _mul(lowering: Lowering, op: Operator) -> None:
     a, b = (lowering.graph.input(op, i).quantization for i in (0, 1))
     q_out = lowering.graph.output(op).quantization
@@ -42,7 +72,6 @@ def _mul(lowering: Lowering, op: Operator) -> None:
     _pairwise(lowering, op, "edgesea_mul", product, sides, out)
 
 
-@lowers("ADD", "SUB")
 def _add(lowering: Lowering, op: Operator) -> None:
     quantizations = [lowering.graph.input(op, i).quantization for i in (0, 1)]
     q_out = lowering.graph.output(op).quantization
@@ -169,3 +198,57 @@ def _spread(lowering: Lowering, op: Operator, tensor: Tensor, shape: tuple[int, 
     call = copy_call(tensor, shape, strides, layout.strides(shape))
     lowering.add(op, (tensor.index,), call, output=whole.index)
     return whole
+
+
+def _of_shapes(function: np.ufunc):
+    """``function`` of two integer constants; overflow wraps around, as it does in C."""
+
+    def compute(values, shape, options):
+        a, b = values
+        if a.dtype != b.dtype or a.dtype.name not in ("int32", "int64") or options["activation"] != "NONE":
+            return None
+        try:
+            if np.broadcast_shapes(a.shape, b.shape) != shape:
+                return None
+        except ValueError:
+            return None
+        with np.errstate(over="ignore"):
+            return np.asarray(function(a, b, dtype=a.dtype))
+
+    return of_integers(compute)
+
+
+_SUM = (fused_activation(0), Option("pot_scale_int16", 1, "bool", True))
+
+KINDS = (
+    Kind(
+        "ADD",
+        union=11,
+        options=_SUM,
+        inputs=(2, 2),
+        version=5,
+        check=_check,
+        lower=_add,
+        evaluate=_of_shapes(np.add),
+    ),
+    Kind(
+        "MUL",
+        union=21,
+        options=(fused_activation(0),),
+        inputs=(2, 2),
+        version=7,
+        check=_check,
+        lower=_mul,
+        evaluate=_of_shapes(np.multiply),
+    ),
+    Kind(
+        "SUB",
+        union=28,
+        options=_SUM,
+        inputs=(2, 2),
+        version=5,
+        check=_check,
+        lower=_add,
+        evaluate=_of_shapes(np.subtract),
+    ),
+)

@@ -1,18 +1,32 @@
-"""Means, sums and maxima over axes."""
+"""MEAN, SUM and REDUCE_MAX over axes; REDUCE_PROD of shapes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from firmware_export import layout
-from firmware_export.graph import Graph, Operator
-from firmware_export.lowering.base import AXIS, Lowering, lowers
-from firmware_export.operators import refuse
+from firmware_export import layout, require
+from firmware_export.ir import Graph, Kind, Operator
+from firmware_export.lowering import Lowering
+from firmware_export.ops._constants import of_integers
+from firmware_export.ops._copies import AXIS
 from firmware_export.program import IN, OUT, Array, Call, Constant, Rows
 from firmware_export.quantize import quantize_multiplier
+from firmware_export.require import refuse
+from firmware_export.schema import Option
 
 
-@lowers("MEAN")
+def _check(graph: Graph, op: Operator) -> None:
+    x = require.activation_in(graph, op)
+    y = require.activation_out(graph, op, (x.dtype,))
+    axes = require.axes(graph, op, 1, len(x.shape))
+    keep = op.options["keep_dims"]
+    require.shape(op, y, [1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes])
+    if op.opcode == "REDUCE_MAX":
+        require.same_quantization(op, x, y, exact=True)
+    else:
+        require.multiplier(op, require.ratio(x, y), (x.elements // y.elements) * require.reach(x))
+
+
 def _mean(lowering: Lowering, op: Operator) -> None:
     source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
     q, q_out = source.quantization, result.quantization
@@ -40,7 +54,6 @@ def _mean(lowering: Lowering, op: Operator) -> None:
         _reduce(lowering, op, "edgesea_reduce_sum", axes, {**scaling, "mask": -1, "low": -128, "high": 127})
 
 
-@lowers("SUM")
 def _sum(lowering: Lowering, op: Operator) -> None:
     source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
     q, q_out = source.quantization, result.quantization
@@ -63,7 +76,6 @@ def _sum(lowering: Lowering, op: Operator) -> None:
     _reduce(lowering, op, "edgesea_reduce_sum", _reduced_axes(lowering.graph, op), scaling)
 
 
-@lowers("REDUCE_MAX")
 def _reduce_max(lowering: Lowering, op: Operator) -> None:
     unused = {"multiplier": 0, "offset": 0, "shift": 0, "out_zero": 0, "mask": -1, "low": -128, "high": 127}
     wide = "16" if lowering.graph.input(op, 0).dtype == "int16" else ""
@@ -93,3 +105,23 @@ def _reduce(
         },
     )
     lowering.add(op, (source.index,), Call(function, (constant, IN(0), OUT)))
+
+
+@of_integers
+def _reduce_prod(values, shape, options):
+    x, axes = values
+    axes = {int(axis) for axis in axes.reshape(-1)}
+    if not all(-x.ndim <= axis < x.ndim for axis in axes):
+        return None
+    axes = tuple({axis % x.ndim for axis in axes})
+    return np.prod(x, axis=axes, dtype=x.dtype, keepdims=options["keep_dims"])
+
+
+_OPTIONS = (Option("keep_dims", 0, "bool", False),)
+
+KINDS = (
+    Kind("MEAN", union=27, options=_OPTIONS, inputs=(2, 2), version=3, check=_check, lower=_mean),
+    Kind("REDUCE_MAX", union=27, options=_OPTIONS, inputs=(2, 2), version=3, check=_check, lower=_reduce_max),
+    Kind("REDUCE_PROD", union=27, options=_OPTIONS, inputs=(2, 2), evaluate=_reduce_prod),
+    Kind("SUM", union=27, options=_OPTIONS, inputs=(2, 2), version=2, check=_check, lower=_sum),
+)

@@ -1,13 +1,15 @@
-"""Dense layers, which round once where convolutions round twice."""
+"""FULLY_CONNECTED, which rounds once where convolutions round twice; BATCH_MATMUL is counted only."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from firmware_export import layout
-from firmware_export.graph import Operator
-from firmware_export.lowering.base import LARGEST_AXIS, Lowering, lowers
-from firmware_export.lowering.channels import (
+from firmware_export import layout, require
+from firmware_export.ir import Graph, Kind, Operator
+from firmware_export.lowering import LARGEST_AXIS, Lowering
+from firmware_export.ops._channels import (
     CHANNEL,
     SPARE,
     channel_scales,
@@ -15,12 +17,40 @@ from firmware_export.lowering.channels import (
     folded_bias,
     multipliers_of,
 )
-from firmware_export.operators import refuse
+from firmware_export.ops._options import fused_activation
 from firmware_export.program import IN, OUT, SCRATCH, Array, Call, Constant
 from firmware_export.quantize import activation_range
+from firmware_export.require import refuse
+from firmware_export.schema import TYPE_NAMES, Option
 
 
-@lowers("FULLY_CONNECTED")
+def _check_fully_connected(graph: Graph, op: Operator) -> None:
+    x = require.activation_in(graph, op)
+    y = require.activation_out(graph, op, (x.dtype,))
+    if op.options["weights_format"] != "DEFAULT" or len(op.outputs) != 1:
+        raise refuse(op, f"its weights are {op.options['weights_format']}, with {len(op.outputs)} outputs")
+    weights = require.weights(graph, op, axis=0, rank=2)
+    units, depth = weights.shape
+    if x.elements % depth or (op.options["keep_num_dims"] and x.shape[-1:] != (depth,)):
+        raise refuse(op, f"its weights take {depth} values, its input has shape {x.shape}")
+    keep = op.options["keep_num_dims"]
+    require.shape(op, y, (*x.shape[:-1], units) if keep else (x.elements // depth, units))
+    require.fused_activation(op, y)
+    require.products(graph, op, x, weights, 0, y)
+
+
+def _dense_products(graph: Graph, op: Operator) -> int:
+    # Weights [units, depth].
+    return graph.output(op).elements * math.prod(graph.input(op, 1).shape[-1:])
+
+
+def _matrix_products(graph: Graph, op: Operator) -> int:
+    # a [..., rows, depth], or [..., depth, rows] where it is transposed.
+    shape = graph.input(op, 0).shape[-2:]
+    depth = shape[:1] if op.options["transpose_a"] else shape[-1:]
+    return graph.output(op).elements * math.prod(depth)
+
+
 def _fully_connected(lowering: Lowering, op: Operator) -> None:
     graph = lowering.graph
     source, filter_, result = graph.input(op, 0), graph.input(op, 1), graph.output(op)
@@ -66,9 +96,6 @@ def _fully_connected(lowering: Lowering, op: Operator) -> None:
     )
 
 
-CHANNEL16 = np.dtype([("bias", np.int64), ("multiplier", np.int32), ("shift", np.int32)])
-
-
 def _fully_connected16(lowering: Lowering, op: Operator) -> None:
     """A dense layer on int16, which, unlike the convolutions, keeps all bits of the multiplier."""
     graph = lowering.graph
@@ -100,3 +127,30 @@ def _fully_connected16(lowering: Lowering, op: Operator) -> None:
         },
     )
     lowering.add(op, (source.index,), Call("edgesea_fully_connected16", (constant, IN(0), OUT)))
+
+
+KINDS = (
+    Kind(
+        "BATCH_MATMUL",
+        union=101,
+        options=(Option("transpose_a", 0, "bool", False), Option("transpose_b", 1, "bool", False)),
+        inputs=(2, 2),
+        cost=_matrix_products,
+    ),
+    Kind(
+        "FULLY_CONNECTED",
+        union=8,
+        options=(
+            fused_activation(0),
+            Option("weights_format", 1, ("DEFAULT", "SHUFFLED4x16INT8")),
+            Option("keep_num_dims", 2, "bool", False),
+            Option("bias_type", 4, TYPE_NAMES),
+        ),
+        inputs=(2, 3),
+        outputs=(1, 2),
+        version=14,
+        check=_check_fully_connected,
+        lower=_fully_connected,
+        cost=_dense_products,
+    ),
+)
