@@ -39,8 +39,8 @@ _EXACT_SEEK = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "C
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_536_000
 # Float files may exceed full scale a little (they are clipped); more than 24 dB over is another scale.
 _HIGHEST_PEAK = 16.0
-# Samples (of one channel) that a byte of a file may stand for. Digital silence in a FLAC file of the standard's
-# longest blocks, or in OPUS, comes near it; nothing else comes near a hundredth.
+# Samples (of one channel) that a byte of a file may stand for. Digital silence in a FLAC file of the longest
+# blocks, or in OPUS, comes near it; nothing else comes near a hundredth.
 MOST_PER_BYTE = 4096
 # A header that tells of more than this is believed only once the file was decoded: the thinnest sound that
 # people record, OPUS at 6 kbit/s, has 64 samples a byte.
@@ -245,10 +245,8 @@ def _open(path: Path | str, start: float = 0.0) -> "_File | ffmpeg.Stream":
             raise BadAudio("empty", path)
         if not os.access(path, os.R_OK):
             raise BadAudio("not readable: permission denied", path)
-        if path.suffix.lower() in ffmpeg.SUFFIXES:
-            file = ffmpeg.Stream(path, start)
-        else:
-            file = _of_libsndfile(path)
+        by_ffmpeg = path.suffix.lower() in ffmpeg.SUFFIXES
+        file = ffmpeg.Stream(path, start) if by_ffmpeg else _of_libsndfile(path)
     except BadAudio:
         raise
     except ffmpeg.Failure as error:

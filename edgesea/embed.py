@@ -86,7 +86,7 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
 
 
 class _Surveys:
-    """`audio.survey` of the clips' files; of clips cut from one file, one after the other, it is asked once."""
+    """`audio.survey` of the clips' files, once for clips of one file that follow each other."""
 
     def __init__(self, manifest: Manifest):
         self._manifest = manifest
@@ -193,8 +193,8 @@ def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> 
         path, second, _ = bad[0]
         raise EdgeseaError(
             f"The teacher {pairing.teacher.name} gives NaN or infinity for {count} of {total:.0f} frames of "
-            f"sound that holds neither, first at {second:g} s of {path}, and {most:.0%} are let pass: mend the "
-            "teacher, or take such sound (digital silence?) out."
+            f"sound that holds neither, first at {second:g} s of {path}, and {most:.0%} are let pass: mend "
+            "the teacher, or take such sound (digital silence?) out."
         )
 
 

@@ -1,5 +1,5 @@
-"""Headers that lie, files that were never finished, and what ffmpeg decodes: each ends soon, or is used as far
-as it goes."""
+"""Headers that lie, files that were never finished, and what ffmpeg decodes: each ends soon, or is used as
+far as it goes."""
 
 import io
 import os

@@ -254,7 +254,7 @@ def test_a_teacher_that_gives_nan_is_named(tmp_path):
 
     with pytest.raises(
         EdgeseaError,
-        match=r"The teacher loudness gives NaN or infinity for \d+ of \d+ frames .* first at 0 s of 0.wav, and 5%",
+        match=r"The teacher loudness gives NaN or infinity for \d+ of .* first at 0 s of 0\.wav",
     ):
         embed.embed(
             domain(tmp_path / "in", [1]),
@@ -382,9 +382,7 @@ def test_a_teacher_that_breaks_on_half_a_file_of_silence(tmp_path, shared):
     sound = domain(tmp_path / "in", [1])
     clip = dataclasses.replace(sound.clips[0], path=case / "a.wav", group="")
     manifest = dataclasses.replace(sound, root=case, clips=(clip,))
-    with pytest.raises(
-        EdgeseaError, match=r"gives NaN or infinity for \d+ of \d+ frames .* of a\.wav, and 5%"
-    ):
+    with pytest.raises(EdgeseaError, match=r"gives NaN or infinity for \d+ of .* of a\.wav, and 5%"):
         embed.embed(manifest, Pairing(teacher, _Small()), Store(tmp_path / "s", {}), 0.5, patches=False)
     store = Store(tmp_path / "t", {})
     pair = Pairing(teacher, _Small())
