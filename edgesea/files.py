@@ -48,7 +48,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
             yield temporary
     except MemoryError as error:
         raise EdgeseaError(
-            f"Ran out of memory while {path} was made: end other programs, or use less at a time, and run again."
+            f"Ran out of memory while {path} was made: end other programs, or use less at a time, and run "
+            "again."
         ) from error
     except Exception as error:
         if full := _why_full(error):
@@ -146,7 +147,7 @@ def read_arrays(path: Path | str, most_bytes: int = LARGEST_ARRAYS) -> dict:
 
     most_bytes : what all arrays together may take in memory, where the file is not larger itself
 
-    Raises `OSError`, or `ValueError` for damage and for more than that; both are found before memory is taken.
+    Raises `OSError`, or `ValueError` for damage and for more than that; before memory is taken.
     """
     import numpy as np
 
@@ -166,7 +167,7 @@ def read_arrays(path: Path | str, most_bytes: int = LARGEST_ARRAYS) -> dict:
 
 
 def _check_arrays(archive: zipfile.ZipFile, most_bytes: int) -> None:
-    """Compares what is claimed, by the archive and by each array's header, with what may be and what is there."""
+    """Compares what the archive and each array's header claim with what may be and what is there."""
     from numpy.lib import format as npy
 
     members = archive.infolist()

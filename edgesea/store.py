@@ -4,8 +4,8 @@ A store is a folder with `store.json`, which says what it was made from, and `sh
 Arrow IPC files that are mapped into memory when read: neither writing nor reading grows with the domain. A
 shard appears whole or not at all, so a killed writer goes on with the first shard that is missing.
 
-A store may come from a stranger: description, schema and notes are checked when they are read, and no buffer is
-followed that does not lie within its file. All shards have the same columns.
+A store may come from a stranger: description, schema and notes are checked when they are read, and no buffer
+is followed that does not lie within its file. All shards have the same columns.
 
 A column holds one scalar a row, or one array of the same shape a row (an embedding, a patch, a waveform),
 of at least one value.
@@ -244,7 +244,7 @@ def _notes(schema: pa.Schema) -> dict:
 
 
 def _fits(value, name: str, place: int) -> bool:
-    """Whether a field of a note is what `embed` writes there: text, but for clip numbers, seconds and counts."""
+    """Whether a note's field is what `embed` writes: text, but for clip numbers, seconds and counts."""
     numeric = (name == "ended" and place == 0) or (name == "bad" and place > 0)
     if numeric:
         number = isinstance(value, int | float) and not isinstance(value, bool)

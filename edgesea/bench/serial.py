@@ -253,8 +253,8 @@ class Link:
             patience = min(1.5 * patience, LONGEST_PATIENCE_S)
         if time.monotonic() >= self._end:
             raise EdgeseaError(
-                f"the board at {self._name} has not come to an end within {SESSION_S:g} s: measure again on a "
-                "better line, or a smaller model"
+                f"the board at {self._name} has not come to an end within {SESSION_S:g} s: measure again on "
+                "a better line, or a smaller model"
             )
         raise EdgeseaError(self._silence(word, limit_s))
 

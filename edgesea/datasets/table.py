@@ -72,8 +72,8 @@ def rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str
             for column, value in stripped.items():
                 if problem := _unfit(value):
                     raise UsageError(
-                        f"Received {path} with a bad line {reader.line_num}: the column {shown(column)} holds "
-                        f"{problem}."
+                        f"Received {path} with a bad line {reader.line_num}: the column {shown(column)} "
+                        f"holds {problem}."
                     )
             found.append((reader.line_num, stripped))
     except csv.Error as error:
@@ -113,7 +113,8 @@ def _text(path: Path) -> str:
 def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> None:
     if len(header) > MOST_COLUMNS:
         raise UsageError(
-            f"Received {path} with {len(header)} columns: at most {MOST_COLUMNS} are read, is it a table of clips?"
+            f"Received {path} with {len(header)} columns: at most {MOST_COLUMNS} are read, is it a table of "
+            "clips?"
         )
     missing = [column for column in required if column not in header]
     if not missing:
@@ -121,8 +122,8 @@ def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> N
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and separator in header[0]:
             raise UsageError(
-                f"Received {path} with its columns separated by {name} in line 1: save it with commas (and with "
-                "points in numbers)."
+                f"Received {path} with its columns separated by {name} in line 1: save it with commas (and "
+                "with points in numbers)."
             )
     names = shown_list(header)
     raise UsageError(f"Received {path} without the column {missing[0]}; its first line names: {names}.")
@@ -156,8 +157,8 @@ def with_sound(table: Path, lines: list[tuple[int, Clip]]) -> tuple[Clip, ...]:
         line, path = absent[0]
         if "\\" in str(path) and _is_file(Path(str(path).replace("\\", "/"))):
             raise UsageError(
-                f"{table} names paths with backslashes, first {shown(path.name)} in line {line}: write them with "
-                "slashes."
+                f"{table} names paths with backslashes, first {shown(path.name)} in line {line}: write them "
+                "with slashes."
             )
         raise UsageError(
             f"{table} names sound that is not there for {len(absent)} of its {len(lines)} clips, first "

@@ -1,9 +1,10 @@
-"""Splits few recordings by time: a night on one Pi is one recording, and yet has to be learnt from and tested on.
+"""Splits few recordings by time: a night on one Pi is one recording, to be learnt from and tested on.
 
 The recordings are laid end to end on one line of time, which is cut into rounds; each round is cut into one
 stretch for every part, in the order of a hash of seed and round, so that every part hears all of the night.
 Between stretches of different parts lies a gap that belongs to none, or a frame of one part would hear what
-a frame of another heard: see `gap`. Rounds are as many as let the gaps cost a tenth of the sound, at most ten.
+a frame of another heard: see `gap`. Rounds are as many as let the gaps cost a tenth of the sound, at most
+ten.
 """
 
 import hashlib
@@ -72,8 +73,8 @@ def split(
     if total / rounds * min(fractions.values()) < between + frame_s:
         least = (between + frame_s) / min(fractions.values())
         raise UsageError(
-            f"{manifest.root} holds {total:.0f} s of {recordings(manifest)} recordings: to split so few by time "
-            f"takes {least:.0f} s, with {between:.3g} s left out between parts; give more sound."
+            f"{manifest.root} holds {total:.0f} s of {recordings(manifest)} recordings: to split so few by "
+            f"time takes {least:.0f} s, with {between:.3g} s left out between parts; give more sound."
         )
     parts: dict[str, list[Stretch]] = {part: [] for part in fractions}
     at = {}  # file -> where it begins on the line
@@ -92,8 +93,8 @@ def split(
         stretches.sort(key=lambda each: (each.clip, each.start))
         if not any(each.end - each.start >= frame_s for each in stretches):
             raise UsageError(
-                f"The {part} part of {manifest.root} holds no stretch as long as a frame ({frame_s:g} s): give "
-                "longer recordings, or another seed."
+                f"The {part} part of {manifest.root} holds no stretch as long as a frame ({frame_s:g} s): "
+                "give longer recordings, or another seed."
             )
     return parts
 

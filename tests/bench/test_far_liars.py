@@ -349,8 +349,8 @@ def brief(monkeypatch):
 
 
 def at_a_board(model: Path, board) -> str:
+    began = time.monotonic()
     with Scripted(board) as line, pytest.raises(EdgeseaError) as caught:
-        began = time.monotonic()
         bench.measure(model, f"serial:{line.port}", runs=3)
     assert time.monotonic() - began < 15
     return sentence(caught)
@@ -423,8 +423,8 @@ def test_a_board_that_says_no_answers(model, brief, how):
                 for _ in range(1 if how == "echo" else 50):
                     os.write(self._write, chunk)
 
+    began = time.monotonic()
     with Loud(None) as line, pytest.raises(EdgeseaError) as caught:
-        began = time.monotonic()
         bench.measure(model, f"serial:{line.port}", runs=3)
     assert time.monotonic() - began < 10
     assert "is no edgesea firmware, or the line garbles all that it says" in sentence(caught)
@@ -467,6 +467,11 @@ def strange_results(draw):
     return held
 
 
+def _is_a_sentence(error: Exception) -> None:
+    assert str(error).isprintable()
+    assert len(str(error)) < 1000
+
+
 def _answer_is_checked(held) -> None:
     began = time.process_time()
     line = b"edgesea " + json.dumps({"result": held}).encode()
@@ -476,8 +481,7 @@ def _answer_is_checked(held) -> None:
             message.get("result"), configurations=2, processes=5, runs=10, sizes=[12], elapsed_s=1.0
         )
     except answers.NoMeasurement as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 1000
+        _is_a_sentence(error)
     else:
         assert all(0 < each < 3000 for process in found["processes"] for each in process["times_ms"])
         assert json.dumps(found["machine"], allow_nan=False).isprintable()
@@ -557,8 +561,7 @@ def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
             try:
                 found = ask(link)
             except EdgeseaError as error:
-                assert len(str(error)) < 1000
-                assert str(error).isprintable()
+                _is_a_sentence(error)
             else:
                 assert len(repr(found)) < 10_000
     assert time.process_time() - began < 5

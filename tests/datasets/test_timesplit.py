@@ -1,5 +1,6 @@
 """Few recordings are split by time, and no frame of one part hears what a frame of another heard."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_parts_never_come_near_each_other(lengths, frame_s, seed):
         for part, stretches in parts.items()
         for each in stretches
     )
-    for (_, end, part), (start, _, following) in zip(line, line[1:], strict=False):
+    for (_, end, part), (start, _, following) in pairwise(line):
         assert start >= end - 1e-6
         if part != following:
             assert start - end >= timesplit.gap(frame_s) - 1e-6
@@ -91,6 +92,6 @@ def test_too_little_sound():
     with pytest.raises(UsageError) as caught:
         timesplit.split(*night(30.0), PARTS, 1.0)
     assert str(caught.value) == (
-        "/data holds 30 s of 1 recordings: to split so few by time takes 80 s, with 11 s left out between parts; "
-        "give more sound."
+        "/data holds 30 s of 1 recordings: to split so few by time takes 80 s, with 11 s left out between "
+        "parts; give more sound."
     )
