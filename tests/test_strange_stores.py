@@ -1,5 +1,6 @@
-"""Stores, arrays and tables from strangers, full disks: a sentence with the file's name each, and nothing else."""
+"""Stores, arrays and tables from strangers, full disks: a sentence with the file's name each."""
 
+import contextlib
 import errno
 import io
 import json
@@ -135,7 +136,9 @@ def test_an_array_that_claims_what_is_not_there(tmp_path, shape):
     """800 GB, more than 64 bits hold, less than nothing, a byte more or less."""
     path = npz(tmp_path / "a.npz", member(shape, bytes(16)))
     tracemalloc.start()
-    with pytest.raises(ValueError, match="its array 'rows.npy' says that it has another size than is there"):
+    with pytest.raises(
+        ValueError, match=r"its array 'rows\.npy' says that it has another size than is there"
+    ):
         files.read_arrays(path)
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
@@ -179,9 +182,11 @@ def test_a_full_disk_names_the_file(tmp_path):
         assert str(caught.value).endswith("and run again.")
     with pytest.raises(EdgeseaError, match="the disk is full"), files.replacing(tmp_path / "a"):
         raise RuntimeError("Can't flush file (errno = 28, error message = 'No space left on device')")
-    with pytest.raises(EdgeseaError, match=f"Ran out of memory while {tmp_path}/a was made"):
-        with files.replacing(tmp_path / "a"):
-            raise MemoryError
+    with (
+        pytest.raises(EdgeseaError, match=r"Ran out of memory while .*/a was made"),
+        files.replacing(tmp_path / "a"),
+    ):
+        raise MemoryError
     with pytest.raises(OSError, match="Permission"), files.replacing(tmp_path / "a"):
         raise PermissionError(errno.EACCES, "Permission denied")
     assert list(tmp_path.iterdir()) == []
@@ -208,8 +213,8 @@ def test_a_limit_of_the_system_names_the_file(tmp_path, what):
     )
     name = {"bytes": "a.bin", "store": "shard-000000.arrow"}[what]
     assert done.stdout == (
-        f"Cannot write {tmp_path}/s/{name}, files may not become that large here: lift the limit (`ulimit -f`) "
-        "or take another disk, and run again.\n"
+        f"Cannot write {tmp_path}/s/{name}, files may not become that large here: lift the limit "
+        "(`ulimit -f`) or take another disk, and run again.\n"
     ), done.stderr
 
 
@@ -241,6 +246,12 @@ descriptions = json_values.map(json.dumps) | st.fixed_dictionaries(
 ).map(json.dumps)
 
 
+def _is_a_sentence(error: Exception, path) -> None:
+    assert str(path) in str(error)
+    assert str(error).isprintable()
+    assert len(str(error)) < 2000
+
+
 def _is_read_or_named(folder, parts, name, changed, cut, text) -> None:
     began = time.process_time()
     held = folder / "s"
@@ -259,12 +270,9 @@ def _is_read_or_named(folder, parts, name, changed, cut, text) -> None:
         for column in ("clip", "embedding"):
             store.column(column)
     except EdgeseaError as error:
-        assert str(held) in str(error)
-        assert len(str(error)) < 2000
-    try:
+        _is_a_sentence(error, held)
+    with contextlib.suppress(ValueError, OSError):
         files.read_arrays(held / "a.npz")
-    except (ValueError, OSError):
-        pass
     assert time.process_time() - began < 5
     assert {each.name for each in held.iterdir()} == set(parts)
 
@@ -328,9 +336,7 @@ def _table_is_read_or_named(folder, head, body) -> None:
     try:
         assert len(datasets.load(path))
     except UsageError as error:
-        assert str(path) in str(error)
-        assert str(error).replace("\n", " ").isprintable() or "CSV" in str(error)
-        assert len(str(error)) < 2000
+        _is_a_sentence(error, path)
     assert time.process_time() - began < 5
 
 

@@ -149,8 +149,8 @@ def test_round_trip(here):
         ),
         (
             "path;start;end\na.wav;0,5;1\n",
-            "Received {path} with its columns separated by semicolons in line 1: save it with commas (and with "
-            "points in numbers).",
+            "Received {path} with its columns separated by semicolons in line 1: save it with commas "
+            "(and with points in numbers).",
         ),
         ("path\tlabel\na.wav\tdog\n", "with its columns separated by tabs in line 1"),
         (
@@ -159,7 +159,7 @@ def test_round_trip(here):
         ),
         (
             "path,label\na.wav,\x1b[2Jdog\n",
-            "with a bad line 2: the column label holds the control character U+001B, which no name or path has.",
+            "bad line 2: the column label holds the control character U+001B, which no name or path has.",
         ),
         ("path,sensor\na.wav,\u202ex\n", "the column sensor holds the control character U+202E"),
         (
