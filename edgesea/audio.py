@@ -1,4 +1,4 @@
-"""Reads sound: any file that libsndfile decodes, as mono float32 at the rate that is asked for.
+"""Reads sound: any file that libsndfile or ffmpeg decodes, as mono float32 at the rate that is asked for.
 
 Aim: a bad file never ends a run. A file is used as far as it can be used (truncated, eight-bit, multichannel,
 odd rate); what cannot be used raises `BadAudio` with a short reason, and the caller sets it aside in
@@ -8,6 +8,8 @@ Conventions
 - waveform (samples,) float32 in [-1, 1]: the mean of the channels, resampled by soxr (quality HQ).
 - Decoding and resampling go block by block, so the memory of `frames` and `scan` does not grow with the file;
   `read` holds the waveform that it returns.
+- A header may lie. What it says of the length is believed where the file's bytes can hold it, and else found
+  out by decoding (`survey`); no file decodes to more than `MOST_PER_BYTE` samples a byte.
 - libsndfile's own MP3 decoder may write warnings about damaged files to the standard error stream.
 """
 
@@ -16,13 +18,14 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from edgesea import files
+from edgesea import ffmpeg, files, riff
 from edgesea.errors import EdgeseaError, UsageError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
@@ -36,9 +39,17 @@ _EXACT_SEEK = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "C
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_536_000
 # Float files may exceed full scale a little (they are clipped); more than 24 dB over is another scale.
 _HIGHEST_PEAK = 16.0
+# Samples (of one channel) that a byte of a file may stand for. Digital silence in a FLAC file of the longest
+# blocks, or in OPUS, comes near it; nothing else comes near a hundredth.
+MOST_PER_BYTE = 4096
+# A header that tells of more than this is believed only once the file was decoded: the thinnest sound that
+# people record, OPUS at 6 kbit/s, has 64 samples a byte.
+_BELIEVED_PER_BYTE = 64
 # Samples in one array that `frames` yields, at most (or one frame, where that is longer).
 _BATCH = 1 << 20
 SILENCE_DB = -120.0
+# A length above this, three years, is a header that does not know.
+_UNKNOWN_S = 1e8
 
 
 class BadAudio(EdgeseaError):
@@ -48,6 +59,45 @@ class BadAudio(EdgeseaError):
         self.reason = reason
         self.path = path
         super().__init__(f"Cannot use the audio file {path}: {reason}." if path is not None else reason)
+
+
+class Ended(BadAudio):
+    """A stretch that begins behind the last sample of its file."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What can be said of a file before it is used: seconds >= 0 of sound, as far as header or decoding tell,
+    and a note, or None, on what is not as it should be."""
+
+    seconds: float
+    note: str | None = None
+
+
+def readable_suffixes() -> tuple[str, ...]:
+    """The endings of names that are taken for sound that can be decoded here."""
+    return SUFFIXES + ffmpeg.SUFFIXES if ffmpeg.installed() else SUFFIXES
+
+
+def survey(path: Path | str) -> Survey:
+    """How long a file is; never more than its bytes can hold.
+
+    Raises `BadAudio` for a file that cannot be opened.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        rate, note = file.samplerate, file.note
+        claimed = file.frames / rate if isinstance(file, _File) else _claimed(path)
+    if claimed * rate <= path.stat().st_size * _BELIEVED_PER_BYTE:
+        return Survey(claimed, note)
+    try:
+        held = sum(len(block) for block in _decoded(path, None, None)) / rate
+    except BadAudio:
+        held = 0.0  # why is said when it is used
+    if claimed - held > 0.1 + 0.005 * held:
+        told = "no length" if claimed > _UNKNOWN_S else f"{claimed:.6g} s"
+        note = f"its header tells of {told}: used to {held:.6g} s, where it ends"
+    return Survey(held, note)
 
 
 def read(
@@ -159,7 +209,8 @@ def level_db(waveform: np.ndarray) -> float:
 
 
 def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -> None:
-    """Writes the list of files set aside as CSV with the columns path and reason, whole or not at all."""
+    """Writes the list of files set aside, or used in part, as CSV with the columns path and reason, whole or
+    not at all."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "reason"])
@@ -169,21 +220,24 @@ def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -
 
 
 class _File(soundfile.SoundFile):
-    """A file that is only read onwards.
+    """A file that is only read onwards; `note` says what is not as it should be, or is None.
 
     After every read soundfile seeks to where the read ended, if the file says that it is seekable. In a VBR
     MP3 that seek lands elsewhere, and every block boundary would be a splice.
     """
 
+    note: str | None = None
+
     def seekable(self) -> bool:
         return False
 
 
-def _open(path: Path | str) -> _File:
+def _open(path: Path | str, start: float = 0.0) -> "_File | ffmpeg.Stream":
+    """The decoder of a file; where ffmpeg is one, from `start` on."""
     path = Path(path)
     try:
         if not path.exists():
-            raise BadAudio("missing", path)
+            raise BadAudio("a link that leads nowhere" if path.is_symlink() else "missing", path)
         # A pipe would block for ever, a folder is a wrong manifest.
         if not path.is_file():
             raise BadAudio("not a file", path)
@@ -191,9 +245,12 @@ def _open(path: Path | str) -> _File:
             raise BadAudio("empty", path)
         if not os.access(path, os.R_OK):
             raise BadAudio("not readable: permission denied", path)
-        file = _File(os.fsencode(path))
+        by_ffmpeg = path.suffix.lower() in ffmpeg.SUFFIXES
+        file = ffmpeg.Stream(path, start) if by_ffmpeg else _of_libsndfile(path)
     except BadAudio:
         raise
+    except ffmpeg.Failure as error:
+        raise BadAudio(str(error), path) from error
     except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
         raise BadAudio("not audio that libsndfile can decode", path) from error
     if not _LOWEST_RATE <= file.samplerate <= _HIGHEST_RATE:
@@ -202,11 +259,38 @@ def _open(path: Path | str) -> _File:
     return file
 
 
+def _of_libsndfile(path: Path) -> _File:
+    found = riff.samples(path)
+    if found is None:
+        return _File(os.fsencode(path))
+    if found.unfinished:
+        file = _File(riff.Completed(path, found))
+        file.note = "its recorder never wrote its length: used to the end of the file"
+        return file
+    file = _File(os.fsencode(path))
+    if found.truncated and file.frames:
+        told = file.frames / file.samplerate / found.held * found.declared
+        file.note = (
+            f"its header tells of {told:.6g} s: used to {file.frames / file.samplerate:.6g} s, where it ends"
+        )
+    return file
+
+
+def _claimed(path: Path) -> float:
+    try:
+        return ffmpeg.claimed_seconds(path)
+    except ffmpeg.Failure as error:
+        raise BadAudio(str(error), path) from error
+
+
 def _decoded(path: Path | str, start: float | None, end: float | None) -> Iterator[np.ndarray]:
     """Yields (n,) float32 blocks of a file, or of a stretch of it, at its own rate, as far as it decodes."""
-    with _open(path) as file:
+    with _open(path, start or 0.0) as file:
         first = round((start or 0.0) * file.samplerate)
         left = None if end is None else round(end * file.samplerate) - first
+        if isinstance(file, ffmpeg.Stream):
+            yield from _limited(_raw(file, path), left)
+            return
         if first >= file.frames:
             return
         try:
@@ -221,14 +305,18 @@ def _decoded(path: Path | str, start: float | None, end: float | None) -> Iterat
         yield from _limited(blocks, left)
 
 
-def _raw(file: _File, path: Path | str) -> Iterator[np.ndarray]:
+def _raw(file: "_File | ffmpeg.Stream", path: Path | str) -> Iterator[np.ndarray]:
+    left = os.path.getsize(path) * MOST_PER_BYTE
     while True:
         try:
             block = file.read(_BLOCK, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
+        except (soundfile.LibsndfileError, ffmpeg.Failure):
             return  # Truncated or damaged here: what came before is used.
         if not len(block):
             return
+        left -= len(block)
+        if left < 0:
+            raise BadAudio(f"it decodes to more than {MOST_PER_BYTE} samples a byte", path)
         if not np.isfinite(block).all():
             raise BadAudio("holds NaN or infinity", path)
         if np.abs(block).max() > _HIGHEST_PEAK:
@@ -287,7 +375,7 @@ def _blocks(
         if len(block):
             yield np.clip(block, -1.0, 1.0)
     if not total:
-        raise BadAudio(f"nothing to decode at {start:g} s" if start else "empty", path)
+        raise Ended(f"nothing to decode at {start:g} s", path) if start else BadAudio("empty", path)
     if low == high and not silent_ok:
         raise BadAudio("silent", path)
     if resampler:

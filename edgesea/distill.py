@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import audio, backend, datasets, embed, examples, files, reduction, sampling, students, teachers
+from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
 from edgesea.datasets import Manifest, split_groups
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation import fidelity
@@ -54,7 +54,7 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
     store = Store(out, stages.made_from() | {"patches": False})
     stages.fill(store, patches=False)
     aside = embed.skipped(store)
-    audio.write_skipped(Path(out) / "skipped.csv", aside)
+    embed.aside(store).write(out, progress)
     return {
         "clips": len(stages.manifest),
         "frames": len(store),
@@ -262,10 +262,7 @@ class _Stages:
     def _embed(self, run: Run) -> Store:
         domain = Store(run.domain, self.made_from())
         self.fill(domain, patches=True)
-        aside = embed.skipped(domain)
-        audio.write_skipped(run.skipped, aside)
-        if aside:
-            self.progress.say(f"{len(aside)} of {len(self.manifest)} clips were set aside: see {run.skipped}")
+        embed.aside(domain).write(run.folder, self.progress)
         return domain
 
     def _rows(self, run: Run, domain: Store) -> dict[str, np.ndarray]:

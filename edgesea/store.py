@@ -4,11 +4,15 @@ A store is a folder with `store.json`, which says what it was made from, and `sh
 Arrow IPC files that are mapped into memory when read: neither writing nor reading grows with the domain. A
 shard appears whole or not at all, so a killed writer goes on with the first shard that is missing.
 
+A store may come from a stranger: description, schema and notes are checked when they are read, and no buffer
+is followed that does not lie within its file. All shards have the same columns.
+
 A column holds one scalar a row, or one array of the same shape a row (an embedding, a patch, a waveform),
 of at least one value.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +22,11 @@ import pyarrow as pa
 
 from edgesea import files
 from edgesea.errors import EdgeseaError, UsageError
+
+LARGEST_DESCRIPTION = 16 << 20
+_LARGEST_NOTES = 64 << 20
+_MOST_DIMENSIONS = 8
+_NOTES = {"skipped": 2, "in_part": 2, "ended": 3, "bad": 3}  # rows of so many fields
 
 
 class Store:
@@ -100,7 +109,14 @@ class Store:
         for number, path in enumerate(paths):
             if path != self._path(number):
                 raise EdgeseaError(f"The store {self.folder} lacks {self._path(number).name}: run again.")
-        return tuple(Shard(path) for path in paths)
+        shards = tuple(Shard(path) for path in paths)
+        for shard in shards[1:]:
+            if shard.layout != shards[0].layout:
+                raise EdgeseaError(
+                    f"The shard {shard.path} has other columns than {shards[0].path.name}: delete it and run "
+                    "again."
+                )
+        return shards
 
     @cached_property
     def _offsets(self) -> np.ndarray:
@@ -142,13 +158,17 @@ class Shard:
     """One file of a store, mapped into memory: `shard['embedding']` is a read-only array (rows, ...)."""
 
     def __init__(self, path: Path):
+        self.path = path
         self._columns: dict[str, np.ndarray] = {}
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            self._batch = reader.get_batch(0)
-            self.notes = json.loads(reader.schema.metadata[b"notes"])
-        except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
-            raise EdgeseaError(f"The shard {path} is damaged ({error}): delete it and run again.") from error
+            self._batch = _whole_batch(path)
+            self.notes = _notes(self._batch.schema)
+            self.layout = {field.name: _layout(field) for field in self._batch.schema}
+            if len(self.layout) != len(self._batch.schema):
+                raise ValueError("a column is there twice")
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise EdgeseaError(f"The shard {path} is damaged ({reason}): delete it and run again.") from error
 
     def __len__(self) -> int:
         return self._batch.num_rows
@@ -159,8 +179,13 @@ class Shard:
         return self._columns[name]
 
     def _read(self, name: str) -> np.ndarray:
+        if name not in self.layout:
+            raise NoColumn(
+                f"The shard {self.path} has no column {name!r}: it was made for something else, or with "
+                "another version; choose another folder."
+            )
         column = self._batch.column(self._batch.schema.get_field_index(name))
-        shape = json.loads(self._batch.schema.field(name).metadata[b"shape"])
+        _, shape = self.layout[name]
         if pa.types.is_string(column.type):
             return np.array(column.to_pylist(), dtype=str)
         if shape:
@@ -168,10 +193,71 @@ class Shard:
         return column.to_numpy(zero_copy_only=True).reshape(-1, *shape)
 
 
+class NoColumn(EdgeseaError, KeyError):
+    """A column that a shard does not have."""
+
+    __str__ = EdgeseaError.__str__
+
+
+def _whole_batch(path: Path) -> pa.RecordBatch:
+    """The one batch of a shard, every buffer of which lies within the file."""
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    if reader.num_record_batches != 1:
+        raise ValueError(f"it holds {reader.num_record_batches} batches instead of one")
+    before = pa.total_allocated_bytes()
+    batch = reader.get_batch(0)
+    if pa.total_allocated_bytes() - before > 1 << 20:
+        raise ValueError("it is compressed")
+    batch.validate(full=True)
+    return batch
+
+
+def _layout(field: pa.Field) -> tuple[str, tuple[int, ...]]:
+    """Type and shape of a column's rows; ValueError for what `Store.write` does not write."""
+    shape = json.loads(field.metadata[b"shape"]) if field.metadata else None
+    whole = isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS
+    if not whole or not all(type(side) is int and side > 0 for side in shape):
+        raise ValueError(f"the column {field.name!r} has no shape")
+    kind, count = field.type, 1
+    if pa.types.is_fixed_size_list(kind):
+        kind, count = kind.value_type, kind.list_size
+    scalar = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    text = pa.types.is_string(field.type) and not shape
+    if not (scalar or text) or math.prod(shape) != count or bool(shape) != (field.type != kind):
+        raise ValueError(f"the column {field.name!r} has a type or shape that is not written here")
+    return str(field.type), tuple(shape)
+
+
+def _notes(schema: pa.Schema) -> dict:
+    text = schema.metadata[b"notes"]
+    notes = json.loads(text) if len(text) <= _LARGEST_NOTES else None
+    if not isinstance(notes, dict):
+        raise ValueError("its notes are none")
+    for name, fields in _NOTES.items():
+        rows = notes.get(name, [])
+        if not isinstance(rows, list) or not all(isinstance(r, list) and len(r) == fields for r in rows):
+            raise ValueError(f"its notes on {name} are none")
+        for row in rows:
+            if not all(_fits(value, name, k) for k, value in enumerate(row)):
+                raise ValueError(f"its notes on {name} are none")
+    return notes
+
+
+def _fits(value, name: str, place: int) -> bool:
+    """Whether a note's field is what `embed` writes: text, but for clip numbers, seconds and counts."""
+    numeric = (name == "ended" and place == 0) or (name == "bad" and place > 0)
+    if numeric:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and 0 <= value <= 1e12
+    return isinstance(value, str)
+
+
 def _description(path: Path) -> dict:
     try:
+        if path.stat().st_size > LARGEST_DESCRIPTION:
+            raise ValueError("it is too large")
         held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EdgeseaError(f"Cannot read {path} ({error}): delete the folder and run again.") from error
     if not isinstance(held, dict) or held.get("format") != 1 or not isinstance(held.get("made_from"), dict):
         raise EdgeseaError(f"{path} is not the description of a store that this version reads.")

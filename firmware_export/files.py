@@ -2,16 +2,26 @@
 
 Every writer goes to a temporary name in the same folder, is flushed to disk, and is then renamed over the
 target, so that a process killed at any moment leaves either the old file or the new one. It may also leave
-its temporary file: the next write of the same target removes it.
+its temporary file: the next write of the same target removes it. Where the disk is full, or the memory, that
+is said of the file that was being written.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from firmware_export.errors import UserError
+
+_FULL = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "your share of the disk is used up: free some space",
+    errno.EFBIG: "files may not become that large here: lift the limit (`ulimit -f`) or take another disk",
+}
 
 # What mkstemp makes of a name: eight letters, digits or underscores between prefix and suffix.
 TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}(\.[^.]+)?")
@@ -24,6 +34,41 @@ def replacing(path: Path | str) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because some writers choose their format by it.
     """
     path = Path(path)
+    try:
+        with _replacing(path) as temporary:
+            yield temporary
+    except MemoryError as error:
+        raise UserError(
+            f"Ran out of memory while {path} was made: end other programs, or use less at a time, and run "
+            "again."
+        ) from error
+    except Exception as error:
+        if full := _why_full(error):
+            raise UserError(f"Cannot write {path}, {full}, and run again.") from error
+        raise
+
+
+def _why_full(error: BaseException | None) -> str | None:
+    """Why there was no room for what was written, where that is what an error says.
+
+    HDF5 and others raise errors of their own, with the system's words in them or behind them.
+    """
+    for _ in range(5):
+        if error is None:
+            return None
+        number = getattr(error, "errno", None)
+        if number in _FULL:
+            return _FULL[number]
+        text = str(error)
+        for number, words in _FULL.items():
+            if os.strerror(number) in text:
+                return words
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     temporary = Path(name)

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesea import audio, datasets, embed, files, levels
+from edgesea import audio, datasets, embed, files, levels, progress
 from edgesea.datasets import Clip, Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
@@ -219,6 +219,9 @@ def test_bad_files_are_set_aside_by_name_and_reason_and_no_others(tmp_path):
     embed.embed(manifest, pairing(), store, 0.25, patches=True)
     aside = dict(embed.skipped(store))
     assert set(aside) == set(unusable)
+    (truncated,) = embed.aside(store).in_part
+    assert truncated[0] == "truncated.flac"
+    assert truncated[1].startswith("its header tells of 3 s: used to 1.")
     for name, reason in unusable.items():
         assert reason in aside[name]
     used = {manifest.clips[k].path.name for k in store.column("clip")}
@@ -250,7 +253,10 @@ def test_a_teacher_that_gives_nan_is_named(tmp_path):
         def hear(self, waveforms, wanted=("embedding",)):
             return {"embedding": super().hear(waveforms)["embedding"] * np.nan}
 
-    with pytest.raises(EdgeseaError, match="The teacher loudness gives NaN or infinity"):
+    with pytest.raises(
+        EdgeseaError,
+        match=r"The teacher loudness gives NaN or infinity for \d+ of .* first at 0 s of 0\.wav",
+    ):
         embed.embed(
             domain(tmp_path / "in", [1]),
             Pairing(Broken(), _Small()),
@@ -323,3 +329,119 @@ def test_memory_does_not_grow_with_a_file(tmp_path, monkeypatch):
     first = peak(2)
     assert peak(20) < 1.3 * first
     assert first < 60 * RATE * 4 * 12
+
+
+# Teachers that fail, files that end early
+
+
+class Logarithmic(Loudness):
+    """Takes the logarithm of the power without a floor: minus infinity in digital silence."""
+
+    def embed(self, waveforms):
+        with np.errstate(divide="ignore"):
+            return np.log(np.abs(super().embed(waveforms)))
+
+
+def test_frames_without_a_number_are_dropped_with_clip_and_second(tmp_path):
+    manifest = domain(tmp_path / "in", [2, 30, 30])
+    sound = noise(2, 0)
+    sound[RATE // 2 : RATE * 3 // 2] = 0
+    soundfile.write(manifest.clips[0].path, sound, RATE)
+    store = Store(tmp_path / "s", {})
+    embed.embed(manifest, Pairing(Logarithmic(), _Small()), store, 0.5, patches=True)
+    assert store.column("start")[store.column("clip") == 0].tolist() == [0.0, 1.5]
+    assert np.isfinite(store.column("embedding")).all()
+    assert len(store) == 2 + 60 + 60
+    reason = "the teacher gives NaN or infinity for 2 of 4 frames from 0 s on, first at 0.5 s"
+    assert embed.aside(store) == embed.Aside([], [("0.wav", reason)])
+
+
+def test_too_many_frames_without_a_number_end_a_run_by_name(tmp_path):
+    manifest = domain(tmp_path / "in", [5, 2])
+    soundfile.write(manifest.clips[1].path, np.concatenate([noise(1), np.zeros(RATE)]), RATE)
+    arguments = (manifest, Pairing(Logarithmic(), _Small()))
+    with pytest.raises(EdgeseaError) as error:
+        embed.embed(*arguments, Store(tmp_path / "s", {}), 0.5, patches=False)
+    assert str(error.value) == (
+        "The teacher loudness gives NaN or infinity for 2 of 14 frames of sound that holds neither, first at "
+        "1 s of 1.wav, and 5% are let pass: mend the teacher, or take such sound (digital silence?) out."
+    )
+    # The same again ends the same, though all shards are there; a share that was asked for lets it pass.
+    with pytest.raises(EdgeseaError, match="2 of 14 frames"):
+        embed.embed(*arguments, Store(tmp_path / "s", {}), 0.5, patches=False)
+    store = Store(tmp_path / "t", {})
+    embed.embed(*arguments, store, 0.5, patches=False, most_bad_frames=0.2)
+    assert len(store) == 12
+
+
+def test_a_teacher_that_breaks_on_half_a_file_of_silence(tmp_path, shared):
+    """The case silence_nan: named, and let pass where the rest is enough."""
+    from edgesea import teachers
+
+    case = shared / "cases" / "silence_nan"
+    teacher = teachers.load(case / "log_power.tflite", teachers.TeacherOptions(sample_rate=RATE))
+    sound = domain(tmp_path / "in", [1])
+    clip = dataclasses.replace(sound.clips[0], path=case / "a.wav", group="")
+    manifest = dataclasses.replace(sound, root=case, clips=(clip,))
+    with pytest.raises(EdgeseaError, match=r"gives NaN or infinity for \d+ of .* of a\.wav, and 5%"):
+        embed.embed(manifest, Pairing(teacher, _Small()), Store(tmp_path / "s", {}), 0.5, patches=False)
+    store = Store(tmp_path / "t", {})
+    pair = Pairing(teacher, _Small())
+    embed.embed(manifest, pair, store, 0.5, patches=False, most_bad_frames=0.6)
+    assert len(store)
+    assert embed.aside(store).in_part[0][0] == "a.wav"
+
+
+def test_a_file_that_ends_early_is_noted_once_and_decoded_no_further(tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "PIECE_SECONDS", 1.0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    soundfile.write(folder / "a.flac", noise(10), RATE)
+    content = (folder / "a.flac").read_bytes()
+    (folder / "a.flac").write_bytes(content[: len(content) * 4 // 10])
+    manifest = datasets.load(folder)
+    asked = []
+    real = audio.read
+    monkeypatch.setattr(audio, "read", lambda *args, **more: (asked.append(args), real(*args, **more))[1])
+    store = Store(tmp_path / "s", {})
+    embed.embed(manifest, pairing(), store, 0.5, patches=False)
+    assert len(asked) <= 5
+    skipped, in_part = embed.aside(store).skipped, embed.aside(store).in_part
+    assert skipped == []
+    ((name, reason),) = in_part
+    assert name == "a.flac"
+    assert reason.startswith("its header tells of 10 s: used to 3.")
+    # A call that goes on after a kill does not know where the file ended, and writes the same.
+    again = Store(tmp_path / "t", {})
+    for path in sorted(store.folder.glob("*.arrow"))[:5]:
+        (again.folder / path.name).write_bytes(path.read_bytes())
+    embed.embed(manifest, pairing(), again, 0.5, patches=False)
+    for path in sorted(store.folder.glob("*.arrow")):
+        assert (again.folder / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_was_set_aside_is_written_and_said_in_a_line(tmp_path):
+    said = []
+
+    class Said(progress.Progress):
+        def say(self, text):
+            said.append(text)
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    soundfile.write(folder / "good.wav", noise(3), RATE)
+    (folder / "cut.wav").write_bytes((folder / "good.wav").read_bytes()[:30_000])
+    (folder / "lost.wav").symlink_to(folder / "nowhere.wav")
+    (folder / "empty.wav").touch()
+    store = Store(tmp_path / "s", {})
+    embed.embed(datasets.load(folder), pairing(), store, 0.5, patches=False)
+    embed.aside(store).write(tmp_path, Said())
+    assert (tmp_path / "skipped.csv").read_text() == (
+        "path,reason\nlost.wav,a link that leads nowhere\nempty.wav,empty\n"
+    )
+    assert (tmp_path / "used_in_part.csv").read_text() == (
+        'path,reason\ncut.wav,"its header tells of 3 s: used to 1.87225 s, where it ends"\n'
+    )
+    assert said == [
+        f"files 2 set aside: see {tmp_path}/skipped.csv; 1 used in part: see {tmp_path}/used_in_part.csv"
+    ]

@@ -15,6 +15,7 @@ import json
 import math
 from pathlib import Path
 
+from edgesea.bench.answers import clean
 from edgesea.errors import UsageError
 
 LARGEST = 64 << 20
@@ -51,7 +52,7 @@ def load(path: Path | str) -> dict:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("it is too large")
-        measurement = json.loads(path.read_text(encoding="utf-8"))
+        measurement = _printable(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): name a measurement") from error
     except (ValueError, RecursionError) as error:
@@ -60,6 +61,15 @@ def load(path: Path | str) -> dict:
     if not whole or not isinstance(measurement["conditions"], dict):
         raise UsageError(f"{path} is no measurement: name what `edgesea bench --out` wrote")
     return measurement
+
+
+def _printable(value):
+    """The same value with texts that may be shown on a terminal."""
+    if isinstance(value, dict):
+        return {clean(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def compare(a: dict, b: dict) -> dict:
@@ -207,7 +217,8 @@ def _figure(measurement: dict, place: str) -> float | None:
 
 
 def _number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # What no figure of a measurement reaches: a square of it is still a number.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e18
 
 
 def _ratio(a: float, b: float) -> float | None:

@@ -3,16 +3,17 @@
 The system's OpenSSH does the talking, with everything that the user's own configuration says, but for this:
 nothing is asked (BatchMode), the host's key must be known already (StrictHostKeyChecking), and nothing is
 forwarded. What runs over there is one constant line that reads `agent.py` from its standard input; paths and
-names travel as JSON behind it and never become shell text. How the two ends talk is told in `agent.py`.
+names travel as JSON behind it and never become shell text. How the two ends talk is told in `agent.py`, and
+what may come back in `answers.py`.
 """
 
-import base64
 import contextlib
 import hashlib
 import json
 import math
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -25,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import agent, memory
+from edgesea.bench import agent, answers, memory
+from edgesea.bench.answers import clean
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
 from firmware_export.graph import read
@@ -53,7 +55,11 @@ HOST = re.compile(r"[A-Za-z0-9_\[:](?:[A-Za-z0-9_.:@%/\[\]+-]*[A-Za-z0-9_\]])?")
 SILENCE_S = 60  # after which either end takes the other for gone
 PROCESSES = 5  # in which each configuration is measured
 FAREWELL_S = 10.0  # how long the far side may take to clean up after Ctrl-C
-LONGEST_LINE = 64 << 20
+# How long everything may take, however alive the other end seems: to begin with, for each process, where a
+# slow model on a slow machine runs seven times at least, and for --setup.
+BEGIN_S, PROCESS_S, SETUP_S = 600.0, 300.0, 3.0 * agent.SETUP_S
+# ssh and the far side's standard error, together, into a file here.
+MOST_ERROR_BYTES = 16 << 20
 
 MISSING = (
     "{host} lacks what it takes ({text}): call again with --setup, which makes a virtual environment there, "
@@ -137,10 +143,26 @@ def measure(
         "configurations": configurations,
     }
     content = model.read_bytes()
-    with _Connection(host) as connection:
-        result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
     sizes = [tensor.bytes for tensor in reference.outputs]
-    found = _checked(host, result, len(configurations), sizes)
+    processes = len(configurations) * repetitions
+    most_bytes = answers.most_bytes(processes, request["runs"], sizes)
+    longest_s = BEGIN_S + (processes + 1) * PROCESS_S + len(configurations) * limit_s + setup * SETUP_S
+    began = time.monotonic()
+    with _Connection(host, most_bytes, longest_s) as connection:
+        result = connection.ask(request, content, b"".join(values.tobytes() for values in inputs))
+    try:
+        found = answers.checked(
+            result,
+            configurations=len(configurations),
+            processes=repetitions,
+            runs=request["runs"],
+            sizes=sizes,
+            elapsed_s=time.monotonic() - began,
+        )
+    except answers.NoMeasurement as error:
+        raise EdgeseaError(
+            f"{host} answered with something that is no measurement ({error}): see what answers there"
+        ) from error
     here = _outputs(reference, inputs)
     measured = []
     for number, order in enumerate(configurations):
@@ -207,8 +229,11 @@ def _checked_host(host: str | None) -> str:
 class _Connection:
     """One ssh session. On leaving, also by Ctrl-C, the far side is given time to remove its folder."""
 
-    def __init__(self, host: str):
+    def __init__(self, host: str, most_bytes: int, longest_s: float):
+        """most_bytes, longest_s : what may come on standard output, and how long it may take"""
         self.host = host
+        self.most_bytes = most_bytes
+        self.longest_s = longest_s
         self.greeted = False
 
     def __enter__(self):
@@ -227,6 +252,10 @@ class _Connection:
             # Ctrl-C is ours: ssh has to live until the far side has cleaned up.
             start_new_session=True,
         )
+        # The far side may print errors without end, and they would fill the disk.
+        with contextlib.suppress(ProcessLookupError):
+            limits = (MOST_ERROR_BYTES, MOST_ERROR_BYTES)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
         self.done = threading.Event()
         return self
 
@@ -240,6 +269,9 @@ class _Connection:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(FAREWELL_S)
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process.stdout.close()
             self.errors.close()
@@ -259,7 +291,7 @@ class _Connection:
         if "error" in answer:
             error = answer["error"] if isinstance(answer["error"], dict) else {}
             sentence = ERRORS.get(str(error.get("kind")), ERRORS["crash"])
-            raise EdgeseaError(sentence.format(host=self.host, text=_clean(error.get("text"))))
+            raise EdgeseaError(sentence.format(host=self.host, text=clean(error.get("text"))))
         if "result" not in answer or "end" not in answer:
             raise EdgeseaError(self._failure())
         return answer["result"]
@@ -275,30 +307,46 @@ class _Connection:
                 self.process.stdin.write(b"\n")
 
     def _messages(self):
-        """Yields the agent's messages until it or ssh has ended; EdgeseaError where there is only silence."""
-        held = b""
+        """Yields the agent's messages until it or ssh has ended.
+
+        Raises EdgeseaError where there is only silence, more than there may be, or no end.
+        """
+        held, received = bytearray(), 0
         heard = time.monotonic()
+        end = heard + self.longest_s
         while True:
-            left = heard + SILENCE_S - time.monotonic()
-            if left <= 0:
+            self._check_errors()
+            now = time.monotonic()
+            if now >= end:
+                raise EdgeseaError(
+                    f"{self.host} has not come to an end within {self.longest_s:g} seconds: see what it is "
+                    "at, or measure a smaller model"
+                )
+            if now >= heard + SILENCE_S:
                 raise EdgeseaError(
                     f"{self.host} has said nothing for {SILENCE_S} seconds: see if it is up, and try again"
                 )
+            left = min(end, heard + SILENCE_S, now + 1.0) - now
             if not select.select([self.process.stdout], [], [], left)[0]:
                 continue
             block = self.process.stdout.read(agent.BLOCK)
             if not block:
                 return
             heard = time.monotonic()
-            *lines, held = (held + block).split(b"\n")
-            if len(held) > LONGEST_LINE:
+            received += len(block)
+            if received > self.most_bytes:
                 raise EdgeseaError(f"{self.host} answers without end: see what its login shell prints")
-            for line in lines:
-                word, _, text = line.partition(b" ")
-                with contextlib.suppress(ValueError):
-                    message = json.loads(text) if word == b"edgesea" else None
-                    if isinstance(message, dict):
-                        yield message
+            searched = len(held)
+            held += block
+            while (at := held.find(b"\n", searched)) >= 0:
+                line, searched = bytes(held[:at]), 0
+                del held[: at + 1]
+                if message := answers.message(line):
+                    yield message
+
+    def _check_errors(self) -> None:
+        if os.fstat(self.errors.fileno()).st_size >= MOST_ERROR_BYTES:
+            raise EdgeseaError(f"{self.host} prints errors without end: see what its login shell prints")
 
     def _failure(self) -> str:
         """What went wrong, from ssh's exit status and what was printed on the way."""
@@ -306,9 +354,10 @@ class _Connection:
             code = self.process.wait(FAREWELL_S)
         except subprocess.TimeoutExpired:
             code = None
-        self.errors.seek(0)
-        said = self.errors.read(agent.BLOCK).decode("utf-8", "replace")
-        lines = [_clean(line) for line in said.splitlines() if line.strip()]
+        self._check_errors()
+        # Read at a place: ssh, which shares the file's position, may still write.
+        said = os.pread(self.errors.fileno(), agent.BLOCK, 0).decode("utf-8", "replace")
+        lines = [clean(line) for line in said.splitlines() if line.strip()]
         last = lines[-1] if lines else "no reason given"
         host = self.host
         if self.greeted:
@@ -330,68 +379,7 @@ class _Connection:
         return f"{host} did not run the measurement (ssh ended with status {code}, {last})"
 
 
-def _clean(value) -> str:
-    """Text from the far side as one line without control characters."""
-    text = " ".join(str(value).split())[:500]
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 # ---------------------------------------------------------------- what came back
-
-STATE = ("time", "load_average", "governor", "frequency_mhz", "temperature_c", "throttling")
-
-
-def _checked(host: str, result, configurations: int, sizes: list[int]) -> dict:
-    """The result with everything in it of the type that it should have; EdgeseaError where it has not.
-
-    configurations : how many there should be
-    sizes : of the model's outputs in bytes
-    """
-    try:
-        found = {
-            "before": _state(result["before"]),
-            "after": _state(result["after"]),
-            "machine": _plain(result["machine"]),
-            "processes": [
-                {
-                    "configuration": int(each["configuration"]),
-                    "engine": _clean(each["engine"]),
-                    **{key: _real(each[key]) for key in ("import_ms", "cold_load_ms", "first_inference_ms")},
-                    "outputs": _content(each["outputs"], sizes),
-                    "times_ms": [_real(value) for value in each["times_ms"]],
-                    "warm_up_runs": int(each["warm_up_runs"]),
-                    **{
-                        key: None if each[key] is None else int(each[key])
-                        for key in ("empty_interpreter_bytes", "peak_above_empty_bytes")
-                    },
-                    "before": _state(each["before"]),
-                    "after": _state(each["after"]),
-                }
-                for each in result["processes"]
-            ],
-            "reference": {
-                "engine": _clean(result["reference"]["engine"]),
-                "outputs": _content(result["reference"]["outputs"], sizes),
-            },
-        }
-        if {each["configuration"] for each in found["processes"]} != set(range(configurations)):
-            raise ValueError("not all configurations")
-        if not all(each["times_ms"] for each in found["processes"]):
-            raise ValueError("no times")
-        found["machine"]["emulator"]  # a KeyError where it is not there
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise EdgeseaError(
-            f"{host} answered with something that is no measurement ({_clean(repr(error))}): "
-            "see what answers there"
-        ) from error
-    return found
-
-
-def _content(texts: list[str], sizes: list[int]) -> list[bytes]:
-    outputs = [base64.b64decode(text, validate=True) for text in texts]
-    if [len(output) for output in outputs] != sizes:
-        raise ValueError("outputs of another size")
-    return outputs
 
 
 def _summary(processes: list[dict]) -> dict:
@@ -431,31 +419,6 @@ def _summary(processes: list[dict]) -> dict:
             {word for each in processes for word in agent.slowed(each["before"], each["after"])}
         ),
     }
-
-
-def _state(state: dict) -> dict:
-    plain = _plain({key: state[key] for key in STATE})
-    int(plain["throttling"] or "0x0", 16)  # a ValueError where it is no number
-    return plain
-
-
-def _plain(values: dict) -> dict:
-    return {
-        _clean(key): value
-        if value is None
-        else _real(value)
-        if isinstance(value, float)
-        else value
-        if isinstance(value, int)
-        else _clean(value)
-        for key, value in values.items()
-    }
-
-
-def _real(value) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no figure")
-    return float(value)
 
 
 def _random_inputs(model: Interpreter) -> list[np.ndarray]:

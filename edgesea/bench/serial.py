@@ -40,12 +40,23 @@ LONGEST_PATIENCE_S = 5.0
 # How long one question may stay open; one that runs the model may take longer.
 LIMIT_S = 10.0
 WORK_LIMIT_S = 120.0
+# How long a whole session may take, however well each question is answered.
+SESSION_S = 1800.0
 
 # One request to run the model is made to last about so long.
 BATCH_S = 1.0
 
 ANSWER = re.compile(rb"<([0-9a-f]{4}) ([ -~]*)\*([0-9a-f]{8})\r?")
 LONGEST_LINE = 4096
+
+# What no firmware of edgesea exceeds; more is a lie, and would be asked for piece by piece.
+MOST_STEPS = 4096
+MOST_RUNS = 4096
+MOST_VECTORS = 4096
+MOST_MEMORY = 1 << 30
+LONGEST_ABOUT = 500
+# An inference cannot take longer than the answer to it took, but for how far a board's clock may be off.
+CLOCKS, CLOCKS_S = 1.5, 0.1
 
 EXAMPLES = 3
 WARM_UP_RUNS = 1
@@ -97,6 +108,7 @@ class Link:
         self._limit_s = limit_s or LIMIT_S
         # Anything but what an earlier link, whose answers may still be on their way, ended with.
         self._sequence = time.monotonic_ns() // 1_000_000 & 0xFFFF
+        self._end = time.monotonic() + SESSION_S
         self._received = b""
         self._heard = False
         self._said_hello: Hello | None = None
@@ -134,7 +146,14 @@ class Link:
         if len(words) != 9 or not re.fullmatch("[0-9a-f]{64}", words[1]):
             raise self._nonsense("hello", words)
         hello = Hello(words[1], *self._numbers("hello", words[2:]))
-        if not (hello.input_bytes and hello.output_bytes and hello.chunk and hello.runs):
+        if not (
+            0 < hello.input_bytes <= MOST_MEMORY
+            and 0 < hello.output_bytes <= MOST_MEMORY
+            and hello.arena_bytes <= MOST_MEMORY
+            and 0 < hello.chunk <= LONGEST_LINE
+            and 0 < hello.runs <= MOST_RUNS
+            and hello.steps <= MOST_STEPS
+        ):
             raise self._nonsense("hello", words)
         self._said_hello = hello
         return hello
@@ -149,6 +168,8 @@ class Link:
         if len(words) != 2:
             raise self._nonsense("golden", words)
         right, count = self._numbers("golden", words)
+        if not right <= count <= MOST_VECTORS:
+            raise self._nonsense("golden", words)
         passed = right == count > 0
         return Verdict(passed, f"golden {'PASS' if passed else 'FAIL'} {right} of {count}")
 
@@ -207,7 +228,11 @@ class Link:
     # ---- lines ----
 
     def _about(self, number: int) -> str:
-        return " ".join(self._ask("about", f"{number:x}", limit_s=self._limit_s))
+        words = self._ask("about", f"{number:x}", limit_s=self._limit_s)
+        text = " ".join(words)
+        if len(text) > LONGEST_ABOUT:
+            raise self._nonsense("about", words)
+        return text
 
     def _hello(self) -> Hello:
         return self._said_hello or self.hello()
@@ -217,7 +242,7 @@ class Link:
         self._sequence = self._sequence + 1 & 0xFFFF
         body = " ".join((f"{self._sequence:04x}", word, *arguments)).encode("ascii")
         line = b"\n>%s*%08x\n" % (body, zlib.crc32(body))
-        end = time.monotonic() + limit_s
+        end = min(time.monotonic() + limit_s, self._end)
         patience = self._patience_s
         while (now := time.monotonic()) < end:
             self._send(line)
@@ -226,6 +251,11 @@ class Link:
                 return self._accepted(word, arguments, answer)
             self.repeated += 1
             patience = min(1.5 * patience, LONGEST_PATIENCE_S)
+        if time.monotonic() >= self._end:
+            raise EdgeseaError(
+                f"the board at {self._name} has not come to an end within {SESSION_S:g} s: measure again on "
+                "a better line, or a smaller model"
+            )
         raise EdgeseaError(self._silence(word, limit_s))
 
     def _accepted(self, word: str, arguments: tuple[str, ...], answer: list[str]) -> list[str]:
@@ -237,7 +267,7 @@ class Link:
         if answer[:1] == ["error"]:
             asked = " ".join((word, *arguments))
             raise EdgeseaError(
-                f"the board at {self._name} refuses {asked!r} ({' '.join(answer[1:])}): "
+                f"the board at {self._name} refuses {asked!r} ({_short(answer[1:])}): "
                 "write the firmware again with `edgesea flash`"
             )
         if answer[:1] != [word]:
@@ -284,7 +314,7 @@ class Link:
 
     def _nonsense(self, word: str, words: list[str]) -> EdgeseaError:
         return EdgeseaError(
-            f"the firmware at {self._name} answers {' '.join(words)!r} to {word!r}, which means nothing to "
+            f"the firmware at {self._name} answers {_short(words)!r} to {word!r}, which means nothing to "
             "this edgesea: write the firmware again with `edgesea flash`"
         )
 
@@ -308,6 +338,11 @@ class Link:
             f"nothing answers at {self._name} within {limit_s:g} s: is this the board's port, and an edgesea "
             "firmware on it (`edgesea flash`)?"
         )
+
+
+def _short(words: list[str]) -> str:
+    text = " ".join(words)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def measure(model: Path, target: str, *, runs: int = 100, limit_s: float = 10.0) -> dict:
@@ -343,12 +378,18 @@ def measure(model: Path, target: str, *, runs: int = 100, limit_s: float = 10.0)
                 f"the firmware at {target} holds another model (SHA-256 {hello.sha256[:12]}...) than {model} "
                 f"({graph.sha256[:12]}...): write this one with `edgesea flash`, or name the other's bundle"
             )
+        sizes = [sum(tensor.bytes for tensor in each) for each in (reference.inputs, reference.outputs)]
+        if [hello.input_bytes, hello.output_bytes] != sizes:
+            raise EdgeseaError(
+                f"the firmware at {target} takes {hello.input_bytes} bytes and gives {hello.output_bytes}, "
+                f"where {model} takes {sizes[0]} and gives {sizes[1]}: write it again with `edgesea flash`"
+            )
         about = link.about()
         verdict = link.golden()
         differing, compared = _compared(link, reference)
         # Without a clock, cycles say nothing.
         cycles = _timed(link, hello, target, runs, limit_s) if hello.clock_hz else []
-        steps = link.profile() if hello.clock_hz else []
+        steps = _profile(link, hello, target) if hello.clock_hz else []
         repeated = link.repeated
     exact = differing == 0 and verdict.passed
     return {
@@ -412,6 +453,7 @@ def _timed(link: Link, hello: Hello, target: str, runs: int, limit_s: float) -> 
     while not cycles or (len(cycles) < runs and time.monotonic() < end):
         asked = time.monotonic()
         found = link.infer(min(batch, runs - len(cycles)))
+        _check_possible(sum(found), hello, target, time.monotonic() - asked)
         # The counter has 32 bits. Waiting can only seem longer than the inference was.
         if (time.monotonic() - asked) / len(found) > 2**32 / hello.clock_hz:
             raise EdgeseaError(
@@ -424,6 +466,23 @@ def _timed(link: Link, hello: Hello, target: str, runs: int, limit_s: float) -> 
             )
         cycles += found
     return cycles
+
+
+def _profile(link: Link, hello: Hello, target: str) -> list[tuple[str, int]]:
+    asked = time.monotonic()
+    steps = link.profile()
+    _check_possible(sum(spent for _, spent in steps), hello, target, time.monotonic() - asked)
+    return steps
+
+
+def _check_possible(cycles: int, hello: Hello, target: str, passed_s: float) -> None:
+    """Raises EdgeseaError where a board counts more time than passed."""
+    counted_s = cycles / hello.clock_hz
+    if counted_s > passed_s * CLOCKS + CLOCKS_S:
+        raise EdgeseaError(
+            f"the board at {target} counts {counted_s:.6g} s in {passed_s:.3g} s: its clock is not the "
+            f"{hello.clock_hz} Hz that it states, or its counter is wrong; mend its edgesea_board files"
+        )
 
 
 def _latency(cycles: list[int], hello: Hello) -> dict:

@@ -8,7 +8,7 @@ FLAC.
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import or_flac, rows, with_sound
+from edgesea.datasets.table import or_flac, rows, whole_number, with_sound
 from edgesea.errors import UsageError
 
 
@@ -22,13 +22,9 @@ def load(path: Path) -> Manifest:
     for line, row in rows(table, ("filename", "fold", "category", "src_file")):
         if not row["filename"]:
             raise UsageError(f"Received {table} with a bad line {line}: the filename is empty.")
-        if not row["fold"].isdecimal():
-            raise UsageError(
-                f"Received {table} with a bad line {line}: "
-                f"fold must be a whole number, received {row['fold']!r}."
-            )
+        fold = whole_number(table, line, "fold", row["fold"])
         file = or_flac(path / "audio" / row["filename"])
-        lines.append((line, Clip(file, (row["category"],), row["src_file"], fold=int(row["fold"]))))
+        lines.append((line, Clip(file, (row["category"],), row["src_file"], fold=fold)))
     return Manifest(path, with_sound(table, lines), path.resolve().name)
 
 

@@ -1,13 +1,16 @@
 """A folder of audio: class folders (street/dog/1.wav is a clip labelled dog), or files without labels.
 
 The label is the first folder below the root; files that lie in the root itself have none. Hidden files and
-folders, and files that are not audio by their suffix, are passed over.
+folders, and files that are not audio by their suffix, are passed over. What has the suffix of audio and is no
+file that can be decoded here (a pipe, a link that leads nowhere, a folder without audio, an .m4a where there
+is no ffmpeg) is set aside with the reason.
 """
 
 import os
 from pathlib import Path
 
-from edgesea.audio import SUFFIXES
+from edgesea import ffmpeg
+from edgesea.audio import SUFFIXES, readable_suffixes
 from edgesea.datasets.manifest import Clip, Manifest
 from edgesea.errors import UsageError
 
@@ -17,19 +20,26 @@ def recognises(path: Path) -> bool:
 
 
 def load(path: Path) -> Manifest:
-    found = audio_files(path)
+    found, aside = audio_files(path)
     if not found:
+        held = "; ".join(f"{name}: {reason}" for name, reason in aside[:3])
         raise UsageError(
-            f"Found no audio in the folder {path}: it needs files named *{', *'.join(SUFFIXES)}."
+            f"Found no audio in the folder {path}: it needs files named *{', *'.join(SUFFIXES)}"
+            f"{f' ({held})' if held else ''}."
         )
     clips = tuple(Clip(file, file.relative_to(path).parts[:-1][:1]) for file in found)
-    return Manifest(path, clips, path.resolve().name)
+    return Manifest(path, clips, path.resolve().name, tuple(aside))
 
 
-def audio_files(root: Path) -> list[Path]:
-    """Every audio file below `root`, sorted; links are followed, but no folder is entered twice."""
-    found = []
+def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Every audio file below `root`, and (path, reason) of what only looks like one, both sorted.
+
+    Links are followed, but no folder is entered twice.
+    """
+    found, aside = [], []
+    suffixes = readable_suffixes()
     seen = {root.resolve()}
+    named = []  # folders with the name of a file
     for folder, subfolders, names in os.walk(root, followlinks=True):
         kept = []
         for name in sorted(subfolders):
@@ -37,9 +47,29 @@ def audio_files(root: Path) -> list[Path]:
             if not name.startswith(".") and real not in seen:
                 seen.add(real)
                 kept.append(name)
+                if Path(name).suffix.lower() in SUFFIXES + ffmpeg.SUFFIXES:
+                    named.append(Path(folder, name))
         subfolders[:] = kept  # os.walk enters these, in this order
         for name in names:
             file = Path(folder, name)
-            if not name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
+            suffix = file.suffix.lower()
+            if name.startswith(".") or suffix not in SUFFIXES + ffmpeg.SUFFIXES:
+                continue
+            reason = _why_not(file, suffix, suffixes)
+            if reason is None:
                 found.append(file)
-    return sorted(found)
+            else:
+                aside.append((file.relative_to(root).as_posix(), reason))
+    for folder in named:
+        if not any(file.is_relative_to(folder) for file in found):
+            aside.append((folder.relative_to(root).as_posix(), "a folder without audio"))
+    return sorted(found), sorted(aside)
+
+
+def _why_not(file: Path, suffix: str, suffixes: tuple[str, ...]) -> str | None:
+    """Why a file with the suffix of audio is none; None where it may be."""
+    if not file.exists():
+        return "a link that leads nowhere"
+    if not file.is_file():
+        return "not a file"
+    return None if suffix in suffixes else ffmpeg.MISSING

@@ -49,11 +49,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The clips of one dataset; `root` is the folder that relative paths start from."""
+    """The clips of one dataset; `root` is the folder that relative paths start from, `aside` holds (path,
+    reason) of what looks like sound and is no clip."""
 
     root: Path
     clips: tuple[Clip, ...]
     name: str
+    aside: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import rows, with_sound
+from edgesea.datasets.table import rows, shown, with_sound
 from edgesea.errors import UsageError
 
 TABLE = "annotations.csv"
@@ -35,6 +35,7 @@ CLASSES = (
 )
 _PRESENCE = {f"{number}_{name}_presence": name for number, name in enumerate(CLASSES, 1)}
 _NUMBERS = ("sensor_id", "annotator_id", "year", "week", "day", "hour")
+_MOST = 10**9  # far above what any of them is
 _COLUMNS = ("split", "audio_filename", *_NUMBERS, *_PRESENCE)
 
 Lines = list[tuple[int, dict[str, str]]]
@@ -63,18 +64,19 @@ def _check(table: Path, line: int, row: dict[str, str]) -> None:
         return UsageError(f"Received {table} with a bad line {line}: {problem}.")
 
     if row["split"] not in SPLITS:
-        raise bad(f"split must be one of {', '.join(SPLITS)}, received {row['split']!r}")
+        raise bad(f"split must be one of {', '.join(SPLITS)}, received {shown(row['split'])!r}")
     if not row["audio_filename"]:
         raise bad("the audio_filename is empty")
     for column in _NUMBERS:
         try:
-            int(row[column])
+            if abs(int(row[column])) > _MOST:
+                raise ValueError
         except ValueError:
-            raise bad(f"{column} must be a whole number, received {row[column]!r}") from None
+            raise bad(f"{column} must be a whole number, received {shown(row[column])!r}") from None
     for column in _PRESENCE:
         # The published table has some of these as 1.0, depending on what wrote it.
         if row[column] not in ("1", "0", "-1", "1.0", "0.0", "-1.0"):
-            raise bad(f"{column} must be 1, 0 or -1, received {row[column]!r}")
+            raise bad(f"{column} must be 1, 0 or -1, received {shown(row[column])!r}")
 
 
 def _clip(table: Path, audio: dict[str, Path], lines: Lines) -> Clip:
@@ -109,7 +111,7 @@ def _timestamp(table: Path, line: int, row: dict[str, str]) -> datetime:
     year, week, day, hour = (int(row[column]) for column in ("year", "week", "day", "hour"))
     try:
         return datetime.fromisocalendar(year, week, day + 1).replace(hour=hour)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(
             f"Received {table} with a bad line {line}: "
             f"there is no week {week}, day {day}, hour {hour} in {year}."

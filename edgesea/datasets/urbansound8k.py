@@ -9,7 +9,7 @@ passed over. Audio may have been turned into FLAC.
 from pathlib import Path
 
 from edgesea.datasets.manifest import Clip, Manifest
-from edgesea.datasets.table import or_flac, rows, with_sound
+from edgesea.datasets.table import or_flac, rows, whole_number, with_sound
 from edgesea.errors import UsageError
 
 
@@ -22,16 +22,12 @@ def load(path: Path) -> Manifest:
     table = _table(path)
     lines = []
     for line, row in rows(table, ("slice_file_name", "fsID", "fold", "class")):
-        if not row["fold"].isdecimal():
-            raise UsageError(
-                f"Received {table} with a bad line {line}: "
-                f"fold must be a whole number, received {row['fold']!r}."
-            )
+        fold = whole_number(table, line, "fold", row["fold"])
         for column in ("slice_file_name", "fsID", "class"):
             if not row[column]:
                 raise UsageError(f"Received {table} with a bad line {line}: the {column} is empty.")
         file = or_flac(path / "audio" / f"fold{row['fold']}" / row["slice_file_name"])
-        lines.append((line, Clip(file, (row["class"],), row["fsID"], fold=int(row["fold"]))))
+        lines.append((line, Clip(file, (row["class"],), row["fsID"], fold=fold)))
     return Manifest(path, with_sound(table, lines), path.resolve().name)
 
 

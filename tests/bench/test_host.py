@@ -15,7 +15,7 @@ from edgesea import bench, loaded_model
 from edgesea.bench import conditions
 from edgesea.bench import latency as timing
 from edgesea.bench.table import print_measurement
-from edgesea.errors import UsageError
+from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from firmware_export.errors import ModelError
 

@@ -482,7 +482,7 @@ def test_a_shell_that_refuses(model, tmp_path, monkeypatch):
 
 
 def test_an_answer_without_end(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(rpi, "LONGEST_LINE", 1 << 16)
+    monkeypatch.setattr(rpi.answers, "TALK_BYTES", 1 << 16)
     monkeypatch.setattr(rpi, "FAREWELL_S", 0.2)
     _fake_ssh(tmp_path, monkeypatch, "exec cat /dev/zero")
     with pytest.raises(EdgeseaError, match="pi answers without end"):

@@ -50,10 +50,52 @@ def test_passes_over_what_is_no_audio(tmp_path):
     sound(tmp_path / ".hidden.wav")
     sound(tmp_path / ".git" / "b.wav")
     (tmp_path / "notes.txt").write_text("hello")
+    assert found(tmp_path) == [("a.wav", ())]
+    assert datasets.load(tmp_path).aside == ()
+
+
+def test_names_what_only_looks_like_audio(tmp_path, monkeypatch):
+    """By its suffix it was meant as sound: nothing of that kind is passed over without a word."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    sound(tmp_path / "a.wav")
     (tmp_path / "folder.wav").mkdir()
+    sound(tmp_path / "class.wav" / "b.wav")
     (tmp_path / "dangling.wav").symlink_to(tmp_path / "nowhere.wav")
     os.mkfifo(tmp_path / "pipe.wav")
-    assert found(tmp_path) == [("a.wav", ())]
+    names = ("phone.m4a", "b.AAC", "c.wma", "d.amr", "e.webm", "f.mp4", "g.mkv")
+    for name in names:
+        (tmp_path / name).write_bytes(b"sound of a phone")
+    assert found(tmp_path) == [("a.wav", ()), ("class.wav/b.wav", ("class.wav",))]
+    missing = "ffmpeg, which decodes it, is not installed: run `sudo apt install ffmpeg`"
+    expected = {
+        "dangling.wav": "a link that leads nowhere",
+        "folder.wav": "a folder without audio",
+        "pipe.wav": "not a file",
+        **dict.fromkeys(names, missing),
+    }
+    assert datasets.load(tmp_path).aside == tuple(sorted(expected.items()))
+
+
+def test_only_what_looks_like_audio(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    (tmp_path / "phone.m4a").write_bytes(b"sound of a phone")
+    with pytest.raises(UsageError) as caught:
+        datasets.load(tmp_path)
+    assert str(caught.value).endswith(
+        "(phone.m4a: ffmpeg, which decodes it, is not installed: run `sudo apt install ffmpeg`)."
+    )
+
+
+def test_with_ffmpeg_its_formats_are_clips(tmp_path, monkeypatch):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("ffmpeg", "ffprobe"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "phone.m4a").write_bytes(b"sound of a phone")
+    assert found(tmp_path / "data") == [("phone.m4a", ())]
 
 
 def test_follows_links_once(tmp_path):

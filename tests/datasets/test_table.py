@@ -134,6 +134,40 @@ def test_round_trip(here):
             "path,timestamp\na.wav,2024-05-01T12:00:00\nb.wav,2024-05-01T12:00:00Z\n",
             "with timestamps both with and without a time zone: use one kind.",
         ),
+        (
+            "path,start\na.wav,1e308\n",
+            "with a bad line 2: start must be at most 31622400 s, a year, received 1e+308.",
+        ),
+        (
+            "path,end\na.wav,1e308\n",
+            "with a bad line 2: end must be at most 31622400 s, a year, received 1e+308.",
+        ),
+        ("path,fold\na.wav,1e308\n", "with a bad line 2: fold must be a whole number, received '1e308'."),
+        (
+            "path,level_db\na.wav,1e308\n",
+            "with a bad line 2: level_db must lie in -300 to 300 dB, received 1e+308.",
+        ),
+        (
+            "path;start;end\na.wav;0,5;1\n",
+            "Received {path} with its columns separated by semicolons in line 1: save it with commas "
+            "(and with points in numbers).",
+        ),
+        ("path\tlabel\na.wav\tdog\n", "with its columns separated by tabs in line 1"),
+        (
+            "path\nsub\\c.wav\n",
+            "{path} names paths with backslashes, first sub\\c.wav in line 2: write them with slashes.",
+        ),
+        (
+            "path,label\na.wav,\x1b[2Jdog\n",
+            "bad line 2: the column label holds the control character U+001B, which no name or path has.",
+        ),
+        ("path,sensor\na.wav,\u202ex\n", "the column sensor holds the control character U+202E"),
+        (
+            "path\n" + "x" * 5000 + "\n",
+            "with a bad line 2: the column path holds 5000 characters, and at most 4096 are read.",
+        ),
+        ("path\n" + "x" * 300 + ".wav\n", "names sound that is not there for 1 of its 1 clips"),
+        ("path," + "c," * 1500 + "\n", "with 1502 columns: at most 1000 are read, is it a table of clips?"),
         ("path,label\na.wav\n", "with a wrong number of fields in line 2: the header has 2."),
         ("path,label\na.wav,dog,1\n", "with a wrong number of fields in line 2: the header has 2."),
     ],
