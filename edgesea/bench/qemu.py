@@ -18,7 +18,17 @@ from edgesea import __version__
 from edgesea.bench import memory
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
-from edgesea.running.emulator import EMULATED, FLAGS, TIME_LIMIT_S, board_of, build, programs, run, scratch
+from edgesea.running.emulator import (
+    EMULATED,
+    FLAGS,
+    MEASURING,
+    TIME_LIMIT_S,
+    board_of,
+    build,
+    programs,
+    run,
+    scratch,
+)
 from edgesea.running.image import sections, symbols
 from edgesea.running.programs import command, find, tool
 from firmware_export import boards
@@ -143,7 +153,7 @@ def measure(
         "conditions": {
             "board": board.title,
             "qemu": _first_line(tool(board.emulator.program, board.emulator.package)),
-            "qemu_arguments": [*board.emulator.arguments, "-icount", "shift=0"],
+            "qemu_arguments": [*board.emulator.arguments, "-icount", MEASURING],
             "compiler": _first_line(tool(board.toolchain.prefix + "gcc", board.toolchain.package)),
             "flags": [*board.toolchain.flags, *FLAGS, *flags],
             "reference": " ".join(reference.runtime) + " BUILTIN_REF",
@@ -246,6 +256,7 @@ def _inference(
         given={"inputs.bin": b"".join(_pack(example) for example in examples)},
         wanted={"outputs.bin": expected_bytes, "report.txt": lines * LINE_BYTES},
         limit_s=limit_s,
+        measuring=True,
     )
     outputs = finished.files.get("outputs.bin", b"")
     report = _report(finished.files.get("report.txt", b""))

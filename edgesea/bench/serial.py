@@ -90,7 +90,8 @@ class Link:
     stays silent, was reset, or answers what it may not."""
 
     def __init__(self, port, name: str, *, patience_s: float | None = None, limit_s: float | None = None):
-        """port : an open port of pyserial, or what reads, writes and closes as one does; name : as the user calls it; the others as PATIENCE_S, LIMIT_S"""
+        """port : an open port of pyserial, or what reads, writes and closes as one does; name : as the user
+        calls it; the others as PATIENCE_S, LIMIT_S"""
         self._port = port
         self._name = name
         self._patience_s = patience_s or PATIENCE_S

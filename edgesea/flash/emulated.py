@@ -2,8 +2,8 @@
 
 QEMU starts with its core halted and nothing in memory; its gdb server is a socket, its UART a
 pseudo-terminal. gdb writes the image's sections, sets the registers as a reset would, and lets go; the
-firmware then answers on the UART as it does on a real board. The bundle's code has that UART and nothing else:
-no semihosting, no network, see `edgesea.running.emulator`.
+firmware then answers on the UART as it does on a real board. The bundle's code has that UART and nothing
+else: no semihosting, no network, see `edgesea.running.emulator`.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class Terminal:
         return os.read(self._file, count)
 
     def write(self, content: bytes) -> int:
-        """Sends what the terminal takes within WRITE_LIMIT_S; returns how many bytes that was. Where nobody takes
-        more nobody answers either, which `Link` tells."""
+        """Sends what the terminal takes within WRITE_LIMIT_S; returns how many bytes that was. Where nobody
+        takes more nobody answers either, which `Link` tells."""
         end = time.monotonic() + WRITE_LIMIT_S
         sent = 0
         while sent < len(content):

@@ -4,6 +4,6 @@
     image = build(board, [folder / "main.c"], folder)
     finished = run(board, image, given={"in.bin": b"..."}, wanted={"out.bin": 100})
 
-`emulator` builds and runs an image, `semihosting` is all that such a program finds of the host, `firmware` runs
-a bundle's firmware with a serial line, `image` reads what the linker made.
+`emulator` builds and runs an image, `semihosting` is all that such a program finds of the host, `firmware`
+runs a bundle's firmware with a serial line, `image` reads what the linker made.
 """

@@ -1,8 +1,8 @@
 """Builds a program for an emulated core and runs it there, with nothing of the host but what it is given.
 
-QEMU runs with an empty environment, in an empty folder, without network, devices of its own choice or a right to
-start programs, for a limited time and a limited output. What the program asks of its host is answered by
-`semihosting`.
+QEMU runs with an empty environment, in an empty folder, without network, without devices of its own choice
+and without a right to start programs, for a limited time and a limited output. What the program asks of its
+host is answered by `semihosting`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-comm
 # Without them QEMU adds devices, and a network through which a program reaches the host's own services.
 ALONE = ("-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot")
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+
+# QEMU's clock for a measurement: the host's time moves it never, not even while the core stands still.
+MEASURING = "shift=0,sleep=off"
+
+# QEMU warns of boards without a network and clocks without a timer, as intended here.
+WARNING = ": warning: "
 
 # What the start-up code is linked with: how a program ends and says its last words.
 SEMIHOSTING = ("semihosting.c",)
@@ -195,6 +201,7 @@ def run(
     wanted: Mapping[str, int] | None = None,
     limit_s: float = TIME_LIMIT_S,
     most_printed: int = semihosting.MOST_PRINTED,
+    measuring: bool = False,
 ) -> Finished:
     """Runs an image on its emulated board to its end, each instruction in one nanosecond of QEMU's clock.
 
@@ -206,6 +213,8 @@ def run(
     wanted : name -> size in bytes, at most, of the files that it may write
     limit_s : float > 0, seconds in which it has to end
     most_printed : int, bytes that it may print
+    measuring : whether the counter is to be the same to the tick in every run; it counts only between a read
+        from a file and the next call then, see `semihosting.Counter`
 
     Returns
     -------
@@ -217,10 +226,12 @@ def run(
         asked its host for anything else; it has been stopped then
     """
     host = semihosting.Host(given, wanted, most_printed=most_printed)
+    # RISC-V counts instructions themselves, and those stand still by themselves.
+    counter = semihosting.Counter() if measuring and board.core.startswith("cortex-m") else None
     ours, theirs = socket.socketpair()
     with scratch() as folder, open(folder / "qemu.txt", "w+b") as output, ours, theirs:
         arguments = (
-            *("-icount", "shift=0", "-serial", "none", "-S"),
+            *("-icount", MEASURING if measuring else "shift=0", "-serial", "none", "-S"),
             *("-semihosting-config", "enable=on,target=gdb,arg=program"),
             *("-chardev", f"socket,id=debugger,fd={theirs.fileno()}", "-gdb", "chardev:debugger"),
             *("-kernel", str(image.resolve())),
@@ -229,17 +240,20 @@ def run(
             theirs.close()
             end = time.monotonic() + limit_s
             try:
-                semihosting.serve(semihosting.Debugger(ours), host, end)
+                semihosting.serve(semihosting.Debugger(ours), host, end, counter)
                 status = process.wait(max(0.1, end - time.monotonic()))
             except semihosting.Stopped as reason:
                 raise EdgeseaError(f"The program on {board.name} {reason}, and was stopped.") from None
             except (semihosting.TookTooLong, subprocess.TimeoutExpired):
                 raise EdgeseaError(
-                    f"The program on {board.name} was still running after {limit_s:g} seconds and was stopped."
+                    f"The program on {board.name} was still running after {limit_s:g} seconds "
+                    "and was stopped."
                 ) from None
         output.seek(0)
-        said = output.read(MOST_SAID).decode("utf-8", "replace")
+        said = output.read(MOST_SAID).decode("utf-8", "replace").splitlines()
     if status != 0:
-        words = " ".join(f"{host.printed}\n{said}".split()) or "no message"
-        raise EdgeseaError(f"The program on {board.name} ended with status {status}: {words[:1000]}")
+        words = " ".join([*host.printed.split(), *(line for line in said if WARNING not in line)])
+        raise EdgeseaError(
+            f"The program on {board.name} ended with status {status}: {words[:1000] or 'no message'}"
+        )
     return Finished(host.printed, host.files())

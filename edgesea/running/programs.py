@@ -79,10 +79,7 @@ def _joined(commands: Sequence[str]) -> list[str]:
             merged[installer] = " ".join((known, *new))
         else:
             merged[each] = call
-    return [
-        f"`{call}`{f' ({remark}' if (remark := key.partition(' (')[2]) else ''}"
-        for key, call in merged.items()
-    ]
+    return [f"`{call}`{key[len(call) :] if key.startswith(call) else ''}" for key, call in merged.items()]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """Semihosting, answered here: all that a program on an emulated core finds of its host.
 
-QEMU's own semihosting opens any file and runs any command with the user's rights. With `target=gdb` it does none
-of it: it stops the core and asks the debugger at its gdb port, which is this module. A program finds the files
-that it was given, can write those that were named beforehand, and can print; all of them are bytes in memory, and
-no name of the program's ever reaches the file system.
+QEMU's own semihosting opens any file and runs any command with the user's rights. With `target=gdb` it does
+none of it: it stops the core and asks the debugger at its gdb port, which is this module. A program finds the
+files that it was given, can write those that were named beforehand, and can print; all of them are bytes in
+memory, and no name of the program's ever reaches the file system.
 
     host = Host(given={"inputs.bin": b"..."}, wanted={"outputs.bin": 4096})
     serve(debugger, host, end)      # until the program ends; then host.files(), host.printed
@@ -17,6 +17,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from edgesea.errors import EdgeseaError
 
@@ -184,8 +185,34 @@ class Host:
         target += content
 
 
-def serve(debugger: Debugger, host: Host, end: float) -> None:
+@dataclass(frozen=True)
+class Counter:
+    """A core's counter, Arm's SysTick, that stands still from a call on until the program reads from a file.
+
+    When a core stops for its debugger while a timer runs, QEMU's clock may jump, and two measurements would
+    differ by a tick. A counter that a read starts anew, after calls during which it stood still, begins every
+    measurement at the same point of its tick.
+    """
+
+    control: int = 0xE000E010
+    value: int = 0xE000E018
+    off: bytes = bytes(4)
+    on: bytes = bytes((7, 0, 0, 0))
+
+    def freeze(self, debugger: Debugger, end: float) -> None:
+        debugger.write(self.control, self.off, end)
+
+    def restart(self, debugger: Debugger, end: float) -> None:
+        debugger.write(self.value, self.off, end)
+        debugger.write(self.control, self.on, end)
+
+
+def serve(debugger: Debugger, host: Host, end: float, counter: Counter | None = None) -> None:
     """Lets the core run and answers it until QEMU has ended.
+
+    Parameters
+    ----------
+    counter : of the core, where what follows each read is to be measured
 
     Raises
     ------
@@ -197,7 +224,12 @@ def serve(debugger: Debugger, host: Host, end: float) -> None:
         debugger.send("c")
         while (packet := debugger.receive(end)) is not None:
             if packet[:1] == "F":
-                debugger.send(_answer(debugger, host, packet, end))
+                if counter is not None:
+                    counter.freeze(debugger, end)
+                answer = _answer(debugger, host, packet, end)
+                if counter is not None and packet.startswith("Fread,"):
+                    counter.restart(debugger, end)
+                debugger.send(answer)
             elif packet[:1] in ("W", "X"):
                 # QEMU says so on its way out.
                 continue

@@ -19,6 +19,7 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
 from edgesea.export.project import FRAMEWORKS, MARKER, in_bundle, known_boards, write_project
 from edgesea.interpreter import open_interpreter
+from edgesea.running.emulator import ALONE
 from firmware_export import boards
 
 STAND_INS = Path(__file__).parent / "stand_ins"
@@ -230,19 +231,20 @@ def cmake(folder: Path, *definitions: str) -> Path:
 
 
 def emulate(folder: Path, images: Path) -> tuple[int, list[str]]:
-    """Runs a CMake project's test image; returns its status and what it says."""
+    """Runs a CMake project's test image as ctest does; returns the program's status and what it says."""
     (image,) = images.glob("*_test.elf")
     preset = json.loads((folder / "CMakePresets.json").read_text())["configurePresets"][0]["name"]
     emulator = boards.board(preset).emulator
     outcome = run(
         emulator.program,
         *emulator.arguments,
-        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"),
-        *("-semihosting-config", "enable=on,target=native", "-kernel", image),
+        *(*ALONE, "-serial", "stdio", "-kernel", image),
         folder=images,
         stdin=subprocess.DEVNULL,
     )
-    return outcome.returncode, outcome.stdout.splitlines()
+    assert outcome.returncode == 0, outcome.stderr
+    *lines, last = outcome.stdout.splitlines()
+    return int(last.removeprefix("emulated: ended with status ")), lines
 
 
 def check_decisions(bundle, frontend, pcm: np.ndarray, lines: list[str]) -> None:
@@ -266,15 +268,16 @@ def tones(frontend, patches: int, rate: int) -> np.ndarray:
 
 def test_the_cmake_project_runs(bundle, frontend, written):
     folder = written("cmake")
-    images = cmake(folder)
+    cmake(folder)
     pcm = tones(frontend, 3, frontend.sample_rate)
-    (images / "sound.pcm").write_bytes(pcm.tobytes())
+    (folder / "build" / "sound.pcm").write_bytes(pcm.tobytes())
+    images = cmake(folder)
     status, (verdict, *lines) = emulate(folder, images)
     assert status == 0
     assert verdict == f"edgesea golden PASS 4 of 4 {IDENTIFIER} {bundle.manifest['int8']['sha256']}"
     check_decisions(bundle, frontend, pcm, lines)
     (images / "sound.pcm").unlink()
-    status, lines = emulate(folder, images)
+    status, lines = emulate(folder, cmake(folder))
     assert (status, lines[1:]) == (1, ["edgesea: the microphone did not start"])
     needs("ctest")
     outcome = run("ctest", "--preset", "qemu-cortex-m4", folder=folder)
@@ -349,9 +352,10 @@ def test_the_tflm_project_runs_around_an_interpreter(flag, verdict, bundle, fron
     """Its verdict allows one step and no more, and an arena that is too small is no PASS."""
     stand_in_tflm.build(flag)
     folder = written("cmake", "tflm")
-    images = cmake(folder, f"-DTFLM_DIR={stand_in_tflm.folder}")
     pcm = tones(frontend, 2, frontend.sample_rate)
-    (images / "sound.pcm").write_bytes(pcm.tobytes())
+    (folder / "build").mkdir(exist_ok=True)
+    (folder / "build" / "sound.pcm").write_bytes(pcm.tobytes())
+    images = cmake(folder, f"-DTFLM_DIR={stand_in_tflm.folder}")
     status, lines = emulate(folder, images)
     assert lines[0].startswith(verdict)
     assert status == ("FAIL" in verdict)
