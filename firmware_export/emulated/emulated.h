@@ -6,7 +6,7 @@
  *
  * How a program prints and ends depends on what stands beside the core. An image is linked with one of
  *     ending_uart.c   nothing but the board: text goes to the serial line, and the end is a reset
- *     semihosting.c   a host that answers semihosting, see semihosting.h: what edgesea measures with
+ *     semihosting.c   a host that answers semihosting: what edgesea measures with, in no project
  */
 #ifndef EMULATED_H
 #define EMULATED_H

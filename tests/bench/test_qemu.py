@@ -2,8 +2,10 @@
 
 import shutil
 
+import hostile_program
 import numpy as np
 import pytest
+from host_firmware import random_graphs
 
 from edgesea.bench import qemu
 from edgesea.errors import EdgeseaError, UsageError
@@ -96,3 +98,30 @@ def test_inputs_of_the_wrong_kind_are_refused(shared):
         qemu.measure(model, "cortex-m4", inputs=[np.zeros(3, np.int8)])
     with pytest.raises(UsageError, match=r"at least one input\. Received: none"):
         qemu.measure(model, "cortex-m4", inputs=[])
+
+
+@pytest.mark.parametrize("core", ALL)
+def test_a_hostile_c_model_reaches_nothing(core, tmp_path, monkeypatch):
+    """The C is edgesea's own, made of the .tflite; were it not, it would still have no host."""
+    victim = hostile_program.Victim(tmp_path / "victim")
+    monkeypatch.chdir(victim.folder)
+    made = qemu.compile_model
+
+    def damaged(*arguments):
+        compiled = made(*arguments)
+        source = next(path for path in compiled.files if path.name == "measured.c")
+        text, start = source.read_text(), "int measured_invoke_in("
+        body = text.index("{", text.index(start))
+        hostile = hostile_program.function("system", victim.folder)
+        begin = text.index(start)
+        source.write_text(text[:begin] + hostile + text[begin : body + 1] + " hostile();" + text[body + 1 :])
+        return compiled
+
+    monkeypatch.setattr(qemu, "compile_model", damaged)
+    (tmp_path / "m.tflite").write_bytes(random_graphs.single_operator_model("CONV_2D", 3))
+    with pytest.raises(EdgeseaError) as error:
+        qemu.measure(tmp_path / "m.tflite", core, profile=False)
+    assert str(error.value) == (
+        f"The program on qemu-{core} asked its host for 'system', which no program gets, and was stopped."
+    )
+    victim.is_unharmed()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hostile_program
 import numpy as np
 import pytest
 from cached import Missing, cached
@@ -293,6 +294,70 @@ def test_the_cmake_project_runs_on_every_emulated_board(board, quiet_bundle, tmp
     assert status == 0
     assert len(lines) == 1
     assert lines[0].startswith("edgesea golden PASS 4 of 4 model ")
+
+
+def with_a_stranger(bundle, board: str, folder: Path, functions: str, statement: str) -> Path:
+    """A CMake project whose code has C of a stranger in it, as a bundle's own could hold it."""
+    write_project(bundle, "cmake", folder, board=board)
+    main = folder / "main.c"
+    text = main.read_text()
+    assert "    return program_run();" in text
+    main.write_text(
+        functions + text.replace("    return program_run();", f"    {statement}\n    return program_run();")
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("board", "call"),
+    [("qemu-cortex-m4", "system"), ("qemu-riscv32", "open")]
+    + [
+        pytest.param(board, call, marks=pytest.mark.slow)
+        for board in known_boards("cmake")
+        for call in hostile_program.CALLS
+    ],
+)
+def test_a_hostile_cmake_project_reaches_nothing(board, call, quiet_bundle, tmp_path):
+    needs("ctest")
+    victim = hostile_program.Victim(tmp_path / "victim")
+    functions = hostile_program.function(call, victim.folder)
+    folder = with_a_stranger(quiet_bundle, board, tmp_path / "project", functions, "hostile();")
+    cmake(folder)
+    outcome = run("ctest", "--preset", board, folder=folder)
+    assert outcome.returncode != 0
+    assert "emulated: ended with status 99" in outcome.stdout
+    assert "edgesea golden" not in outcome.stdout.replace("Regex=[edgesea golden", "")
+    victim.is_unharmed()
+
+
+@pytest.mark.parametrize(
+    ("functions", "statement"),
+    [
+        ("", "for (;;) { }"),
+        ('#include "emulated.h"\n', 'for (;;) emulated_print("for ever and ever\\n");'),
+    ],
+)
+def test_a_cmake_project_that_never_ends_is_stopped(functions, statement, quiet_bundle, tmp_path):
+    needs("ctest")
+    folder = with_a_stranger(quiet_bundle, "qemu-cortex-m4", tmp_path / "project", functions, statement)
+    lists = folder / "CMakeLists.txt"
+    assert "TIMEOUT 600" in lists.read_text()
+    lists.write_text(lists.read_text().replace("TIMEOUT 600", "TIMEOUT 2"))
+    cmake(folder)
+    outcome = run("ctest", "--preset", "qemu-cortex-m4", folder=folder)
+    assert outcome.returncode != 0
+    assert "***Timeout" in outcome.stdout
+
+
+@pytest.mark.parametrize("kind", list(FRAMEWORKS))
+def test_no_project_asks_for_semihosting(kind, written):
+    for path in written(kind).rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"semihosting" not in path.name.encode()
+            assert b"target=" + b"native" not in content, path
+            assert b"-semihosting" not in content, path
+            assert b'"semihosting.h"' not in content, path
 
 
 class StandInTflm:

@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import hostile_program
 import pytest
 from click.testing import CliRunner
 
@@ -194,6 +196,58 @@ def test_a_program_that_ends(tools, tmp_path):
     assert str(error.value) == (
         "The program on qemu-cortex-m3 has ended, which firmware never does: export the bundle again."
     )
+
+
+# ---------------------------------------------------------------- hostile bundles
+
+
+def in_main(monkeypatch, functions: str, statement: str) -> None:
+    """Puts C of a stranger into the firmware, as a bundle's own could hold it."""
+    written = firmware.write_firmware
+
+    def damaged(*arguments, **options):
+        files = written(*arguments, **options)
+        main = next(file for file in files if file.name == "main.c")
+        text = main.read_text()
+        assert "edgesea_board_start();" in text
+        text = text.replace("edgesea_board_start();", f"edgesea_board_start();\n    {statement}")
+        main.write_text(functions + text)
+        return files
+
+    monkeypatch.setattr(firmware, "write_firmware", damaged)
+
+
+HOSTILE = [
+    (core, call) if core in FAST and call == "system" else pytest.param(core, call, marks=pytest.mark.slow)
+    for core in emulator.cores()
+    for call in hostile_program.CALLS
+]
+
+
+@pytest.mark.parametrize(("core", "call"), HOSTILE)
+def test_a_hostile_bundle_reaches_nothing(core, call, tools, bundle, tmp_path, monkeypatch):
+    victim = hostile_program.Victim(tmp_path / "victim")
+    monkeypatch.chdir(victim.folder)
+    in_main(monkeypatch, hostile_program.function(call, victim.folder), "hostile();")
+    result = CliRunner().invoke(cli, [str(bundle), "--board", f"qemu-{core}"])
+    assert isinstance(result.exception, EdgeseaError)
+    assert str(result.exception) == (
+        f"The program on qemu-{core} has ended, which firmware never does: export the bundle again."
+    )
+    victim.is_unharmed()
+
+
+@pytest.mark.parametrize(
+    "statement", ["for (;;) { }", 'for (;;) edgesea_board_write("for ever and ever\\n", 18);']
+)
+def test_firmware_that_never_answers_is_stopped(statement, tools, bundle, monkeypatch):
+    in_main(monkeypatch, "", statement)
+    started = time.monotonic()
+    with pytest.raises(
+        EdgeseaError, match=r"^The firmware is written, but gave no verdict within 2 seconds: "
+    ):
+        flash(plan(bundle, "qemu-cortex-m4"), limit_s=2)
+    assert time.monotonic() - started < 60
 
 
 HELD = """

@@ -1,7 +1,7 @@
 """A program that tries to reach the host, for tests that show that it cannot.
 
-`source` is C that asks semihosting for everything that it knows: it runs a command, reads and writes files by
-absolute and relative names, renames and removes one, and then goes on. The files are in a folder of the test's.
+`function` is C that asks semihosting for something: to run a command, to read and write files by absolute and
+relative names, to rename or remove one. The files are in a folder of the test's, a `Victim`.
 """
 
 from pathlib import Path
@@ -11,12 +11,14 @@ _CALL = r"""
 #include <stdint.h>
 #include <string.h>
 
+__attribute__((noinline, aligned(16)))
 static intptr_t hostile_call(uintptr_t operation, const void *arguments)
 {
 #if defined(__riscv)
     register uintptr_t a0 __asm__("a0") = operation;
     register const void *a1 __asm__("a1") = arguments;
-    __asm__ volatile(".option push\n.option norvc\n.balign 16\nslli x0, x0, 0x1f\nebreak\nsrai x0, x0, 7\n.option pop"
+    __asm__ volatile(".option push\n.option norvc\n.balign 16\n"
+                     "slli x0, x0, 0x1f\nebreak\nsrai x0, x0, 7\n.option pop"
                      : "+r"(a0) : "r"(a1) : "memory");
     return (intptr_t)a0;
 #else
@@ -49,7 +51,8 @@ CALLS = {
     hostile_call(0x12, block);""",
     "open": """
     static char secret[64];
-    static const char *const names[] = {"/etc/passwd", "FOLDER/secret", "../secret", "secret", "./inputs.bin"};
+    static const char *const names[] = {
+        "/etc/passwd", "FOLDER/secret", "../secret", "secret", "./inputs.bin"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         const intptr_t file = hostile_open(names[i], 0);
         const uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)secret, sizeof secret};
@@ -72,8 +75,8 @@ CALLS = {
 
 
 def function(call: str, folder: Path, found: str = "(void)secret") -> str:
-    """C of `static void hostile(void)`, which makes one of CALLS; `found` is what it does with a string SECRET
-    that it may have read."""
+    """C of `static void hostile(void)`, which makes one of CALLS; `found` is what it does with a string
+    SECRET that it may have read."""
     body = (
         CALLS[call]
         .replace("FOLDER", str(folder))
