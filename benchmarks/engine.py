@@ -16,6 +16,7 @@ import numpy as np
 
 from edgesea.bench import qemu
 from edgesea.files import write_json, write_text
+from edgesea.running.emulator import FLAGS, MEASURING, cores
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -101,8 +102,8 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         "",
         f"Made by `{command}`. Emulated: instructions and bytes, never milliseconds.",
         f"{first['engine'].split(',')[0]};",
-        f"{'; '.join(compilers)}; {' '.join(qemu.FLAGS)};",
-        f"{first['conditions']['qemu']}, `-icount shift=0`; compared",
+        f"{'; '.join(compilers)}; {' '.join(FLAGS)};",
+        f"{first['conditions']['qemu']}, `-icount {MEASURING}`; compared",
         f"byte for byte with {first['conditions']['reference']}. Instructions are those of one inference, to "
         "within one tick of the",
         "board's counter (40 on the M0+, M3, M4 and M7, 50 on the M33, 31.25 on the M55, 1 on RISC-V); the",
@@ -197,7 +198,7 @@ def main() -> None:
     parser.add_argument(
         "--models", type=Path, default=HERE.parents[1] / "shared" / "models", metavar="FOLDER"
     )
-    parser.add_argument("--cores", nargs="+", default=qemu.cores(), choices=qemu.cores(), metavar="CORE")
+    parser.add_argument("--cores", nargs="+", default=cores(), choices=cores(), metavar="CORE")
     arguments = parser.parse_args()
     results: dict[str, dict[str, dict]] = {}
     with tempfile.TemporaryDirectory() as folder:

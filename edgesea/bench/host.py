@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgesea.bench import conditions, latency, memory
-from edgesea.errors import UsageError
+from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from firmware_export.graph import Graph, read
 

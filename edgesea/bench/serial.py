@@ -101,7 +101,8 @@ class Link:
     stays silent, was reset, or answers what it may not."""
 
     def __init__(self, port, name: str, *, patience_s: float | None = None, limit_s: float | None = None):
-        """port : an open port of pyserial; name : as the user calls it; the others as PATIENCE_S, LIMIT_S"""
+        """port : an open port of pyserial, or what reads, writes and closes as one does; name : as the user
+        calls it; the others as PATIENCE_S, LIMIT_S"""
         self._port = port
         self._name = name
         self._patience_s = patience_s or PATIENCE_S
@@ -292,12 +293,8 @@ class Link:
             self._receive()
 
     def _send(self, line: bytes) -> None:
-        import serial
-
         try:
-            # Where nobody takes what was sent, nobody answers either: that is told in its place.
-            with contextlib.suppress(serial.SerialTimeoutException):
-                self._port.write(line)
+            self._port.write(line)
         except (OSError, termios.error) as error:
             raise self._gone() from error
 
@@ -551,6 +548,12 @@ def _quiet(serial):
     cleared one after the other they pass through the state that resets an ESP32."""
 
     class Quiet(serial.Serial):
+        def write(self, content):
+            # Where nobody takes what was sent, nobody answers either: that is told in its place.
+            with contextlib.suppress(serial.SerialTimeoutException):
+                return super().write(content)
+            return 0
+
         def _update_dtr_state(self):
             if self._dtr_state or self._rts_state:
                 super()._update_dtr_state()

@@ -24,6 +24,7 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import carray, tflm
 from edgesea.export.bundle import C_FOLDER, Bundle
 from edgesea.files import write_bytes, write_json
+from edgesea.running.emulator import ALONE
 from firmware_export import boards, emit
 from firmware_export.frontend import origin
 
@@ -168,6 +169,7 @@ FRAMEWORKS = {
             "cmake/toolchain.cmake": "toolchain.cmake",
             "cmake/memory.ld": "emulated/memory.ld",
             "cmake/main.c": "main.c",
+            "cmake/sound.S": "emulated/sound.S",
         },
         build=("cmake --preset {board}", "cmake --build --preset {board}", "ctest --preset {board}"),
         needs="For a board of your own, write the functions of firmware/edgesea_board.h and\n"
@@ -177,9 +179,9 @@ FRAMEWORKS = {
         microphones={
             "": Microphone(
                 "cmake/microphone.c",
-                "none, the board is emulated: it hears sound.pcm in the folder where QEMU runs, 16 bits,\n"
-                "little-endian, one channel, {rate} Hz:\n"
-                "`sox SOUND.wav -t s16 -r {rate} -c 1 build/sound.pcm`",
+                "none, the board is emulated: it hears build/sound.pcm, which is built into the image,\n"
+                "16 bits, little-endian, one channel, {rate} Hz:\n"
+                "`sox SOUND.wav -t s16 -r {rate} -c 1 build/sound.pcm`, then build again",
             )
         },
     ),
@@ -325,8 +327,10 @@ class _Project:
         if self.microphone is not None:
             name = self.microphone.template
             files[name] = f"{self.framework.own}/{PurePosixPath(name).name}"
-        elif self.kind == "zephyr":
-            files = {each: place for each, place in files.items() if not each.endswith(".overlay")}
+        else:
+            files = {
+                each: place for each, place in files.items() if not each.endswith((".overlay", "sound.S"))
+            }
         return files
 
     def _firmware(self) -> dict[str, bytes]:
@@ -481,11 +485,15 @@ class _Project:
         toolchain = self.board.toolchain
         emulated = [f"emulated/{path.name}" for path in self._emulated() if path.suffix == ".c"]
         return {
-            "languages": "C" if self.tflm is None else "C CXX",
+            "languages": " ".join(
+                ("C", *(["CXX"] if self.tflm else []), *(["ASM"] if self.microphone else []))
+            ),
             "board_sources": [*emulated, *(["emulated/microphone.c"] if self.microphone else [])],
+            "sound": self.microphone is not None,
             "uart_base": f"{self._uart()[1]:#x}",
             "qemu": self.board.emulator.program,
             "qemu_arguments": " ".join(self.board.emulator.arguments),
+            "qemu_alone": " ".join(ALONE),
             "prefix": toolchain.prefix,
             # A C library that is chosen when linking has headers of its own.
             "flags": " ".join((*toolchain.flags, *toolchain.link_flags)),
@@ -501,8 +509,8 @@ class _Project:
         return self.board.emulator.uart, self.board.emulator.uart_base
 
     def _emulated(self) -> list[Path]:
-        names = (self.board.emulator.startup, "board.c", self._uart()[0], "semihosting.c")
-        return [EMULATED / name for name in (*names, "emulated.h", "semihosting.h", "uart.h", "sections.ld")]
+        names = (self.board.emulator.startup, "board.c", self._uart()[0], "ending_uart.c")
+        return [EMULATED / name for name in (*names, "emulated.h", "uart.h", "sections.ld")]
 
     def _microphone(self) -> Microphone | None:
         if self.bundle.frontend is None or not self.bundle.manifest["c_model"]["sensor_files"]:

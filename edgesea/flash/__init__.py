@@ -15,18 +15,17 @@ when the caller is interrupted. Nothing is built before all of the programs are 
 from __future__ import annotations
 
 import shlex
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesea.bench.qemu import command
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import Bundle, load_bundle
 from edgesea.export.project import write_project
 from edgesea.flash import emulated, ports, uf2, verdict
 from edgesea.flash.verdict import Verdict
+from edgesea.running.programs import command, find
 from firmware_export import boards
 
 # A first build of a framework compiles the whole of it.
@@ -213,12 +212,9 @@ def flash(
     within `limit_s` seconds.
     """
     board = prepared.board
-    verdict.check()
     if board.emulator is not None:
         return emulated.flash(prepared.bundle.path, board, prepared.sha256, limit_s=limit_s, say=say)
-    for program, install in prepared.programs:
-        if shutil.which(program) is None:
-            raise EdgeseaError(f"The program {program} is not installed; run: {install}")
+    find(prepared.programs, verdict.missing())
     drive = uf2.find(board.flasher) if board.flasher.program == "uf2" else None
     write_project(prepared.bundle, prepared.kind, prepared.project, board=board.name)
     for each in prepared.build:

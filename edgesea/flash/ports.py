@@ -13,7 +13,12 @@ TTYS = Path("/sys/class/tty")
 
 
 def find(board: Board) -> str:
-    """The path of the board's serial port; EdgeseaError where there is none, or several that it may be."""
+    """The path of the board's serial port.
+
+    Raises
+    ------
+    EdgeseaError : there is none, or several that it may be
+    """
     found = sorted(
         f"/dev/{tty.name}" for tty in TTYS.glob("tty*") if _vendor(tty) in board.flasher.usb_vendors
     )
@@ -21,9 +26,9 @@ def find(board: Board) -> str:
         return found[0]
     if found:
         raise EdgeseaError(
-            f"the serial port of {board.name} may be any of {', '.join(found)}: say which with --port"
+            f"The serial port of {board.name} may be any of {', '.join(found)}: say which with --port."
         )
-    raise EdgeseaError(f"no serial port of {board.name} was found: plug it in, or name its port with --port")
+    raise EdgeseaError(f"No serial port of {board.name} was found: plug it in, or name its port with --port.")
 
 
 def _vendor(tty: Path) -> int | None:

@@ -35,9 +35,9 @@ def find(flasher: Flasher) -> Path:
     if found:
         raise EdgeseaError(
             f"{len(found)} drives say Board-ID: {identity} ({', '.join(map(str, found))}): "
-            "unplug all boards but one"
+            "unplug all boards but one."
         )
-    raise EdgeseaError(f"no mounted drive says Board-ID: {identity}: {flasher.install}, and mount the drive")
+    raise EdgeseaError(f"No mounted drive says Board-ID: {identity}: {flasher.install}, and mount the drive.")
 
 
 def copy(image: Path, drive: Path) -> None:
@@ -47,7 +47,7 @@ def copy(image: Path, drive: Path) -> None:
     if not whole or any(
         struct.unpack_from("<2I", content, start) != MAGIC for start in range(0, len(content), BLOCK)
     ):
-        raise EdgeseaError(f"{image} is not a whole .uf2 file: build it again")
+        raise EdgeseaError(f"{image} is not a whole .uf2 file: build it again.")
     target = drive / image.name
     written = 0
     try:
@@ -60,7 +60,7 @@ def copy(image: Path, drive: Path) -> None:
             return
         raise EdgeseaError(
             f"{target} could not be written after {written} of {len(content)} bytes ({error.strerror}): "
-            "plug the board in again and retry"
+            "plug the board in again and retry."
         ) from error
 
 

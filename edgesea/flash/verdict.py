@@ -16,17 +16,18 @@ class Gone(EdgeseaError):
     """The board will not come back."""
 
 
-def check() -> None:
-    """Raises EdgeseaError where serial ports cannot be opened, before anything else is done."""
-    if importlib.util.find_spec("serial") is None:
-        raise EdgeseaError(
-            "the verdict comes over a serial port, which takes pyserial, and that is not installed; "
-            "run: python3 -m pip install pyserial"
-        )
+def missing() -> list[str]:
+    """The Python packages that a real board's serial port takes and that are not installed."""
+    return [] if importlib.util.find_spec("serial") else ["pyserial"]
 
 
 def read(
-    port: Callable[[], str], sha256: str, *, limit_s: float, say: Callable[[str], None] = lambda _: None
+    port: Callable[[], str],
+    sha256: str,
+    *,
+    limit_s: float,
+    say: Callable[[str], None] = lambda _: None,
+    connect: Callable[..., Link] | None = None,
 ) -> Verdict:
     """Asks the firmware until it answers: a board that was just written restarts, and its port may go and
     come back under another name.
@@ -37,24 +38,32 @@ def read(
         never be
     sha256 : of the model that the firmware has to be of
     limit_s : seconds in which it has to answer; the test of its vectors comes on top
+    connect : opens the link; called as Link.open is, which is the default
 
-    Raises EdgeseaError with the last reason where it does not answer, or answers for another model.
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    EdgeseaError : it does not answer, for the last reason, or answers for another model
     """
+    connect = connect or Link.open
     say("reading the golden test's verdict")
     end = time.monotonic() + limit_s
     while True:
         try:
             name = port()
-            with Link.open(name, limit_s=max(end - time.monotonic(), POLL_S)) as link:
+            with connect(name, limit_s=max(end - time.monotonic(), POLL_S)) as link:
                 found = link.hello().sha256
                 if found == sha256:
                     return link.golden()
-            raise EdgeseaError(f"the board at {name} runs another model, {found[:12]}…, not {sha256[:12]}…")
+            raise EdgeseaError(f"the board at {name} runs another model, {found[:12]}…, not {sha256[:12]}….")
         except Gone:
             raise
         except (EdgeseaError, OSError) as error:
             if time.monotonic() >= end:
                 raise EdgeseaError(
-                    f"the firmware is written, but gave no verdict within {limit_s:g} seconds: {error}"
+                    f"The firmware is written, but gave no verdict within {limit_s:g} seconds: {error}"
                 ) from error
         time.sleep(POLL_S)

@@ -1,6 +1,5 @@
 /* Start-up of an emulated Cortex-M: vectors, reset, SysTick as the counter, faults. */
 #include "emulated.h"
-#include "semihosting.h"
 
 extern uint32_t emulated_bss_start[], emulated_bss_end[], emulated_stack_top[];
 int main(void);
@@ -17,8 +16,8 @@ static volatile uint32_t reloads;
 static void systick(void) { reloads++; }
 
 static void fault(void) {
-    semihosting_print("fault: the program on the emulated core took an exception it does not handle\n");
-    semihosting_exit(99);
+    emulated_print("fault: the program on the emulated core took an exception it does not handle\n");
+    emulated_exit(99);
 }
 
 typedef void (*handler)(void);
@@ -52,7 +51,7 @@ __attribute__((noreturn)) void emulated_reset(void) {
     /* The counter reads 0 until its first reload, one tick later. */
     while (SYST_CVR == 0) {
     }
-    semihosting_exit(main());
+    emulated_exit(main());
     for (;;) {
     }
 }

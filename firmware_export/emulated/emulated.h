@@ -2,7 +2,11 @@
  *
  * The start-up file (cortex_m.c or riscv32.c) clears .bss, switches on the FPU or MVE where there is one, starts
  * the counter, calls main() and ends the emulation with what main() returns. A fault ends it too, with status 99
- * and a line on standard error, so that no image can hang on one.
+ * and a line of text, so that no image can hang on one.
+ *
+ * How a program prints and ends depends on what stands beside the core. An image is linked with one of
+ *     ending_uart.c   nothing but the board: text goes to the serial line, and the end is a reset
+ *     semihosting.c   a host that answers semihosting: what edgesea measures with, in no project
  */
 #ifndef EMULATED_H
 #define EMULATED_H
@@ -17,6 +21,12 @@ extern "C" {
  * number of instructions: 40 on a 25 MHz Cortex-M board, 50 at 20 MHz, 31.25 at 32 MHz, and 1 on RISC-V, which
  * counts instructions themselves. */
 uint64_t emulated_ticks(void);
+
+/* Prints a text. */
+void emulated_print(const char *text);
+
+/* Ends the emulation. Does not return. */
+void emulated_exit(int status);
 
 /* The stack pointer of the function that calls it. */
 static inline uint32_t *emulated_stack_pointer(void) {

@@ -58,7 +58,7 @@ int main(void) {
     const int outputs = semihosting_open("outputs.bin", 1);
     const int report = semihosting_open("report.txt", 1);
     if (inputs < 0 || outputs < 0 || report < 0) {
-        semihosting_print("inputs.bin, outputs.bin or report.txt cannot be opened\n");
+        emulated_print("inputs.bin, outputs.bin or report.txt cannot be opened\n");
         return 1;
     }
     line(report, "path", EDGESEA_PATH, 0);

@@ -1,6 +1,5 @@
 /* Start-up of an emulated RV32: reset, the retired-instruction counter, traps. */
 #include "emulated.h"
-#include "semihosting.h"
 
 extern uint32_t emulated_bss_start[], emulated_bss_end[];
 int main(void);
@@ -8,14 +7,14 @@ void emulated_reset(void);
 
 __attribute__((noreturn, used)) static void start(void) {
     for (uint32_t *word = emulated_bss_start; word < emulated_bss_end; word++) *word = 0;
-    semihosting_exit(main());
+    emulated_exit(main());
     for (;;) {
     }
 }
 
 __attribute__((used, aligned(4))) static void trap(void) {
-    semihosting_print("fault: the program on the emulated core took an exception it does not handle\n");
-    semihosting_exit(99);
+    emulated_print("fault: the program on the emulated core took an exception it does not handle\n");
+    emulated_exit(99);
 }
 
 __attribute__((naked, section(".vectors"), used)) void emulated_reset(void) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "emulated.h"
+
 enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT_EXTENDED = 0x20 };
 enum { ADP_STOPPED_APPLICATION_EXIT = 0x20026 };
 enum { MODE_READ_BINARY = 1, MODE_WRITE_BINARY = 5 };
@@ -44,9 +46,9 @@ void semihosting_close(int handle) {
     call(SYS_CLOSE, arguments);
 }
 
-void semihosting_print(const char *text) { call(SYS_WRITE0, text); }
+void emulated_print(const char *text) { call(SYS_WRITE0, text); }
 
-void semihosting_exit(int status) {
+void emulated_exit(int status) {
     const uintptr_t arguments[2] = {ADP_STOPPED_APPLICATION_EXIT, (uintptr_t)status};
     for (;;) call(SYS_EXIT_EXTENDED, arguments);
 }

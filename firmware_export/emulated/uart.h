@@ -14,6 +14,9 @@ int uart_read(void);
 /* Sends a byte; drops it where the line takes none for a long time. */
 void uart_write(char byte);
 
+/* Waits until the line has taken all that was written; not for ever. */
+void uart_flush(void);
+
 #ifdef __cplusplus
 }
 #endif

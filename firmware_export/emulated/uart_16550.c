@@ -18,9 +18,12 @@ void uart_start(void) {
 
 int uart_read(void) { return LINE_STATUS & RECEIVED ? DATA : -1; }
 
-void uart_write(char byte) {
-    for (uint32_t i = 0; !(LINE_STATUS & TX_EMPTY); i++) {
-        if (i == PATIENCE) return;
+void uart_flush(void) {
+    for (uint32_t i = 0; !(LINE_STATUS & TX_EMPTY) && i < PATIENCE; i++) {
     }
-    DATA = (uint8_t)byte;
+}
+
+void uart_write(char byte) {
+    uart_flush();
+    if (LINE_STATUS & TX_EMPTY) DATA = (uint8_t)byte;
 }

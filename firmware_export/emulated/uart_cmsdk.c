@@ -20,9 +20,12 @@ void uart_start(void) {
 
 int uart_read(void) { return STATE & RX_FULL ? (int)(DATA & 0xffu) : -1; }
 
-void uart_write(char byte) {
-    for (uint32_t i = 0; STATE & TX_FULL; i++) {
-        if (i == PATIENCE) return;
+void uart_flush(void) {
+    for (uint32_t i = 0; STATE & TX_FULL && i < PATIENCE; i++) {
     }
-    DATA = (uint8_t)byte;
+}
+
+void uart_write(char byte) {
+    uart_flush();
+    if (!(STATE & TX_FULL)) DATA = (uint8_t)byte;
 }

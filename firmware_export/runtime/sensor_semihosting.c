@@ -1,10 +1,11 @@
-/* sensor_semihosting: an emulated core as the board; the sound is sound.wav in the emulator's folder.
+/* sensor_semihosting: an emulated core as the board; the sound is the file sound.wav that it is given.
  *
- * Lines go where the emulator prints what a program says (QEMU: its standard error). The program ends with status 0,
+ * Lines are printed by emulated_print. The program ends with status 0,
  * or with 1 and a sentence if sound.wav is not 16-bit PCM, one channel, at the model's rate.
  */
 #include <string.h>
 
+#include "emulated.h"
 #include "semihosting.h"
 #include "sensor.h"
 #include "sensor_model.h"
@@ -20,7 +21,7 @@ size_t sensor_read(int16_t *pcm, size_t count)
     return read / sizeof *pcm;
 }
 
-void sensor_write(const char *text) { semihosting_print(text); }
+void sensor_write(const char *text) { emulated_print(text); }
 
 static uint32_t number(const uint8_t *bytes, int count)
 {
@@ -73,7 +74,7 @@ int main(void)
 {
     const char *trouble = open_wav();
     if (trouble) {
-        semihosting_print(trouble);
+        emulated_print(trouble);
         return 1;
     }
     return sensor_run();

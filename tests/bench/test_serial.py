@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -20,12 +21,13 @@ import pytest
 import serial
 from host_firmware import Line, needs, on_a_line
 
-from edgesea.bench import firmware, measure, qemu
+from edgesea.bench import measure
 from edgesea.bench import serial as device
 from edgesea.bench.serial import Link
 from edgesea.cli import main
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
+from edgesea.running import emulator, firmware, programs
 
 # What a measurement over a line that damages bytes may end in, beside the right figures.
 SENTENCES = ("does not answer", "nothing answers at", "is no edgesea firmware, or the line garbles")
@@ -485,7 +487,7 @@ def test_both_lines_fall_in_one_call_and_none_rises(monkeypatch, terminal):
 # ---------------------------------------------------------------- emulated boards
 
 FAST = ("cortex-m4",)
-CORES = [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in qemu.cores()]
+CORES = [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in emulator.cores()]
 
 
 @pytest.fixture
@@ -525,7 +527,7 @@ def test_all_golden_vectors_pass_on_the_emulated_board(core, emulators, image, b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", qemu.cores())
+@pytest.mark.parametrize("core", emulator.cores())
 def test_a_trained_student_passes_on_the_emulated_board(core, emulators, small_bundle, tmp_path):
     built = firmware.build_emulated(small_bundle, core, tmp_path)
     with firmware.running(core, built) as port:
@@ -565,10 +567,10 @@ def test_an_emulator_that_ends_at_once_is_told(emulators, tmp_path):
 
 
 def test_every_emulated_machine_has_a_driver():
-    for core in qemu.cores():
-        emulator = qemu.board_of(core).emulator
-        assert (qemu.EMULATED / emulator.uart).is_file()
-        assert emulator.uart_base >= 0x10000000
+    for core in emulator.cores():
+        machine = emulator.board_of(core).emulator
+        assert (emulator.EMULATED / machine.uart).is_file()
+        assert machine.uart_base >= 0x10000000
 
 
 def test_qemu_is_gone_afterwards(emulators, image, monkeypatch):
@@ -580,7 +582,8 @@ def test_qemu_is_gone_afterwards(emulators, image, monkeypatch):
             started.append(self)
 
     built = image("cortex-m4")
-    monkeypatch.setattr(firmware.subprocess, "Popen", Popen)
+    emulator._has_sandbox(shutil.which("qemu-system-arm"))  # asked once
+    monkeypatch.setattr(programs.subprocess, "Popen", Popen)
     with firmware.running("cortex-m4", built) as port:
         assert os.path.exists(port)
         assert started[0].poll() is None

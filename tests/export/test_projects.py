@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hostile_program
 import numpy as np
 import pytest
 from cached import Missing, cached
@@ -19,6 +20,7 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
 from edgesea.export.project import FRAMEWORKS, MARKER, in_bundle, known_boards, write_project
 from edgesea.interpreter import open_interpreter
+from edgesea.running.emulator import ALONE
 from firmware_export import boards
 
 STAND_INS = Path(__file__).parent / "stand_ins"
@@ -230,19 +232,20 @@ def cmake(folder: Path, *definitions: str) -> Path:
 
 
 def emulate(folder: Path, images: Path) -> tuple[int, list[str]]:
-    """Runs a CMake project's test image; returns its status and what it says."""
+    """Runs a CMake project's test image as ctest does; returns the program's status and what it says."""
     (image,) = images.glob("*_test.elf")
     preset = json.loads((folder / "CMakePresets.json").read_text())["configurePresets"][0]["name"]
     emulator = boards.board(preset).emulator
     outcome = run(
         emulator.program,
         *emulator.arguments,
-        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"),
-        *("-semihosting-config", "enable=on,target=native", "-kernel", image),
+        *(*ALONE, "-serial", "stdio", "-kernel", image),
         folder=images,
         stdin=subprocess.DEVNULL,
     )
-    return outcome.returncode, outcome.stdout.splitlines()
+    assert outcome.returncode == 0, outcome.stderr
+    *lines, last = outcome.stdout.splitlines()
+    return int(last.removeprefix("emulated: ended with status ")), lines
 
 
 def check_decisions(bundle, frontend, pcm: np.ndarray, lines: list[str]) -> None:
@@ -266,15 +269,16 @@ def tones(frontend, patches: int, rate: int) -> np.ndarray:
 
 def test_the_cmake_project_runs(bundle, frontend, written):
     folder = written("cmake")
-    images = cmake(folder)
+    cmake(folder)
     pcm = tones(frontend, 3, frontend.sample_rate)
-    (images / "sound.pcm").write_bytes(pcm.tobytes())
+    (folder / "build" / "sound.pcm").write_bytes(pcm.tobytes())
+    images = cmake(folder)
     status, (verdict, *lines) = emulate(folder, images)
     assert status == 0
     assert verdict == f"edgesea golden PASS 4 of 4 {IDENTIFIER} {bundle.manifest['int8']['sha256']}"
     check_decisions(bundle, frontend, pcm, lines)
     (images / "sound.pcm").unlink()
-    status, lines = emulate(folder, images)
+    status, lines = emulate(folder, cmake(folder))
     assert (status, lines[1:]) == (1, ["edgesea: the microphone did not start"])
     needs("ctest")
     outcome = run("ctest", "--preset", "qemu-cortex-m4", folder=folder)
@@ -290,6 +294,70 @@ def test_the_cmake_project_runs_on_every_emulated_board(board, quiet_bundle, tmp
     assert status == 0
     assert len(lines) == 1
     assert lines[0].startswith("edgesea golden PASS 4 of 4 model ")
+
+
+def with_a_stranger(bundle, board: str, folder: Path, functions: str, statement: str) -> Path:
+    """A CMake project whose code has C of a stranger in it, as a bundle's own could hold it."""
+    write_project(bundle, "cmake", folder, board=board)
+    main = folder / "main.c"
+    text = main.read_text()
+    assert "    return program_run();" in text
+    main.write_text(
+        functions + text.replace("    return program_run();", f"    {statement}\n    return program_run();")
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("board", "call"),
+    [("qemu-cortex-m4", "system"), ("qemu-riscv32", "open")]
+    + [
+        pytest.param(board, call, marks=pytest.mark.slow)
+        for board in known_boards("cmake")
+        for call in hostile_program.CALLS
+    ],
+)
+def test_a_hostile_cmake_project_reaches_nothing(board, call, quiet_bundle, tmp_path):
+    needs("ctest")
+    victim = hostile_program.Victim(tmp_path / "victim")
+    functions = hostile_program.function(call, victim.folder)
+    folder = with_a_stranger(quiet_bundle, board, tmp_path / "project", functions, "hostile();")
+    cmake(folder)
+    outcome = run("ctest", "--preset", board, folder=folder)
+    assert outcome.returncode != 0
+    assert "emulated: ended with status 99" in outcome.stdout
+    assert "edgesea golden" not in outcome.stdout.replace("Regex=[edgesea golden", "")
+    victim.is_unharmed()
+
+
+@pytest.mark.parametrize(
+    ("functions", "statement"),
+    [
+        ("", "for (;;) { }"),
+        ('#include "emulated.h"\n', 'for (;;) emulated_print("for ever and ever\\n");'),
+    ],
+)
+def test_a_cmake_project_that_never_ends_is_stopped(functions, statement, quiet_bundle, tmp_path):
+    needs("ctest")
+    folder = with_a_stranger(quiet_bundle, "qemu-cortex-m4", tmp_path / "project", functions, statement)
+    lists = folder / "CMakeLists.txt"
+    assert "TIMEOUT 600" in lists.read_text()
+    lists.write_text(lists.read_text().replace("TIMEOUT 600", "TIMEOUT 2"))
+    cmake(folder)
+    outcome = run("ctest", "--preset", "qemu-cortex-m4", folder=folder)
+    assert outcome.returncode != 0
+    assert "***Timeout" in outcome.stdout
+
+
+@pytest.mark.parametrize("kind", list(FRAMEWORKS))
+def test_no_project_asks_for_semihosting(kind, written):
+    for path in written(kind).rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"semihosting" not in path.name.encode()
+            assert b"target=" + b"native" not in content, path
+            assert b"-semihosting" not in content, path
+            assert b'"semihosting.h"' not in content, path
 
 
 class StandInTflm:
@@ -349,9 +417,10 @@ def test_the_tflm_project_runs_around_an_interpreter(flag, verdict, bundle, fron
     """Its verdict allows one step and no more, and an arena that is too small is no PASS."""
     stand_in_tflm.build(flag)
     folder = written("cmake", "tflm")
-    images = cmake(folder, f"-DTFLM_DIR={stand_in_tflm.folder}")
     pcm = tones(frontend, 2, frontend.sample_rate)
-    (images / "sound.pcm").write_bytes(pcm.tobytes())
+    (folder / "build").mkdir(exist_ok=True)
+    (folder / "build" / "sound.pcm").write_bytes(pcm.tobytes())
+    images = cmake(folder, f"-DTFLM_DIR={stand_in_tflm.folder}")
     status, lines = emulate(folder, images)
     assert lines[0].startswith(verdict)
     assert status == ("FAIL" in verdict)

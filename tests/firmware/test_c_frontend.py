@@ -11,8 +11,8 @@ from frontend_program import ARITHMETICS, SANITIZERS, STRICT, FrontendProgram, q
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesea.bench import qemu
 from edgesea.frontend import Frontend, preset
+from edgesea.running import emulator
 from firmware_export import frontend as c_frontend
 from firmware_export.emit import RUNTIME
 from firmware_export.frontend import FrontendError, emit
@@ -393,7 +393,7 @@ LIMITS = {
 
 @pytest.mark.parametrize(("core", "name"), list(LIMITS))
 def test_emulated_cores(core, name, tmp_path):
-    board = qemu.board_of(core)
+    board = emulator.board_of(core)
     for program in (board.toolchain.prefix + "gcc", board.emulator.program):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -404,17 +404,17 @@ def test_emulated_cores(core, name, tmp_path):
     hard = signals(frontend)
     labels = ["noise", "silence", "tone 2", "square 2", "square 8", "click at 1", "brown noise", "one step"]
     pcm = np.stack([hard[label] for label in labels])
-    pcm.astype("<i2").tofile(tmp_path / "pcm.bin")
     sources = [
         tmp_path / "main.c",
         tmp_path / "dut_frontend.c",
         *(RUNTIME / file for file in c_frontend.SOURCES),
     ]
-    image = qemu.build(board, sources, tmp_path, includes=[RUNTIME, tmp_path], libraries=["-lm"])
-    qemu.run(board, image, tmp_path)
-    found = np.fromfile(tmp_path / "patches.bin", np.int8).reshape(-1, frontend.frames, frontend.mels)
+    image = emulator.build(board, sources, tmp_path, includes=[RUNTIME, tmp_path], libraries=["-lm"])
+    wanted = {"patches.bin": len(pcm) * frontend.frames * frontend.mels, "ticks.bin": 8 * len(pcm)}
+    files = emulator.run(board, image, given={"pcm.bin": pcm.astype("<i2").tobytes()}, wanted=wanted).files
+    found = np.frombuffer(files["patches.bin"], np.int8).reshape(-1, frontend.frames, frontend.mels)
     assert np.abs(found.astype(int) - quantised(frontend, scale, zero_point, pcm)).max() <= 1
-    ticks = np.fromfile(tmp_path / "ticks.bin", "<u8")
+    ticks = np.frombuffer(files["ticks.bin"], "<u8")
     spent = ticks[0] * board.emulator.instructions_per_tick
     a_second = spent * frontend.sample_rate / (frontend.frames * frontend.hop) / 1e6
     assert 0.5 * LIMITS[core, name] < a_second < LIMITS[core, name]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import random_graphs
 
-from edgesea.bench import qemu
+from edgesea.running import emulator
 from firmware_export.compile import compile_model
 from firmware_export.graph import ModelError
 
@@ -123,15 +123,18 @@ class Batch:
                 ports=max(ports),
             )
         )
-        (folder / "inputs.bin").write_bytes(b"".join(self.requests))
 
     def check(self, core: str) -> None:
-        board = qemu.board_of(core)
+        board = emulator.board_of(core)
         sources = [self.folder / "main.c", *sorted((self.folder / "code").glob("*.c"))]
-        image = qemu.build(board, sources, self.folder, includes=[self.folder / "code"], libraries=["-lm"])
-        qemu.run(board, image, self.folder, limit_s=300)
-        answer, position = (self.folder / "outputs.bin").read_bytes(), 0
-        assert len(answer) == sum(map(len, self.expected))
+        image = emulator.build(
+            board, sources, self.folder, includes=[self.folder / "code"], libraries=["-lm"]
+        )
+        size = sum(map(len, self.expected))
+        given, wanted = {"inputs.bin": b"".join(self.requests)}, {"outputs.bin": size}
+        answer = emulator.run(board, image, given=given, wanted=wanted, limit_s=300).files["outputs.bin"]
+        position = 0
+        assert len(answer) == size
         for label, wanted in zip(self.labels, self.expected, strict=True):
             got = answer[position : position + len(wanted)]
             different = sum(a != b for a, b in zip(got, wanted, strict=True))
@@ -156,7 +159,8 @@ def convolutions(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "core", [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in qemu.cores()]
+    "core",
+    [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in emulator.cores()],
 )
 def test_convolutions_of_many_shapes(core, convolutions):
     assert convolutions.models >= 90
@@ -164,7 +168,7 @@ def test_convolutions_of_many_shapes(core, convolutions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", qemu.cores())
+@pytest.mark.parametrize("core", emulator.cores())
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_every_operator(core, dtype, tmp_path):
     batch = Batch(operators(random_graphs.MAKERS, dtype, range(4)), tmp_path, 2)
@@ -186,7 +190,7 @@ def five_hundred(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", qemu.cores())
+@pytest.mark.parametrize("core", emulator.cores())
 def test_five_hundred_random_graphs(core, five_hundred):
     assert sum(batch.models for batch in five_hundred) >= 500
     for batch in five_hundred:

@@ -11,10 +11,10 @@ import random_graphs
 from frontend_program import STRICT, quantised, signals
 from random_graphs import Net, options, schema
 
-from edgesea.bench import qemu
 from edgesea.errors import EdgeseaError
 from edgesea.frontend import preset
 from edgesea.interpreter import open_interpreter
+from edgesea.running import emulator
 from firmware_export.compile import compile_model
 from firmware_export.frontend import FrontendError
 from firmware_export.sensor import SEMIHOSTING, write_sensor
@@ -54,17 +54,26 @@ def write_wav(path, pcm, rate, *, channels=1, width=2):
 
 def build_for(core: str, folder):
     """The image of everything in `folder` for an emulated core."""
-    board = qemu.board_of(core)
+    board = emulator.board_of(core)
     for program in (board.toolchain.prefix + "gcc", board.emulator.program):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     sources = [*sorted(folder.rglob("*.c")), SEMIHOSTING]
-    return board, qemu.build(board, sources, folder, includes=[folder, folder / "sensor"], libraries=["-lm"])
+    return board, emulator.build(
+        board, sources, folder, includes=[folder, folder / "sensor"], libraries=["-lm"]
+    )
 
 
 def decisions(core: str, folder) -> list[dict]:
     board, image = build_for(core, folder)
-    return [json.loads(line) for line in qemu.run(board, image, folder).splitlines()]
+    return [json.loads(line) for line in hear(board, image, folder).splitlines()]
+
+
+def hear(board, image, folder) -> str:
+    """What the sensor prints on the folder's sound.wav, where there is one."""
+    sound = folder / "sound.wav"
+    given = {"sound.wav": sound.read_bytes()} if sound.exists() else {}
+    return emulator.run(board, image, given=given).printed
 
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m3"])
@@ -198,7 +207,7 @@ def test_sound_that_the_emulated_sensor_refuses(make, sentence, tmp_path, emulat
     board, image = emulated_sensor
     make(tmp_path / "sound.wav")
     with pytest.raises(EdgeseaError, match=sentence):
-        qemu.run(board, image, tmp_path)
+        hear(board, image, tmp_path)
 
 
 def test_models_that_it_does_not_run(tmp_path):

@@ -1,27 +1,28 @@
 """Flashing emulated boards: gdb loads the real firmware into a running QEMU, which says its own verdict."""
 
 import os
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import hostile_program
 import pytest
 from click.testing import CliRunner
 
-from edgesea.bench import qemu
-from edgesea.bench.firmware import build_emulated
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError
 from edgesea.export import load_bundle
 from edgesea.flash import emulated, flash, plan, verdict
+from edgesea.running import emulator, firmware
+from edgesea.running.firmware import build_emulated
 from firmware_export import boards
 
 FAST = ("cortex-m3", "cortex-m4", "riscv32")
-CORES = [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in qemu.cores()]
+CORES = [core if core in FAST else pytest.param(core, marks=pytest.mark.slow) for core in emulator.cores()]
 
 
 @pytest.fixture
@@ -59,8 +60,6 @@ def test_nothing_is_in_memory_before_gdb_loads(tools, bundle, tmp_path):
 
 def test_a_model_that_computes_something_else_fails(tools, bundle, tmp_path, monkeypatch):
     """One weight of the C model is changed before the build: the board itself says FAIL."""
-    from edgesea.bench import firmware
-
     written = firmware.write_firmware
 
     def damaged(*arguments, **options):
@@ -82,16 +81,17 @@ def test_a_model_that_computes_something_else_fails(tools, bundle, tmp_path, mon
 def test_the_commands(bundle):
     assert plan(bundle, "qemu-cortex-m55").lines() == [
         "# builds image.elf with arm-none-eabi-gcc in a temporary folder, where the rest runs",
-        "qemu-system-arm -machine mps3-an547 -display none -monitor none -serial pty -no-reboot "
-        "-semihosting-config enable=on,target=native -S -gdb unix:gdb.socket,server=on,wait=off &",
-        "gdb-multiarch -nx --batch -ex 'target remote gdb.socket' -ex load -ex "
+        "qemu-system-arm -machine mps3-an547 -nodefaults -nic none -display none -monitor none -no-reboot "
+        "-serial pty -S -gdb unix:gdb.socket,server=on,wait=off &",
+        "gdb-multiarch -nx --batch -iex 'set auto-load off' -ex 'target remote gdb.socket' -ex load -ex "
         "'set $sp = *(unsigned int *)0x10000000' -ex 'set $xpsr = 0x01000000' -ex "
         "'set $pc = *(unsigned int *)0x10000004' -ex detach image.elf",
         "# reads the golden test's verdict from the pseudo-terminal that QEMU names",
     ]
     # The first instruction of a RISC-V image is its entry, which gdb sets by itself.
     assert plan(bundle, "qemu-riscv32").lines()[2] == (
-        "gdb-multiarch -nx --batch -ex 'target remote gdb.socket' -ex load -ex detach image.elf"
+        "gdb-multiarch -nx --batch -iex 'set auto-load off' -ex 'target remote gdb.socket' -ex load "
+        "-ex detach image.elf"
     )
 
 
@@ -100,20 +100,23 @@ def test_the_commands(bundle):
     [
         (
             [],
-            "The program gdb-multiarch is not installed; run: sudo apt install gdb-multiarch",
+            "The programs gdb-multiarch, qemu-system-riscv32 and riscv64-unknown-elf-gcc are not installed; "
+            "run `sudo apt install gdb-multiarch qemu-system-misc gcc-riscv64-unknown-elf "
+            "picolibc-riscv64-unknown-elf`.",
         ),
         (
             ["gdb-multiarch"],
-            "The program qemu-system-riscv32 is not installed; run: sudo apt install qemu-system-misc",
+            "The programs qemu-system-riscv32 and riscv64-unknown-elf-gcc are not installed; run "
+            "`sudo apt install qemu-system-misc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf`.",
         ),
         (
             ["gdb-multiarch", "qemu-system-riscv32"],
-            "The program riscv64-unknown-elf-gcc is not installed; run: sudo apt install "
-            "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+            "The program riscv64-unknown-elf-gcc is not installed; run `sudo apt install "
+            "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf`.",
         ),
     ],
 )
-def test_a_missing_program_is_named(bundle, programs, there, sentence):
+def test_all_missing_programs_are_named_at_once(bundle, programs, there, sentence):
     for program in there:
         programs.add(program)
     with pytest.raises(EdgeseaError) as error:
@@ -128,18 +131,22 @@ def test_qemu_that_does_not_start(tmp_path, programs):
     with pytest.raises(EdgeseaError) as error, emulated.waiting(board, tmp_path):
         pass
     assert str(error.value) == "qemu-system-arm ended with status 1: qemu: no such machine"
-    assert programs.called() == [shlex.split(shlex.join(emulated.qemu_command(board)))]
+    # Asked for its sandbox first, which it has not got.
+    assert programs.called() == [
+        ["qemu-system-arm", *emulator.SANDBOX, "-version"],
+        shlex.split(shlex.join(emulated.qemu_command(board))),
+    ]
 
 
 def test_qemu_that_says_nothing(tmp_path, programs, monkeypatch):
     monkeypatch.setattr(emulated, "START_LIMIT_S", 0.5)
-    programs.add("qemu-system-arm", then="time.sleep(600)")
+    programs.add("qemu-system-arm", then="time.sleep(600 if '-version' not in sys.argv else 0)")
     with (
         pytest.raises(EdgeseaError) as error,
         emulated.waiting(boards.board("qemu-cortex-m4"), tmp_path),
     ):
         pass
-    assert str(error.value) == "qemu-system-arm did not start within 0.5 seconds: retry"
+    assert str(error.value) == "qemu-system-arm did not start within 0.5 seconds: retry."
 
 
 def test_gdb_that_cannot_load(tmp_path, programs):
@@ -179,12 +186,68 @@ def test_a_program_that_ends(tools, tmp_path):
     """No verdict will come then, and nobody waits for it."""
     board = boards.board("qemu-cortex-m3")
     (tmp_path / "program.c").write_text("int main(void) { return 7; }\n")
-    qemu.build(board, [tmp_path / "program.c"], tmp_path)
+    driver, address = firmware.uart(board)
+    flags, ending = [f"-DUART_BASE={address:#x}u"], (*firmware.ENDING, driver)
+    emulator.build(board, [tmp_path / "program.c"], tmp_path, flags=flags, ending=ending)
     with emulated.waiting(board, tmp_path) as port:
         emulated.load(board, tmp_path)
         with pytest.raises(verdict.Gone) as error:
             verdict.read(port, "", limit_s=600)
-    assert re.fullmatch(r"qemu-system-arm ended with status 7: .*", str(error.value))
+    assert str(error.value) == (
+        "The program on qemu-cortex-m3 has ended, which firmware never does: export the bundle again."
+    )
+
+
+# ---------------------------------------------------------------- hostile bundles
+
+
+def in_main(monkeypatch, functions: str, statement: str) -> None:
+    """Puts C of a stranger into the firmware, as a bundle's own could hold it."""
+    written = firmware.write_firmware
+
+    def damaged(*arguments, **options):
+        files = written(*arguments, **options)
+        main = next(file for file in files if file.name == "main.c")
+        text = main.read_text()
+        assert "edgesea_board_start();" in text
+        text = text.replace("edgesea_board_start();", f"edgesea_board_start();\n    {statement}")
+        main.write_text(functions + text)
+        return files
+
+    monkeypatch.setattr(firmware, "write_firmware", damaged)
+
+
+HOSTILE = [
+    (core, call) if core in FAST and call == "system" else pytest.param(core, call, marks=pytest.mark.slow)
+    for core in emulator.cores()
+    for call in hostile_program.CALLS
+]
+
+
+@pytest.mark.parametrize(("core", "call"), HOSTILE)
+def test_a_hostile_bundle_reaches_nothing(core, call, tools, bundle, tmp_path, monkeypatch):
+    victim = hostile_program.Victim(tmp_path / "victim")
+    monkeypatch.chdir(victim.folder)
+    in_main(monkeypatch, hostile_program.function(call, victim.folder), "hostile();")
+    result = CliRunner().invoke(cli, [str(bundle), "--board", f"qemu-{core}"])
+    assert isinstance(result.exception, EdgeseaError)
+    assert str(result.exception) == (
+        f"The program on qemu-{core} has ended, which firmware never does: export the bundle again."
+    )
+    victim.is_unharmed()
+
+
+@pytest.mark.parametrize(
+    "statement", ["for (;;) { }", 'for (;;) edgesea_board_write("for ever and ever\\n", 18);']
+)
+def test_firmware_that_never_answers_is_stopped(statement, tools, bundle, monkeypatch):
+    in_main(monkeypatch, "", statement)
+    started = time.monotonic()
+    with pytest.raises(
+        EdgeseaError, match=r"^The firmware is written, but gave no verdict within 2 seconds: "
+    ):
+        flash(plan(bundle, "qemu-cortex-m4"), limit_s=2)
+    assert time.monotonic() - started < 60
 
 
 HELD = """
@@ -196,6 +259,13 @@ with emulated.waiting(boards.board("qemu-cortex-m3"), Path(sys.argv[1])) as port
     print(port(), flush=True)
     time.sleep(600)
 """
+
+
+def test_no_pyserial_is_needed(tools, bundle, monkeypatch):
+    """No port of this machine is opened."""
+    monkeypatch.setitem(sys.modules, "serial", None)
+    monkeypatch.setattr(verdict, "missing", lambda: ["pyserial"])
+    assert flash(plan(bundle, "qemu-cortex-m4"), limit_s=60).passed
 
 
 def test_ctrl_c_ends_qemu(tools, tmp_path):
