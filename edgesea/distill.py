@@ -23,8 +23,11 @@ from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.run import PARTS, Config, Run, versions
 from edgesea.store import Store
+from edgesea.students import saving
 from edgesea.train import Schedule, train
 
+# A student below this R² on held-out recordings is hardly better than a constant.
+LEARNT_NOTHING = 0.05
 # Larger patches than this are not for a sensor: such a teacher's frontend is not taken over by default.
 SENSOR_PATCH = 96 * 64
 
@@ -195,7 +198,7 @@ class _Stages:
         )
         student = learner.deploy()
         with files.replacing(run.student) as temporary:
-            student.save(temporary)
+            saving.save(student, temporary)
         figures = {
             part: fidelity.fidelity(each.targets(), predict(student, each.patches()))
             for part, each in looked_at.items()
@@ -232,6 +235,11 @@ class _Stages:
             f"held-out recordings: R² {'–' if r2 is None else f'{r2:.3f}'}, cosine {cosine:.3f}; "
             f"the run is in {run.folder}"
         )
+        if r2 is not None and r2 < LEARNT_NOTHING:
+            progress.say(
+                f"The student learnt next to nothing of its teacher (R² {r2:.3f}, and a constant has 0): give "
+                f"it more than --frames {config.frames} or --epochs {config.epochs}, or more sound."
+            )
 
     def made_from(self) -> dict:
         frontend = self.pairing.frontend

@@ -4,6 +4,7 @@ A command parses, calls the library and prints. Exit codes: 0, 1 (the work faile
 An error is one sentence on standard error; `--debug` shows where it came from.
 """
 
+import difflib
 import os
 import sys
 from importlib import import_module
@@ -36,6 +37,16 @@ class _Commands(click.Group):
     def get_command(self, context, name):
         return getattr(import_module(f"edgesea.cli.{name}"), name) if name in COMMANDS else None
 
+    def resolve_command(self, context, arguments):
+        name = arguments[0] if arguments else ""
+        if name not in COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            context.fail(
+                f"There is no command {name!r}: {meant}{'T' if close else 't'}here are {', '.join(COMMANDS)}."
+            )
+        return super().resolve_command(context, arguments)
+
     def format_commands(self, context, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -55,11 +66,11 @@ def main(arguments=None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # Also behind the command, where one adds it to a call that has just failed.
     debug = "--debug" in arguments
-    arguments = [each for each in arguments if each != "--debug"]
+    arguments = [each for each in arguments if each != "--debug"] or ["--help"]
     try:
         sys.exit(edgesea.main(arguments, prog_name="edgesea", standalone_mode=False) or 0)
     except click.exceptions.Abort:
-        _fail("stopped; call the same again to go on", 1)
+        _fail("Stopped: call the same again to go on.", 1)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(error.ctx.get_usage(), err=True)
@@ -71,12 +82,14 @@ def main(arguments=None) -> None:
     except OSError as error:
         if debug:
             raise
-        _fail(f"cannot use {error.filename or 'a file'} ({error.strerror or error}): see to it and retry", 1)
+        _fail(f"Cannot use {error.filename or 'a file'} ({error.strerror or error}): see to it and retry.", 1)
     except Exception as error:
         if debug:
             raise
         first = next(iter(str(error).splitlines()), "")
-        _fail(f"unexpected {type(error).__name__}: {first}; call again with --debug to see where it arose", 1)
+        _fail(
+            f"Unexpected {type(error).__name__} ({first}): call again with --debug to see where it arose.", 1
+        )
 
 
 def _fail(sentence: str, code: int) -> None:

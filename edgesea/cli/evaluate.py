@@ -4,12 +4,13 @@ import click
 
 from edgesea import project
 from edgesea.cli.common import as_json, print_json, print_table, progress
-from edgesea.errors import UsageError
 
 
 @click.command()
 @click.argument("target", metavar="[RUN|BUNDLE]", required=False)
-@click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
+@click.option(
+    "--data", help="Folder of audio, of class folders, or a CSV table.  [default: what it was distilled on]"
+)
 @click.option(
     "--head",
     default="auto",
@@ -23,14 +24,15 @@ from edgesea.errors import UsageError
 def evaluate(target, data, head, compare, as_json):
     """Scores a student, float and int8, beside its teacher: fidelity in domain and outside, and a head."""
     from edgesea.evaluation.evaluate import evaluate as run_evaluation
+    from edgesea.evaluation.evaluate import own_data
 
-    if target is None or data is None:
-        held = project.needed("RUN or --data")
-        target = target or str(held.newest_run())
-        data = data or held.data
-        if data is None:
-            raise UsageError(f"{project.FILE} does not say which data: say --data.")
-        click.echo(f"{project.FILE}: {target} on {data}", err=True)
+    if target is None:
+        held = project.needed("RUN")
+        target, data = str(held.newest_run()), data or held.data
+        click.echo(f"{project.FILE}: {target} on {data or 'its own data'}", err=True)
+    if data is None:
+        data = own_data(target)
+        click.echo(f"No --data: evaluating on what it was distilled on, {data}", err=True)
     result = run_evaluation(target, data, head=head, compare=compare, progress=progress())
     if as_json:
         print_json(result)

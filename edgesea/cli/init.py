@@ -14,4 +14,8 @@ def init(teacher, data):
     """Writes a commented edgesea.toml for your data and teacher into this folder."""
     path = Path.cwd() / project.FILE
     project.write(path, teacher, data)
+    held = project.find()
+    for name, value in (("teacher", held.teacher), ("data", held.data)):
+        if value != "demo" and not Path(value).exists():
+            click.echo(f"There is nothing at {value} yet: put your {name} there, or edit {path}.", err=True)
     click.echo(f"Wrote {path}: look through it, then call `edgesea distill`.")

@@ -115,6 +115,21 @@ def _subject(target: Path) -> Subject:
     return Subject(run.frontend(), models, run)
 
 
+def own_data(target: Path | str) -> str:
+    """The sound that a run, or the run that a bundle came from, was distilled on.
+
+    Raises
+    ------
+    UsageError
+        It is not known.
+    """
+    target = Path(target)
+    run = _run_of(load_bundle(target)) if (target / "manifest.json").is_file() else Run.open(target)
+    if run is None:
+        raise UsageError(f"The run that the bundle {target} came from is not here: say --data.")
+    return run.config.data
+
+
 def _frontend(bundle: Bundle) -> Frontend:
     if bundle.frontend is None:
         raise UsageError(

@@ -416,7 +416,7 @@ def test_the_near_side_stops(far, model, edgesea_process, how):
     _, errors = process.communicate(timeout=PATIENCE_S)
     if how == signal.SIGINT:
         assert process.returncode == 1
-        assert errors.splitlines()[-1] == "edgesea: stopped; call the same again to go on"
+        assert errors.splitlines()[-1] == "edgesea: Stopped: call the same again to go on."
         assert far.left() == []  # before edgesea returns, not some time after
     assert far.empty()
     assert until(lambda: not programs(folder))

@@ -190,7 +190,7 @@ def test_a_file_in_the_way_is_said(call, nowhere, street):
     (nowhere / "file").write_text("x")
     answer = call("distill", "--teacher", "demo", "--data", street, "--out", nowhere / "file" / "run")
     assert answer.code == 1
-    assert re.search(r"^edgesea: cannot use .*file.* \(Not a directory\)", answer.err, re.MULTILINE)
+    assert re.search(r"^edgesea: Cannot use .*file.* \(Not a directory\)", answer.err, re.MULTILINE)
     answer = call("embed", "--teacher", "demo", "--data", street, "--out", nowhere / "file")
     assert_one_sentence(answer, 2, "is not empty and not a store")
 
@@ -217,7 +217,7 @@ def test_an_unexpected_error_is_one_sentence_too(call, monkeypatch, street):
     answer = call("evaluate", "run", "--data", street)
     assert answer.code == 1
     assert answer.err == (
-        "edgesea: unexpected ZeroDivisionError: one; call again with --debug to see where it arose\n"
+        "edgesea: Unexpected ZeroDivisionError (one): call again with --debug to see where it arose.\n"
     )
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "evaluate", "run", "--data", str(street)])
@@ -232,7 +232,7 @@ def test_stopped_by_hand_it_says_how_to_go_on(call, monkeypatch, street):
     monkeypatch.setattr(evaluate, "evaluate", interrupted)
     answer = call("evaluate", "run", "--data", street)
     assert answer.code == 1
-    assert answer.err.strip() == "edgesea: stopped; call the same again to go on"
+    assert answer.err.strip() == "edgesea: Stopped: call the same again to go on."
 
 
 def test_json_is_all_there_is_on_standard_output(call, street, finished_run, small_bundle):

@@ -503,7 +503,7 @@ def test_ctrl_c_ends_the_program_and_what_it_started(bundle, tmp_path, programs)
         if process.poll() is None:
             process.kill()
     assert process.returncode == 1
-    assert text.splitlines()[-1] == "edgesea: stopped; call the same again to go on"
+    assert text.splitlines()[-1] == "edgesea: Stopped: call the same again to go on."
     for pid in map(int, pids.read_text().split()):
         end = time.monotonic() + 60
         while alive(pid):
