@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
-from edgesea.datasets import Manifest, split_groups
+from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation import fidelity
 from edgesea.examples import Examples, spread
@@ -22,6 +22,7 @@ from edgesea.objectives.base import Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.run import PARTS, Config, Run, versions
+from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
 from edgesea.train import Schedule, train
@@ -108,10 +109,17 @@ class _Stages:
         return self.config.dim or reduction.REDUCERS.get(self.config.reducer.name).usual(teacher)
 
     @cached_property
-    def parts(self) -> dict[str, list[int]]:
-        """Part -> indices of its clips; no recording is in two parts."""
-        groups = [self.manifest.relative(Path(clip.group)) for clip in self.manifest.clips]
-        return split_groups(groups, dict(zip(PARTS, self.config.split, strict=True)), self.config.seed)
+    def split(self) -> Split:
+        """No recording is in two parts, unless there are so few that time has to be split."""
+        shares = dict(zip(PARTS, self.config.split, strict=True))
+        frame_s = self.pairing.samples / self.pairing.sample_rate
+        split = Split.of(self.manifest, shares, frame_s, self.config.seed)
+        if split.frame_s is not None:
+            self.progress.say(
+                f"{timesplit.recordings(self.manifest)} recordings are too few to split by recording: split "
+                f"by time, with {timesplit.gap(frame_s):.3g} s left out between parts"
+            )
+        return split
 
     def reducer(self, dimension: int) -> reduction.Reducer:
         """An unfitted one."""
@@ -123,8 +131,6 @@ class _Stages:
         wanted = objective(self.config.objective)
         sampling.sampler(self.config.sampler).check(self.manifest)
         self.reducer(self.config.dim or 1)
-        if not all(self.parts.values()):
-            raise UsageError(f"{self.config.data} has too few recordings to split: give more sound.")
         labelled = all(clip.labels for clip in self.manifest.clips)
         wanted.check(self.pairing.teacher.outputs, labelled)
         if self.config.augmentation is not None and not self.pairing.teacher.waveforms:
@@ -138,7 +144,9 @@ class _Stages:
         asked = self.config.sample if self.config.sample != Config.sample else 0
         enough = max(asked, reducer.least)
         # Where no file has a header that can be read, decoding says what is wrong with each.
-        if there := embed.promised(self.manifest, self.parts["train"], self.pairing, self.hop, enough):
+        pieces = tuple(piece for _, piece in self.split.pieces("train", self.manifest))
+        trained_on = dataclasses.replace(self.manifest, clips=pieces)
+        if there := embed.promised(trained_on, range(len(pieces)), self.pairing, self.hop, enough):
             sampling.check_size(asked, there)
             reducer.check_rows(min(there, self.config.sample))
         self._build()
@@ -237,8 +245,8 @@ class _Stages:
         )
         if r2 is not None and r2 < LEARNT_NOTHING:
             progress.say(
-                f"The student learnt next to nothing of its teacher (R² {r2:.3f}, and a constant has 0): give "
-                f"it more than --frames {config.frames} or --epochs {config.epochs}, or more sound."
+                f"The student learnt next to nothing of its teacher (R² {r2:.3f}; a constant has 0): give it "
+                f"more than --frames {config.frames} or --epochs {config.epochs}, or more sound."
             )
 
     def made_from(self) -> dict:
@@ -275,9 +283,8 @@ class _Stages:
 
     def _rows(self, run: Run, domain: Store) -> dict[str, np.ndarray]:
         """Part -> rows of the domain's store."""
-        files.write_json(run.split, self.parts)
-        clip = domain.column("clip")
-        rows = {part: np.flatnonzero(np.isin(clip, self.parts[part])) for part in PARTS}
+        files.write_json(run.split, self.split.to_json())
+        rows = {part: self.split.rows(part, domain) for part in PARTS}
         for part, found in rows.items():
             if not len(found):
                 raise EdgeseaError(
@@ -341,20 +348,26 @@ class _Stages:
         return Examples(store, np.arange(len(store)), reducer)
 
     def _decodable(self, domain: Store, rows: np.ndarray) -> tuple[Manifest, list[int]]:
-        """The clips that have frames among `rows`, each ending where its last frame ended.
+        """What may be drawn from: the pieces that have frames among `rows`, each ending with its last frame.
 
         A truncated file says that it is longer than it is: drawn from as it says, it would teach silence.
         """
         clip, start = domain.rows("clip", rows), domain.rows("start", rows)
         frame = self.hop + self.pairing.samples / self.pairing.sample_rate
-        clips, places = np.unique(clip, return_inverse=True)
-        last = np.zeros(len(clips))
-        np.maximum.at(last, places, start)
-        found = list(self.manifest.clips)
-        for index, end in zip(clips.tolist(), (last + frame).tolist(), strict=True):
-            held = found[index]
-            found[index] = dataclasses.replace(held, end=end if held.end is None else min(held.end, end))
-        return dataclasses.replace(self.manifest, clips=tuple(found)), clips.tolist()
+        found = []
+        for index, piece in self.split.pieces("train", self.manifest):
+            # Rows are in the order of the clips and of time.
+            first, last = np.searchsorted(clip, [index, index + 1])
+            here = start[first:last]
+            here = here[here >= (piece.start or 0.0) - 1e-6]
+            if piece.end is not None:
+                here = here[here < piece.end]
+            if len(here):
+                end = float(here[-1]) + frame
+                found.append(
+                    dataclasses.replace(piece, end=end if piece.end is None else min(piece.end, end))
+                )
+        return dataclasses.replace(self.manifest, clips=tuple(found)), list(range(len(found)))
 
 
 class _Batches:

@@ -18,7 +18,8 @@ import numpy as np
 from edgesea import audio, augment
 from edgesea.augment import Augmentation
 from edgesea.datasets import Manifest
-from edgesea.embed import Piece, pieces
+from edgesea.embed import MOST_BAD_FRAMES, Piece, pieces
+from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.reduction import Reducer
@@ -111,10 +112,17 @@ def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, s
             )
             asked.append(teacher.submit(pairing.embeddings, frames))
             heard.append(frontend.submit(pairing.patches, frames))
-    return {
+    columns = {
         "embedding": np.concatenate([each.result() for each in asked]),
         "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
     }
+    good = np.isfinite(columns["embedding"]).all(axis=1)
+    if (~good).sum() > MOST_BAD_FRAMES * len(good):
+        raise EdgeseaError(
+            f"The teacher {pairing.teacher.name} gives NaN or infinity for {(~good).sum()} of {len(good)} augmented "
+            "frames, which hold neither: it cannot be distilled so; say --no-augment."
+        )
+    return {name: values[good] for name, values in columns.items()}
 
 
 def _example(number: int, draw, augmentation: Augmentation, seed: int) -> np.ndarray:

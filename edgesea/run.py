@@ -33,6 +33,7 @@ from edgesea.named import Choice
 from edgesea.objectives import OBJECTIVES
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
+from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import DEFAULT, STUDENTS
 
@@ -226,8 +227,7 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        clips = json.loads(self.split.read_text(encoding="utf-8"))[part]
-        rows = np.flatnonzero(np.isin(domain.column("clip"), clips))
+        rows = Split.from_json(json.loads(self.split.read_text(encoding="utf-8"))).rows(part, domain)
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
 
     def distilled(self, most: int) -> Examples | None:
