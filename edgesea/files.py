@@ -15,6 +15,7 @@ import math
 import os
 import re
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -161,7 +162,7 @@ def read_arrays(path: Path | str, most_bytes: int = LARGEST_ARRAYS) -> dict:
         raise ValueError("its arrays do not fit into memory") from error
     except (
         *(EOFError, KeyError, TypeError, AttributeError, NotImplementedError, RuntimeError, OverflowError),
-        *(SyntaxError, RecursionError, zipfile.BadZipFile, zlib.error),
+        *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
     ) as error:
         raise ValueError(f"not a whole .npz file: {error}") from error
 
