@@ -119,8 +119,8 @@ def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, s
     good = np.isfinite(columns["embedding"]).all(axis=1)
     if (~good).sum() > MOST_BAD_FRAMES * len(good):
         raise EdgeseaError(
-            f"The teacher {pairing.teacher.name} gives NaN or infinity for {(~good).sum()} of {len(good)} augmented "
-            "frames, which hold neither: it cannot be distilled so; say --no-augment."
+            f"The teacher {pairing.teacher.name} gives NaN or infinity for {(~good).sum()} of {len(good)} "
+            "augmented frames, which hold neither: it cannot be distilled so; say --no-augment."
         )
     return {name: values[good] for name, values in columns.items()}
 

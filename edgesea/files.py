@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,7 +53,7 @@ def read_arrays(path: Path | str, most_bytes: int = LARGEST_ARRAYS) -> dict:
         raise ValueError("its arrays do not fit into memory") from error
     except (
         *(EOFError, KeyError, TypeError, AttributeError, NotImplementedError, RuntimeError, OverflowError),
-        *(SyntaxError, RecursionError, zipfile.BadZipFile, zlib.error),
+        *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
     ) as error:
         raise ValueError(f"not a whole .npz file: {error}") from error
 

@@ -144,6 +144,17 @@ def test_an_array_that_claims_what_is_not_there(tmp_path, shape):
     tracemalloc.stop()
 
 
+def test_a_header_that_is_no_python(tmp_path):
+    whole = member("(4,)", bytes(16))
+    for damaged in (
+        whole.replace(b"}", b"("),
+        whole.replace(b"(4,)", b"\0\0\0\0"),
+        whole.replace(b"'", b'"""', 1),
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011 - Python's own words, whichever they are
+            files.read_arrays(npz(tmp_path / "a.npz", damaged))
+
+
 def test_an_archive_that_unfolds_is_refused(tmp_path):
     path = npz(tmp_path / "a.npz", member("(4000000,)", bytes(16_000_000)), zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 100_000

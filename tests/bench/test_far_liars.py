@@ -551,7 +551,7 @@ def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
         Link.output,
         Link.profile,
     )
-    with Link(Port([*GOOD[:first], *said]), "x", patience_s=0.001, limit_s=0.002) as link:
+    with Link(Port([*GOOD[:first], *said]), "x", patience_s=0.0002, limit_s=0.0005) as link:
         for ask in asks:
             try:
                 found = ask(link)
@@ -565,7 +565,7 @@ def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 @given(st.integers(0, len(GOOD)), st.lists(texts, max_size=8))
 def test_strange_answers_of_a_board(monkeypatch, first, said):
-    monkeypatch.setattr(device, "WORK_LIMIT_S", 0.002)
+    monkeypatch.setattr(device, "WORK_LIMIT_S", 0.0005)
     _board_is_measured_or_told(first, said)
 
 
@@ -573,5 +573,5 @@ def test_strange_answers_of_a_board(monkeypatch, first, said):
 @settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
 @given(st.integers(0, len(GOOD)), st.lists(texts, max_size=8))
 def test_many_strange_answers_of_a_board(monkeypatch, first, said):
-    monkeypatch.setattr(device, "WORK_LIMIT_S", 0.002)
+    monkeypatch.setattr(device, "WORK_LIMIT_S", 0.0005)
     _board_is_measured_or_told(first, said)
