@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edgesea import __version__
 from edgesea.files import write_bytes
-from firmware_export.emit import RUNTIME, emit, identifier
+from firmware_export.ctext import identifier
+from firmware_export.emit import RUNTIME, emit
 from firmware_export.flatbuffer import ModelError
 from firmware_export.graph import Quantization, check, fold, read
 from firmware_export.lowering import lower

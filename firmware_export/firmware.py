@@ -18,8 +18,8 @@ from edgesea import __version__
 from edgesea.errors import EdgeseaError
 from edgesea.export.bundle import C_FOLDER, Bundle, load_bundle
 from edgesea.files import write_bytes, write_text
-from firmware_export.emit import RUNTIME
-from firmware_export.frontend import origin, templates
+from firmware_export import ctext
+from firmware_export.emit import RUNTIME, TEMPLATES
 
 FILES = (
     "edgesea_board.h",
@@ -73,7 +73,7 @@ def write_firmware(
         "name": name,
         "NAME": name.upper(),
         "version": __version__,
-        "origin": origin(command),
+        "origin": ctext.origin(command),
         "sha256": bundle.manifest["int8"]["sha256"],
         "count": len(inputs),
         "input_bytes": inputs.shape[1],
@@ -82,7 +82,7 @@ def write_firmware(
         "outputs": outputs,
         "steps": [title for _, title in STEP.findall(contents[f"{name}.c"].decode("ascii"))],
     }
-    environment = templates()
+    environment = ctext.environment(TEMPLATES)
     texts = {file: (RUNTIME / file).read_text(encoding="ascii") for file in FILES}
     for file, template in (
         (f"{name}_golden.h", "golden.h.jinja"),

@@ -14,9 +14,10 @@ import os
 from pathlib import Path
 
 from edgesea.files import write_text
+from firmware_export import ctext
 from firmware_export.compile import CompiledModel
-from firmware_export.emit import RUNTIME
-from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit, origin, templates
+from firmware_export.emit import RUNTIME, TEMPLATES
+from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit
 
 PROGRAM = "sensor"
 SEMIHOSTING = RUNTIME / "sensor_semihosting.c"
@@ -68,12 +69,12 @@ def write_sensor(
     for name in (*HEADERS, *SOURCES):
         files[name] = (RUNTIME / name).read_text(encoding="ascii")
     files[f"{PROGRAM}/sensor_model.h"] = (
-        templates()
+        ctext.environment(TEMPLATES)
         .get_template("sensor_model.h.jinja")
         .render(
             name=compiled.name,
             NAME=compiled.name.upper(),
-            origin=origin(command),
+            origin=ctext.origin(command),
             embedding_bytes=math.prod(embedding[0]),
             scale=repr(embedding[1].scale),
             zero_point=embedding[1].zero_point,

@@ -42,6 +42,7 @@ from edgesea.export.card import model_card
 from edgesea.export.compare import Comparison
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime
+from firmware_export.ctext import identifier as identifier_of
 from firmware_export.graph import ModelError, read
 
 FORMAT = "edgesea bundle"
@@ -136,7 +137,7 @@ def write_bundle(
     """Builds a bundle beside `out`, and puts it there when it is whole.
 
     out : a new path, an empty folder, or an older bundle, which is replaced
-    name : any text; C gets the `carray.identifier` of it
+    name : any text; C gets the `firmware_export.ctext.identifier` of it
     int8, float_, onnx : the models' files, at least one of the first two
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
@@ -153,7 +154,7 @@ def write_bundle(
         raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
     out = Path(os.path.realpath(out))
     _check_replaceable(out)
-    identifier = carray.identifier(name)
+    identifier = identifier_of(name)
     models = {kind: _model(content) for kind, content in (("int8", int8), ("float", float_)) if content}
     contents = {INT8: int8, FLOAT: float_, ONNX: onnx}
     if frontend is not None:

@@ -17,15 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import jinja2
-
 from edgesea import __version__
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import carray, tflm
+from edgesea.export import tflm
 from edgesea.export.bundle import C_FOLDER, Bundle
 from edgesea.files import write_bytes, write_json
-from firmware_export import boards, emit
-from firmware_export.frontend import origin
+from firmware_export import boards, ctext, emit
 
 TEMPLATES = Path(emit.__file__).resolve().parent / "projects"
 EMULATED = TEMPLATES.parent / "emulated"
@@ -284,7 +281,7 @@ class _Project:
     def __init__(self, bundle: Bundle, kind: str, out: Path, runtime: str, board: boards.Board, command: str):
         self.bundle, self.kind, self.out, self.board = bundle, kind, out, board
         self.framework = FRAMEWORKS[kind]
-        self.command = carray.comment(command or bundle.manifest.get("command", ""))
+        self.command = ctext.comment(command or bundle.manifest.get("command", ""))
         self.name = bundle.identifier
         if not bundle.manifest.get("c_model"):
             raise EdgeseaError(
@@ -376,15 +373,7 @@ class _Project:
         return kept
 
     def _render(self, template: str) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,  # C, CMake and Markdown; `origin` and `comment` guard what a user named
-        )
-        return environment.get_template(f"{template}.jinja").render(self._blanks())
+        return ctext.environment(TEMPLATES).get_template(f"{template}.jinja").render(self._blanks())
 
     def _blanks(self) -> dict:
         frameworks = self.board.frameworks
@@ -395,7 +384,7 @@ class _Project:
             "NAME": self.name.upper(),
             "title": _plain(self.bundle.name),
             "version": __version__,
-            "origin": origin(self.command),
+            "origin": ctext.origin(self.command),
             "framework": self.framework.title,
             "board": board,
             "board_title": self.board.title,
@@ -529,7 +518,7 @@ class _Project:
                 "macro": f"{self.name.upper()}_{end.upper()}",
                 "shape": "x".join(map(str, model[end]["shape"])),
                 "bytes": model[end]["bytes"],
-                "scale": carray.number(model[end]["scale"]),
+                "scale": ctext.number(model[end]["scale"]),
                 "zero_point": model[end]["zero_point"],
             }
             for end in ("input", "output")
@@ -552,8 +541,7 @@ def _included(files: dict[str, bytes]) -> set[str]:
 
 def _plain(text: str) -> str:
     """One line of text in which Markdown finds none of its marks."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", line)
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", ctext.printable(text))
 
 
 def _clear(out: Path) -> None:
