@@ -14,7 +14,6 @@ RUN/tensorboard/   the same course, for TensorBoard
 """
 
 import dataclasses
-import json
 import math
 import platform
 from collections.abc import Callable, Mapping
@@ -216,9 +215,18 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        clips = json.loads(self.split.read_text(encoding="utf-8"))[part]
+        clips = self._split()[part]
         rows = np.flatnonzero(np.isin(domain.column("clip"), clips))
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+
+    def _split(self) -> dict[str, list[int]]:
+        from edgesea.formats import door
+        from edgesea.formats.run import LARGEST_SPLIT, Split
+
+        remedy = "run `edgesea distill` again"
+        return door.read_json(self.split, Split, largest=LARGEST_SPLIT, remedy=remedy).model_dump(
+            by_alias=True
+        )
 
     def distilled(self, most: int) -> Examples | None:
         """What the student was trained on, augmented where it was; at most `most` frames, evenly spread.
@@ -238,12 +246,13 @@ class Run:
 
     def results(self) -> dict:
         """What `metrics.json` holds."""
-        try:
-            return json.loads(self.metrics.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise EdgeseaError(
-                f"Cannot read {self.metrics} ({error}): run `edgesea distill` again."
-            ) from error
+        from edgesea.formats import door
+        from edgesea.formats.run import LARGEST_METRICS, Metrics
+
+        remedy = "run `edgesea distill` again"
+        held = door.read_json(self.metrics, largest=LARGEST_METRICS, remedy=remedy)
+        door.checked(held, Metrics, self.metrics, remedy=remedy)
+        return held
 
     def load_student(self):
         """The trained student, a `keras.Model`."""

@@ -50,7 +50,12 @@ FRONTEND_CHOICES = {
 
 
 def render(
-    content: bytes, *, name: str, frontend: Frontend | None = None, command: str = ""
+    content: bytes,
+    *,
+    name: str,
+    prefix: str | None = None,
+    frontend: Frontend | None = None,
+    command: str = "",
 ) -> dict[str, str]:
     """The two files of the int8 .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
 
@@ -59,7 +64,7 @@ def render(
     """
     interpreter = open_interpreter(content)
     templates = environment(TEMPLATES)
-    prefix = identifier(name)
+    prefix = prefix or identifier(name)
     values = {
         "name": prefix,
         "NAME": prefix.upper(),

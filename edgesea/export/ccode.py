@@ -32,9 +32,9 @@ def c_compiler(*, ram_budget: int | None = None, explain: bool = False, command:
             compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
             sensor = write_sensor(compiled, frontend, folder, command=command) if frontend else ()
         except ModelError as error:
-            raise EdgeseaError(f"the C model: {error}") from error
+            raise EdgeseaError(f"The C model: {error}") from error
         except FrontendError as error:
-            raise EdgeseaError(f"the C frontend: {error}") from error
+            raise EdgeseaError(f"The C frontend: {error}") from error
         if explain:
             (folder / PLAN_TEXT).write_text(as_text(compiled.plan), encoding="utf-8")
             draw(compiled.plan, folder / PLAN_PICTURE)
@@ -45,6 +45,7 @@ def c_compiler(*, ram_budget: int | None = None, explain: bool = False, command:
             "arena_bytes": compiled.arena_bytes,
             "constant_bytes": compiled.constant_bytes,
             "peak": compiled.peak,
+            **({} if ram_budget is None else {"ram_budget": ram_budget}),
         }
 
     return compile_into

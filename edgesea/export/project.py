@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 
 from edgesea import __version__
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import tflm
-from edgesea.export.bundle import C_FOLDER, Bundle
+from edgesea.export import carray, tflm
+from edgesea.export.bundle import Bundle
 from edgesea.files import write_bytes, write_json
 from firmware_export import boards, ctext, emit
 
@@ -283,9 +283,10 @@ class _Project:
         self.framework = FRAMEWORKS[kind]
         self.command = ctext.comment(command or bundle.manifest.get("command", ""))
         self.name = bundle.identifier
-        if not bundle.manifest.get("c_model"):
+        if bundle.int8 is None:
             raise EdgeseaError(
-                f"{bundle.path} holds no C model, which a project is made of: export it again with --int8"
+                f"The bundle {bundle.path} holds no int8 model, which a project is made of: export it again "
+                "with --int8."
             )
         if kind == "arduino" and out.name != self.name:
             raise UsageError(
@@ -328,16 +329,17 @@ class _Project:
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from firmware_export.firmware import MAIN, write_firmware
+        from firmware_export.firmware import MAIN, remake, write_firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)
             written = write_firmware(self.bundle.path, root, command=self.command)
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in written}
         del files[MAIN]
+        made = remake(self.bundle, command=self.command)
+        self.models = set(made.contents) - made.sensor
         if self.microphone is None:
-            keep_out = set(self.bundle.manifest["c_model"]["sensor_files"])
-            files = {file: content for file, content in files.items() if file not in keep_out}
+            files = {file: content for file, content in files.items() if file not in made.sensor}
         # Frameworks differ in which folders of a source folder they look for headers in: there is only one.
         files = {PurePosixPath(file).name: content for file, content in files.items()}
         variant = "quiet" if self.microphone is None else "sensor"
@@ -359,14 +361,17 @@ class _Project:
 
     def _with_tflm(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """The same files with TensorFlow Lite Micro in the place of the C model."""
-        model = self.bundle.manifest["c_model"]
-        only_the_models = set(model["files"]) - set(model["sensor_files"])
-        kept = {file: content for file, content in files.items() if file not in only_the_models}
+        kept = {file: content for file, content in files.items() if file not in self.models}
         kept[f"{self.name}.h"] = self._render("tflm/model.h").encode()
         kept[f"{self.name}_tflm.cpp"] = self._render("tflm/model.cpp").encode()
-        for suffix in ("h", "c"):
-            file = f"{self.name}_model.{suffix}"
-            kept[file] = (self.bundle.path / C_FOLDER / file).read_bytes()
+        array = carray.render(
+            self.bundle.int8.read_bytes(),
+            name=self.bundle.name,
+            prefix=self.name,
+            frontend=self.bundle.frontend,
+            command=self.command,
+        )
+        kept |= {file: text.encode("ascii") for file, text in array.items()}
         # Headers of the kernels that other files include too.
         while missing := _included(kept) & files.keys() - kept.keys():
             kept |= {file: files[file] for file in missing}
@@ -497,7 +502,7 @@ class _Project:
         return [EMULATED / name for name in (*names, "emulated.h", "semihosting.h", "uart.h", "sections.ld")]
 
     def _microphone(self) -> Microphone | None:
-        if self.bundle.frontend is None or not self.bundle.manifest["c_model"]["sensor_files"]:
+        if self.bundle.frontend is None:
             return None
         known = self.framework.microphones
         return known.get(self.board.name, known.get(""))

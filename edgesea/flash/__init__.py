@@ -156,9 +156,10 @@ def plan(
     except boards.BoardError as error:
         raise UsageError(str(error)) from None
     loaded = load_bundle(bundle)
-    if not loaded.manifest.get("c_model"):
+    if loaded.int8 is None:
         raise EdgeseaError(
-            f"{bundle} holds no C model, which firmware is made of: export it again with --int8"
+            f"The bundle {bundle} holds no int8 model, which firmware is made of: export it again with "
+            "--int8."
         )
     if target.emulator is not None:
         for option, value in (("port", port), ("project", kind), ("build", folder)):

@@ -2,9 +2,9 @@
 
     manifest = read_json(path, Manifest, largest=16 << 20, remedy="export the bundle again")
 
-No more than `largest` bytes are read. Refused besides: links and what is no regular file, deep nesting, NaN and
-Infinity, integers beyond 64 bits, a name twice in one object, half surrogates. What the schema says of the
-values is pydantic's to check; of its complaints the first is told.
+No more than `largest` bytes are read. Refused besides: links, what is no regular file, deep nesting, NaN and
+Infinity, integers beyond 64 bits, a name twice in one object, half surrogates. What the schema says of values
+is pydantic's to check; of its complaints the first is told.
 
 Nothing here imports pydantic: a schema is any type that has `model_validate`.
 """
@@ -97,9 +97,9 @@ def checked(
     try:
         return schema.model_validate(value)
     except ValidationError as wrong:
-        raise error(f"The file {name} is not as it should be: {complaint(wrong)}; {remedy}.") from None
+        raise error(f"The file {name} is not as it should be: {complaint(wrong)}: {remedy}.") from None
     except RecursionError:
-        raise error(f"The file {name} nests too deep to be read; {remedy}.") from None
+        raise error(f"The file {name} nests too deep to be read: {remedy}.") from None
 
 
 def complaint(wrong) -> str:
@@ -139,18 +139,18 @@ def read_text(
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise error(f"The file {path} is no regular file; {remedy}.")
+                raise error(f"The file {path} is no regular file: {remedy}.")
             content = file.read(largest + 1)
     except OSError as problem:
         if Path(path).is_symlink():
-            raise error(f"The file {path} is a link, which is not followed; {remedy}.") from None
-        raise error(f"The file {path} cannot be read ({problem.strerror}); {remedy}.") from problem
+            raise error(f"The file {path} is a link, which is not followed: {remedy}.") from None
+        raise error(f"The file {path} cannot be read ({problem.strerror}): {remedy}.") from problem
     if len(content) > largest:
-        raise error(f"The file {path} has more than {largest:,} bytes, too many for such a file; {remedy}.")
+        raise error(f"The file {path} has more than {largest:,} bytes, too many for such a file: {remedy}.")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(f"The file {path} is not UTF-8 at byte {problem.start}; {remedy}.") from None
+        raise error(f"The file {path} is not UTF-8 at byte {problem.start}: {remedy}.") from None
 
 
 def read_arrays(
@@ -173,7 +173,7 @@ def read_arrays(
             for entry in archive.infolist():
                 left -= entry.file_size
                 if left < 0:
-                    raise error(f"The file {path} unpacks to more than {largest:,} bytes; {remedy}.")
+                    raise error(f"The file {path} unpacks to more than {largest:,} bytes: {remedy}.")
                 with archive.open(entry) as file:
                     version = np.lib.format.read_magic(file)
                     if version not in ((1, 0), (2, 0)):
@@ -194,12 +194,12 @@ def read_arrays(
                 flat = np.frombuffer(content, kind)
                 found[name] = flat.reshape(shape, order="F" if fortran else "C")
     except OSError as problem:
-        raise error(f"The file {path} cannot be read ({problem.strerror or problem}); {remedy}.") from problem
+        raise error(f"The file {path} cannot be read ({problem.strerror or problem}): {remedy}.") from problem
     except (
         *(ValueError, TypeError, KeyError, EOFError, AttributeError, NotImplementedError, RuntimeError),
         *(SyntaxError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error),
     ) as problem:
-        raise error(f"The file {path} is not a whole .npz file ({_line(problem)}); {remedy}.") from problem
+        raise error(f"The file {path} is not a whole .npz file ({_line(problem)}): {remedy}.") from problem
     return found
 
 
@@ -210,9 +210,9 @@ def _parsed(path, language: str, parse, largest: int, depth: int, remedy: str, e
         fault = _fault(value, depth)
     except (ValueError, RecursionError) as problem:
         reason = "it nests too deep" if isinstance(problem, RecursionError) else _line(problem)
-        raise error(f"The file {path} is not readable as {language} ({reason}); {remedy}.") from None
+        raise error(f"The file {path} is not readable as {language} ({reason}): {remedy}.") from None
     if fault:
-        raise error(f"The file {path} {fault}; {remedy}.")
+        raise error(f"The file {path} {fault}: {remedy}.")
     return value
 
 

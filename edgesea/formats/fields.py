@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from edgesea.formats.paths import fault
+from edgesea.formats.text import control
 
 MOST_BYTES = 2**40
 LONGEST_TEXT = 4096
@@ -23,16 +23,6 @@ class Open(Strict):
     """The same, but entries that this version does not know are kept as they are."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
-
-
-# A terminal takes these for commands, or for another direction of writing. Line ends and tabs are text.
-_ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def control(text: str) -> str | None:
-    """The first control character in `text`, as Python writes it; None where there is none."""
-    found = _ODD.search(text)
-    return ascii(found[0]) if found else None
 
 
 def _printable(text: str) -> str:

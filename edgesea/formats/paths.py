@@ -1,6 +1,7 @@
 """Paths that a stranger's file may name: inside its own folder, and through no link.
 
-`fault` says of a path as text why it may not be used, `inside` makes a `Path` of it and looks at what is there.
+`fault` says of a path as text why it may not be used, `inside` makes a `Path` of it and looks
+at what is there.
 """
 
 from __future__ import annotations

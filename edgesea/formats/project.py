@@ -1,4 +1,4 @@
-"""edgesea-project.json: what tells a project of edgesea's, which may be replaced, from someone's own folder."""
+"""edgesea-project.json: what tells a project of edgesea's, which may be replaced, from another folder."""
 
 from __future__ import annotations
 
