@@ -268,10 +268,8 @@ def _facts(content: bytes, name: str) -> dict:
         raise EdgeseaError(f"The model {name}: {error}") from error
     found = {"sha256": graph.sha256, "storage.model_bytes": graph.size}
     for end, numbers in (("input", graph.inputs), ("output", graph.outputs)):
-        if len(numbers) != 1:
-            raise EdgeseaError(
-                f"The model {name} has {len(numbers)} {end}s where a bundle's has one: export it again."
-            )
+        if not numbers:
+            raise EdgeseaError(f"The model {name} has no {end}: export the bundle again.")
         tensor = graph.tensors[numbers[0]]
         found |= {
             f"{end}.shape": list(tensor.shape),
