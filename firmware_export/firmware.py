@@ -24,7 +24,8 @@ from firmware_export.compile import CompiledModel, compile_model
 from firmware_export.emit import RUNTIME, TEMPLATES
 from firmware_export.flatbuffer import ModelError
 from firmware_export.frontend import FrontendError
-from firmware_export.sensor import write_sensor
+from firmware_export.graph import read
+from firmware_export.sensor import Ends, ends_of, write_sensor
 
 FILES = (
     "edgesea_board.h",
@@ -51,17 +52,19 @@ class Made:
         File -> content; those of the sensor program lie in ``sensor/``.
     sensor : frozenset of str
         Which of them are frontend and sensor program; none where the frontend is not known or not in C.
-    compiled : CompiledModel
-        Its paths lead nowhere.
+    compiled : CompiledModel or None
+        Its paths lead nowhere. None where the model itself was not asked for.
     """
 
     contents: dict[str, bytes]
     sensor: frozenset[str]
-    compiled: CompiledModel
+    compiled: CompiledModel | None
 
 
-def remake(bundle: Bundle, *, command: str = "") -> Made:
+def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
     """Compiles a bundle's int8 model, and its frontend where that is known.
+
+    model : False leaves the model itself out, for TensorFlow Lite Micro, which may run what C cannot
 
     Raises
     ------
@@ -75,17 +78,20 @@ def remake(bundle: Bundle, *, command: str = "") -> Made:
     described = bundle.manifest["c_model"] or {}
     with tempfile.TemporaryDirectory(prefix="edgesea-c-") as name:
         folder = Path(name)
+        compiled = None
         try:
-            compiled = compile_model(
-                bundle.int8.read_bytes(),
-                folder,
-                bundle.identifier,
-                ram_budget=described.get("ram_budget"),
-                command=command,
-            )
+            ends = ends_of(read(bundle.int8), bundle.identifier)
+            if model:
+                compiled = compile_model(
+                    bundle.int8.read_bytes(),
+                    folder,
+                    bundle.identifier,
+                    ram_budget=described.get("ram_budget"),
+                    command=command,
+                )
         except ModelError as error:
             raise EdgeseaError(f"The C model of {bundle.int8}: {error}") from error
-        sensor = _sensor(bundle, compiled, folder, command)
+        sensor = _sensor(bundle, ends, folder, command)
         contents = {
             file.relative_to(folder).as_posix(): file.read_bytes()
             for file in sorted(folder.rglob("*"))
@@ -94,18 +100,18 @@ def remake(bundle: Bundle, *, command: str = "") -> Made:
     return Made(contents, sensor, compiled)
 
 
-def _sensor(bundle: Bundle, compiled: CompiledModel, folder: Path, command: str) -> frozenset[str]:
+def _sensor(bundle: Bundle, ends: Ends, folder: Path, command: str) -> frozenset[str]:
     if bundle.frontend is None:
         return frozenset()
     try:
-        written = write_sensor(compiled, bundle.frontend, folder, command=command)
+        written = write_sensor(ends, bundle.frontend, folder, command=command)
     except FrontendError as error:
         raise EdgeseaError(f"The C frontend of {bundle.path}: {error}") from error
     return frozenset(file.relative_to(folder).as_posix() for file in written)
 
 
 def write_firmware(
-    bundle_folder: Path | str, out: Path | str, *, vectors: int = 4, command: str = ""
+    bundle_folder: Path | str, out: Path | str, *, vectors: int = 4, model: bool = True, command: str = ""
 ) -> tuple[Path, ...]:
     """Write the firmware of a bundle, whatever the board.
 
@@ -115,6 +121,7 @@ def write_firmware(
     out : a folder, made if it is not there
     vectors : int > 0, golden vectors to take along; fewer where the bundle has fewer or they would take up
         more than GOLDEN_BYTES
+    model : False leaves the C model itself out
     command : the command line to name in the files
 
     Returns
@@ -131,10 +138,10 @@ def write_firmware(
     if vectors < 1:
         raise EdgeseaError(f"The number of golden vectors must be at least 1, received {vectors}.")
     bundle = load_bundle(bundle_folder)
-    made = remake(bundle, command=command)
+    made = remake(bundle, model=model, command=command)
     contents = made.contents
     inputs, outputs = golden(bundle, vectors)
-    name = made.compiled.name
+    name = bundle.identifier
     blanks = {
         "name": name,
         "NAME": name.upper(),
@@ -146,7 +153,7 @@ def write_firmware(
         "output_bytes": outputs.shape[1],
         "inputs": inputs,
         "outputs": outputs,
-        "steps": [operator.name for operator in made.compiled.operators],
+        "steps": [operator.name for operator in made.compiled.operators] if made.compiled else [],
     }
     environment = ctext.environment(TEMPLATES)
     texts = {file: (RUNTIME / file).read_text(encoding="ascii") for file in FILES}

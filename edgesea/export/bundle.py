@@ -66,9 +66,9 @@ REMEDY = "export the bundle again"
 # What may change a converted model or a figure in the manifest.
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
-CModel = Callable[[bytes, Path, str, Frontend | None], dict]
+CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
 """Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
-known; returns its entry in the manifest."""
+known; returns its entry in the manifest, None where there is no C of it."""
 
 ProjectWriter = Callable[["Bundle"], dict]
 """Writes a project into a bundle that is otherwise whole; returns its entry in the manifest."""
@@ -129,6 +129,7 @@ def write_bundle(
     onnx: bytes | None = None,
     frontend: Frontend | None = None,
     comparison: Comparison | None = None,
+    failed: str | None = None,
     golden: np.ndarray | None = None,
     provenance: dict | None = None,
     c_model: CModel | None = None,
@@ -140,6 +141,7 @@ def write_bundle(
     out : a new path, an empty folder, or an older bundle, which is replaced
     name : any text; C gets the `firmware_export.ctext.identifier` of it
     int8, float_, onnx : the models' files, at least one of the first two
+    failed : one sentence that says why int8 is no stand-in for float, where that is so
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
     c_model : see `CModel`; called only with an int8 model
@@ -165,7 +167,9 @@ def write_bundle(
     if golden is not None:
         contents[GOLDEN] = _golden(golden, int8, float_)
     if int8 is not None:
-        sources = carray.render(int8, name=name, frontend=frontend, command=command)
+        sources = carray.render(
+            int8, name=name, frontend=frontend, student=_student(provenance), command=command
+        )
         contents |= {f"{C_FOLDER}/{file}": text.encode("ascii") for file, text in sources.items()}
 
     with _replacing_folder(out) as folder:
@@ -186,6 +190,7 @@ def write_bundle(
             "float": models.get("float"),
             "c_model": compiled,
             "comparison": comparison.to_dict() if comparison else None,
+            **({} if failed is None else {"failed": failed}),
             "frontend": frontend.to_dict() if frontend else None,
             "project": None,
             "provenance": provenance or {},
@@ -294,6 +299,11 @@ def _check_frontend(bundle: Bundle) -> None:
         raise EdgeseaError(
             f"The file {file} is another frontend than {MANIFEST} describes: export the bundle again."
         )
+
+
+def _student(provenance: dict | None) -> bool:
+    """Whether the model is a student of edgesea's; of others only the file is known."""
+    return bool(provenance) and "teacher" in provenance
 
 
 def describe(tensor: Tensor) -> dict:

@@ -55,11 +55,13 @@ def render(
     name: str,
     prefix: str | None = None,
     frontend: Frontend | None = None,
+    student: bool = False,
     command: str = "",
 ) -> dict[str, str]:
     """The two files of the int8 .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
 
     name : of the bundle; its `firmware_export.ctext.identifier` is the prefix of everything in the files
+    student : whether it is a student of edgesea's, of which the output is known to be an embedding
     command : that made the bundle, for the files' first lines
     """
     interpreter = open_interpreter(content)
@@ -73,6 +75,7 @@ def render(
         "command": comment(command),
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
+        "student": student,
         "input": _form(interpreter.input),
         "output": _form(interpreter.output),
         "frontend": _frontend(frontend),

@@ -2,15 +2,14 @@
 
     write_project(bundle, "zephyr", "out", board="nrf52840")
 
-A project holds the bundle's C model or, with runtime "tflm", its array and what TensorFlow Lite Micro needs
-around it; the frontend and the sensor program where the frontend is known; golden vectors, which it runs when
-it starts; the serial protocol; and the framework's own files, among them main, board and microphone. Their
-templates lie in firmware_export/projects, one folder a framework.
+A project holds the C model, made again from the bundle's .tflite, or, with runtime "tflm", its array and what
+TensorFlow Lite Micro needs around it; the frontend and the sensor program where the frontend is known; golden
+vectors, which it runs when it starts; the serial protocol; and the framework's own files, among them main,
+board and microphone. Their templates lie in firmware_export/projects, one folder a framework.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -31,7 +30,6 @@ RUNTIMES = ("c", "tflm")
 
 # What tells an older project, which may be replaced, from a folder that is someone's own.
 MARKER = "edgesea-project.json"
-LARGEST_MARKER = 1 << 20
 
 # PDM microphones do not work at a clock that gives fewer samples a second.
 LEAST_MICROPHONE_RATE = 16000
@@ -231,10 +229,10 @@ def write_project(
 
     Parameters
     ----------
-    bundle : with a C model
+    bundle : with an int8 model
     kind : one of FRAMEWORKS
-    out : a new or empty folder, or an older project, whose files are replaced; the folder of an Arduino
-        sketch has to be called as the model's identifier
+    out : a new or empty folder, or an older project, whose files are replaced; of Arduino, whose sketches
+        lie in a folder of their own name, OUT/IDENTIFIER where OUT is not called so already
     runtime : "c", the compiled model, or "tflm", TensorFlow Lite Micro
     board : a name of `known_boards(kind)`; the framework's own choice by default
     command : that made the project, for its files' headers
@@ -247,7 +245,7 @@ def write_project(
     Raises
     ------
     UsageError : no such project, runtime or board, or `out` is something else
-    EdgeseaError : the bundle has no C model, TFLM lacks an operator of it, or `out` can not be written
+    EdgeseaError : the bundle has no int8 model, TFLM lacks an operator of it, or `out` can not be written
     """
     return _Project(bundle, kind, Path(out), runtime, check(kind, runtime, board), command).write()
 
@@ -289,9 +287,8 @@ class _Project:
                 "with --int8."
             )
         if kind == "arduino" and out.name != self.name:
-            raise UsageError(
-                f"an Arduino sketch lies in a folder of its own name: call it {self.name}, not {out.name!r}"
-            )
+            # An Arduino sketch lies in a folder of its own name.
+            self.out = out / self.name
         self.tflm = self._tflm() if runtime == "tflm" else None
         self.microphone = self._microphone()
         self.vectors, self.sources = 0, []  # known when the firmware is there
@@ -310,7 +307,7 @@ class _Project:
             marker = {"edgesea": __version__, "kind": self.kind, "board": self.board.name}
             write_json(self.out / MARKER, {**marker, "files": list(contents)})
             for file, content in contents.items():
-                write_bytes(self.out / file, content)
+                write_bytes(_unlinked(self.out, file), content)
         except OSError as error:
             raise EdgeseaError(
                 f"{self.out} cannot be written ({error.strerror}): choose another folder"
@@ -333,13 +330,12 @@ class _Project:
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)
-            written = write_firmware(self.bundle.path, root, command=self.command)
+            written = write_firmware(self.bundle.path, root, model=self.tflm is None, command=self.command)
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in written}
         del files[MAIN]
-        made = remake(self.bundle, command=self.command)
-        self.models = set(made.contents) - made.sensor
         if self.microphone is None:
-            files = {file: content for file, content in files.items() if file not in made.sensor}
+            sensor = remake(self.bundle, model=False).sensor
+            files = {file: content for file, content in files.items() if file not in sensor}
         # Frameworks differ in which folders of a source folder they look for headers in: there is only one.
         files = {PurePosixPath(file).name: content for file, content in files.items()}
         variant = "quiet" if self.microphone is None else "sensor"
@@ -361,7 +357,7 @@ class _Project:
 
     def _with_tflm(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """The same files with TensorFlow Lite Micro in the place of the C model."""
-        kept = {file: content for file, content in files.items() if file not in self.models}
+        kept = dict(files)
         kept[f"{self.name}.h"] = self._render("tflm/model.h").encode()
         kept[f"{self.name}_tflm.cpp"] = self._render("tflm/model.cpp").encode()
         array = carray.render(
@@ -369,12 +365,13 @@ class _Project:
             name=self.bundle.name,
             prefix=self.name,
             frontend=self.bundle.frontend,
+            student="teacher" in self.bundle.manifest["provenance"],
             command=self.command,
         )
         kept |= {file: text.encode("ascii") for file, text in array.items()}
         # Headers of the kernels that other files include too.
-        while missing := _included(kept) & files.keys() - kept.keys():
-            kept |= {file: files[file] for file in missing}
+        while missing := {file for file in _included(kept) - kept.keys() if (emit.RUNTIME / file).is_file()}:
+            kept |= {file: (emit.RUNTIME / file).read_bytes() for file in missing}
         return kept
 
     def _render(self, template: str) -> str:
@@ -549,26 +546,35 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", ctext.printable(text))
 
 
+def _unlinked(out: Path, file: str) -> Path:
+    """Where a project's file goes; EdgeseaError where a link would lead elsewhere."""
+    from edgesea.formats import paths
+
+    try:
+        return paths.inside(out, file)
+    except ValueError as error:
+        raise EdgeseaError(f"The path {error}, which is not followed: choose another folder.") from None
+
+
 def _clear(out: Path) -> None:
     """Removes an older project's files; UsageError where the folder holds something else and no project."""
+    from edgesea.formats import door
+    from edgesea.formats.project import LARGEST, Marker
+
     if not out.exists():
         return
     if not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder that is new or an older project")
     marker = out / MARKER
-    if not marker.is_file() or marker.is_symlink() or marker.stat().st_size > LARGEST_MARKER:
+    if not marker.is_file() or marker.is_symlink():
         if any(out.iterdir()):
             raise UsageError(
                 f"{out} is not empty and not a project: name a folder that is new or an older project"
             )
         return
-    try:
-        files = json.loads(marker.read_text("utf-8"))["files"]
-        paths = [PurePosixPath(file) for file in files]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(
-            f"{marker} is not readable: name a folder that is new or an older project"
-        ) from error
+    remedy = "name a folder that is new or an older project"
+    held = door.read_json(marker, Marker, largest=LARGEST, remedy=remedy, error=UsageError)
+    paths = [PurePosixPath(file) for file in held.files]
     inside = out.resolve()
     for path in paths:
         file = out.joinpath(*path.parts)

@@ -211,7 +211,7 @@ def test_wrong_calls(student, patches, frontend, tmp_path):
     refused("the student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
     refused("int8 needs patches of the domain to calibrate on, received none", calibration=None)
     refused("the held-out patches must have the shape (n, 24, 16, 1)", held_out=patches[:, :10])
-    refused("comparing int8 with float takes 2 held-out patches or more", held_out=patches[:1])
+    refused("Comparing int8 with float takes 2 held-out patches or more", held_out=patches[:1])
     refused("a bundle needs a name, received '  '", name="  ")
     with pytest.raises(UsageError, match="a bundle needs a model: give an int8 or a float"):
         write_bundle(tmp_path / "b", name="x")
@@ -428,6 +428,87 @@ def test_a_foreign_float_model_needs_a_run(float_model, tmp_path):
     ):
         export_tflite(tmp_path / "float.tflite", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_and_header_of_a_foreign_model_claim_nothing(int8_model, tmp_path):
+    (tmp_path / "kws.tflite").write_bytes(int8_model)
+    made = export_tflite(tmp_path / "kws.tflite", tmp_path / "out")
+    card, header = (made.path / "MODEL_CARD.md").read_text(), (made.path / "c" / "kws_model.h").read_text()
+    for claim in ("teacher", "not a classifier", "distilled", "student"):
+        assert claim not in card
+        assert claim not in header
+    assert "put it into this bundle and did not make it" in card
+    assert "embedding" not in header
+    assert "One input goes in, one output comes out, both int8" in header
+
+
+def test_a_failed_bundle_is_kept_where_asked_and_marked(student, patches, frontend, tmp_path):
+    made = export(student, patches, frontend, tmp_path / "b", min_r2=0.99999, allow_failed=True)
+    failed = load_bundle(made.path).manifest["failed"]
+    assert failed.startswith("Int8 against float: the R^2 is 0.9")
+    assert failed.endswith(".")
+    assert "**Failed: do not deploy.** Int8 against float" in (made.path / "MODEL_CARD.md").read_text()
+    whole = export(student, patches, frontend, tmp_path / "whole", allow_failed=True)
+    assert "failed" not in whole.manifest
+    assert "Failed" not in (whole.path / "MODEL_CARD.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def beyond_c() -> bytes:
+    """An int8 model with an operator that the C model cannot compile and TensorFlow Lite Micro can."""
+    import keras
+    import tensorflow as tf
+
+    patch = keras.Input((24, 16, 1), batch_size=1, name="patch")
+    wide = keras.layers.UpSampling2D(2, interpolation="bilinear")(
+        keras.layers.Conv2D(2, 3, name="stem")(patch)
+    )
+    converter = tf.lite.TFLiteConverter.from_keras_model(
+        keras.Model(patch, keras.layers.GlobalAveragePooling2D()(wide))
+    )
+    generator = np.random.default_rng(0)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [generator.normal(0, 1, (1, 24, 16, 1)).astype(np.float32)] for _ in range(16)
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+def test_a_model_beyond_the_c_model_gets_a_bundle_without_it(beyond_c, frontend, tmp_path):
+    from click.testing import CliRunner
+
+    from edgesea.cli.export import export as command
+
+    (tmp_path / "wide.tflite").write_bytes(beyond_c)
+
+    def call(out, *options):
+        return CliRunner().invoke(
+            command, [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / out), *options]
+        )
+
+    refused = call("refused")
+    assert isinstance(refused.exception, EdgeseaError)
+    assert "RESIZE_BILINEAR" in str(refused.exception)
+    assert not (tmp_path / "refused").exists()
+    assert call("plain", "--no-c").exit_code == 0
+    plain = load_bundle(tmp_path / "plain")
+    assert plain.manifest["c_model"] is None
+    assert plain.golden()["outputs"].shape == (8, 2)
+    assert (plain.path / "c" / "wide_model.c").is_file()
+    for options in ([], ["--no-c"]):
+        out = "tflm" + "".join(options)
+        assert call(out, "--project", "zephyr", "--runtime", "tflm", *options).exit_code == 0
+        made = load_bundle(tmp_path / out)
+        assert "AddResizeBilinear" in made.manifest["project"]["tflm"]["resolver"]
+        assert (made.path / "project-zephyr/wide/src/firmware/wide_tflm.cpp").is_file()
+    with pytest.raises(UsageError, match="The option --project takes the C model: leave --no-c out"):
+        CliRunner().invoke(
+            command,
+            [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / "x"), "--no-c", "--project", "cmake"],
+            catch_exceptions=False,
+        )
 
 
 @pytest.mark.parametrize("model", ["kws_ref_model", "sea_student3_int8"])

@@ -272,6 +272,51 @@ def test_figures_of_fit_are_the_models_own(stranger):
     assert CliRunner().invoke(fit, [str(stranger), "--json"]).output == true
 
 
+def test_a_bundle_names_no_other_run(stranger, finished_run):
+    """`evaluate` writes what it computes beside the run: never into a folder that a stranger chose."""
+    from edgesea.evaluation.evaluate import _subject
+
+    manifest = manifest_of(stranger)
+    manifest["provenance"] = {"run": str(finished_run), "teacher": {"name": "mine"}}
+    save(stranger, manifest)
+    assert _subject(stranger).run is None
+
+
+def test_a_project_follows_no_link(stranger):
+    bundle = load_bundle(stranger)
+    elsewhere = stranger.parent / "elsewhere"
+    elsewhere.mkdir()
+    out = stranger.parent / "project"
+    write_project(bundle, "zephyr", out)
+    shutil.rmtree(out / "src")
+    (out / "src").symlink_to(elsewhere)
+    with pytest.raises(
+        EdgeseaError, match=r"^The path .*src is a link, which is not followed: choose another"
+    ):
+        write_project(bundle, "zephyr", out)
+    assert not list(elsewhere.iterdir())
+
+
+def test_an_arduino_sketch_gets_its_folder(stranger):
+    written = write_project(load_bundle(stranger), "arduino", stranger.parent / "p")
+    assert stranger.parent / "p" / "street" / "street.ino" in written
+    again = write_project(load_bundle(stranger), "arduino", stranger.parent / "p" / "street")
+    assert again == written
+
+
+def test_a_name_of_a_header_is_said_to_be_changed(good, tmp_path):
+    from click.testing import CliRunner
+
+    from edgesea.cli.export import export
+
+    shutil.copy(good / "model_int8.tflite", tmp_path / "stdint.tflite")
+    out = tmp_path / "bundle"
+    done = CliRunner().invoke(export, [str(tmp_path / "stdint.tflite"), "--out", str(out), "--no-c"])
+    assert "The name 'stdint' is a header of C: in C the model is called model_stdint." in done.output
+    assert load_bundle(out).identifier == "model_stdint"
+    assert not list(out.rglob("stdint*"))
+
+
 # What a mutation puts in the place of a value: of other types, out of range, or a stranger's text.
 VALUES = st.one_of(
     st.none(),
