@@ -15,7 +15,6 @@ RUN/tensorboard/   the same course, for TensorBoard
 
 import dataclasses
 import difflib
-import json
 import math
 import platform
 from collections.abc import Callable, Mapping
@@ -227,8 +226,18 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        rows = Split.from_json(json.loads(self.split.read_text(encoding="utf-8"))).rows(part, domain)
+        rows = self._split().rows(part, domain)
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+
+    def _split(self) -> Split:
+        from edgesea.formats import door
+        from edgesea.formats import run as formats
+
+        remedy = "run `edgesea distill` again"
+        held = door.read_json(self.split, largest=formats.LARGEST_SPLIT, remedy=remedy)
+        by_time = isinstance(held, dict) and "by" in held
+        door.checked(held, formats.SplitByTime if by_time else formats.Split, self.split, remedy=remedy)
+        return Split.from_json(held)
 
     def distilled(self, most: int) -> Examples | None:
         """What the student was trained on, augmented where it was; at most `most` frames, evenly spread.
@@ -248,12 +257,13 @@ class Run:
 
     def results(self) -> dict:
         """What `metrics.json` holds."""
-        try:
-            return json.loads(self.metrics.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise EdgeseaError(
-                f"Cannot read {self.metrics} ({error}): run `edgesea distill` again."
-            ) from error
+        from edgesea.formats import door
+        from edgesea.formats.run import LARGEST_METRICS, Metrics
+
+        remedy = "run `edgesea distill` again"
+        held = door.read_json(self.metrics, largest=LARGEST_METRICS, remedy=remedy)
+        door.checked(held, Metrics, self.metrics, remedy=remedy)
+        return held
 
     def load_student(self):
         """The trained student, a `keras.Model`."""

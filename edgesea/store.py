@@ -253,12 +253,8 @@ def _fits(value, name: str, place: int) -> bool:
 
 
 def _description(path: Path) -> dict:
-    try:
-        if path.stat().st_size > LARGEST_DESCRIPTION:
-            raise ValueError("it is too large")
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise EdgeseaError(f"Cannot read {path} ({error}): delete the folder and run again.") from error
-    if not isinstance(held, dict) or held.get("format") != 1 or not isinstance(held.get("made_from"), dict):
-        raise EdgeseaError(f"{path} is not the description of a store that this version reads.")
-    return held
+    from edgesea.formats import door
+    from edgesea.formats.store import LARGEST, StoreDescription
+
+    remedy = "delete the folder and run again"
+    return door.read_json(path, StoreDescription, largest=LARGEST, remedy=remedy).model_dump()

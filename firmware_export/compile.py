@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_export import __version__
-from firmware_export.emit import RUNTIME, emit, identifier
+from firmware_export.ctext import identifier
+from firmware_export.emit import RUNTIME, emit
 from firmware_export.errors import ModelError
 from firmware_export.files import write_bytes
 from firmware_export.graph import read

@@ -6,41 +6,23 @@ computed. Nothing is written to disk here.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
-from firmware_export import kernels
+from firmware_export import ctext, kernels
 from firmware_export.kernels import RUNTIME
 from firmware_export.plan import Group, Plan
 from firmware_export.program import Array, Call, Constant, Slot, Step
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-__all__ = ["RUNTIME", "TEMPLATES", "Sources", "emit", "identifier"]
+__all__ = ["RUNTIME", "TEMPLATES", "Sources", "emit"]
 
 PATHS = ("plain", "dsp", "mve")
 
 CTYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
-
-_RESERVED = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int
-    long register restrict return short signed sizeof static struct switch typedef union unsigned void
-    volatile while alignas alignof and bool catch class constexpr delete explicit export false friend mutable
-    namespace new noexcept not nullptr operator or private protected public template this throw true try
-    typeid typename using virtual xor arena input output main""".split()  # noqa: SIM905
-)
-
-
-def identifier(name: str) -> str:
-    """A C identifier made of any text: lower case, digits and underscores, no keyword, no edgesea name."""
-    safe = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:48].strip("_")
-    if not safe or safe[0].isdigit() or safe in _RESERVED or safe.startswith("edgesea"):
-        safe = f"model_{safe}".rstrip("_")
-    return safe
 
 
 @dataclass(frozen=True)
@@ -94,14 +76,7 @@ class _Emitter:
             self.place.setdefault(self.program.root(tensor), 1 + len(self.inputs) + i)
 
     def sources(self, version: str, command: str) -> Sources:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,
-        )
+        environment = ctext.environment(TEMPLATES)
         streams, calls = self._calls()
         functions = set().union(*(step.functions for step in self.program.steps))
         runner = {"edgesea_stream"} if streams else set()
@@ -115,7 +90,7 @@ class _Emitter:
             "NAME": self.name.upper(),
             "version": version,
             "sha256": self.graph.sha256,
-            "command": _one_line(command),
+            "command": ctext.comment(command),
             "inputs": self.inputs,
             "outputs": self.outputs,
             "parameters": ", ".join(pointer_parameters),
@@ -165,7 +140,7 @@ class _Emitter:
             "shape": tensor.shape or (1,),
             "length": tensor.elements,
             "bytes": tensor.bytes,
-            "scale": _float(quantization.scale) if quantised else None,
+            "scale": ctext.float32(quantization.scale) if quantised else None,
             "zero": quantization.zero_point if quantised else None,
             "meaning": "",
         }
@@ -231,7 +206,7 @@ class _Emitter:
         if isinstance(value, tuple):
             return "{" + ", ".join(map(str, value)) + "}"
         if isinstance(value, float):
-            return _float(value)
+            return ctext.float32(value)
         return str(value)
 
     # ---- calls ----
@@ -362,28 +337,11 @@ class _Emitter:
         return {"title": title, "text": "{" + ", ".join(map(str, fields)) + "}"}
 
 
-def _float(value: float) -> str:
-    """A float32 as a C literal that reads back exactly."""
-    text = repr(float(np.float32(value)))
-    text = f"{np.float32(value):.9g}"
-    return (text if "." in text or "e" in text else text + ".0") + "f"
-
-
 def _numbers(values: np.ndarray) -> str:
     flat = values.reshape(-1)
     if values.dtype.names:
         return "\n".join("    {" + ", ".join(map(str, record)) + "}," for record in flat.tolist())
-    if values.dtype.kind == "f":
-        words = [_float(value) for value in flat]
-    else:
-        # -2147483648 is no int in C.
-        words = ["-2147483647 - 1" if value == -(2**31) else str(value) for value in flat.tolist()]
+    words = ctext.items(values)
     per_line = 20 if values.itemsize == 1 else 10
     lines = (", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line))
     return ",\n".join("    " + line for line in lines)
-
-
-def _one_line(text: str) -> str:
-    """Text for a C comment: one line of ASCII that neither ends nor begins a comment."""
-    line = re.sub(r"\s+", " ", text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
-    return line.encode("ascii", "replace").decode("ascii")

@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import math
 
-import jinja2
 import numpy as np
 
-from firmware_export import __version__
-from firmware_export.emit import identifier
+from firmware_export import ctext
+from firmware_export.emit import TEMPLATES
 from firmware_export.errors import UserError
 
 HEADERS = ("edgesea_frontend.h", "edgesea_scaled.h", "edgesea_float.h", "edgesea_multiply.h")
@@ -83,7 +82,7 @@ def emit(
     ------
     FrontendError : a frontend out of the C code's range, an input of another shape or type
     """
-    name = identifier(name)
+    name = ctext.identifier(name)
     constants = _constants(frontend, scale, zero_point)
     row_value_bytes = 2 if constants["relative"] else 1
     rows_words = -(-frontend.frames * frontend.mels * row_value_bytes // 4)
@@ -95,7 +94,7 @@ def emit(
         "name": name,
         "NAME": name.upper(),
         "frontend": frontend,
-        "origin": origin(command),
+        "origin": ctext.origin(command),
         "definition": [f"{key}: {value}" for key, value in frontend.to_dict().items()],
         "unit": "dB" if frontend.log == "db" else "nepers",
         "scale": repr(float(scale)),
@@ -105,31 +104,11 @@ def emit(
         "memory_bytes": 2 * frontend.fft_size + 4 * rows_words,
         "scratch_bytes": 8 * -(-frontend.mels // 4) + spectrum,
     }
-    environment = templates()
+    environment = ctext.environment(TEMPLATES)
     return {
         f"{name}_frontend.{kind}": environment.get_template(f"frontend.{kind}.jinja").render(values)
         for kind in "hc"
     }
-
-
-def origin(command: str = "") -> str:
-    """Where a generated file comes from, as one line of a C comment."""
-    return f"Made by edgesea {__version__}" + (f" with: {_comment(command)}" if command else "")
-
-
-def templates() -> jinja2.Environment:
-    """The templates of C files; `rows` and `floats` write initialisers, `comment` what a comment may hold."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("firmware_export"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["comment"] = _comment
-    environment.filters["rows"] = _rows
-    environment.filters["floats"] = lambda values: _rows([_float(value) for value in values])
-    return environment
 
 
 def _constants(frontend, scale: float, zero_point: int) -> dict:
@@ -279,25 +258,3 @@ def _strides(frontend, input_shape: tuple[int, ...] | None) -> dict:
         f"The model's input has the shape {'x'.join(map(str, input_shape))}, the frontend {frontend.name} "
         f"makes patches of {frames}x{mels}: give the frontend that the model was trained with."
     )
-
-
-def _comment(text: str) -> str:
-    """Text that ends neither a C comment nor its line."""
-    return " ".join(text.split()).replace("*/", "* /").replace("\\", "/").encode("ascii", "replace").decode()
-
-
-def _float(value: float) -> str:
-    """A float32 constant that reads back as the same bits."""
-    return np.format_float_scientific(np.float32(value), trim="0") + "f"
-
-
-def _rows(values, suffix: str = "", width: int = 100) -> str:
-    """Numbers as lines of a C initialiser."""
-    lines, line = [], "   "
-    for value in values:
-        item = f" {value}{suffix},"
-        if len(line) + len(item) > width:
-            lines.append(line)
-            line = "   "
-        line += item
-    return "\n".join([*lines, line])

@@ -11,19 +11,44 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_export import ctext
 from firmware_export.compile import CompiledModel
-from firmware_export.emit import RUNTIME
+from firmware_export.emit import RUNTIME, TEMPLATES
 from firmware_export.files import write_text
-from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit, origin, templates
+from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit
+from firmware_export.graph import Graph, Quantization
 
 PROGRAM = "sensor"
 SEMIHOSTING = RUNTIME / "sensor_semihosting.c"
 
 
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """What the sensor program has to know of a model; a CompiledModel has it too.
+
+    name : str, the C identifier
+    inputs, outputs : tuple of (shape, dtype, Quantization or None)
+    """
+
+    name: str
+    inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+    outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+
+
+def ends_of(graph: Graph, name: str) -> Ends:
+    """The inputs and outputs of a model that need not be one that can be compiled."""
+
+    def tensors(numbers) -> tuple:
+        return tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[each] for each in numbers))
+
+    return Ends(name, tensors(graph.inputs), tensors(graph.outputs))
+
+
 def write_sensor(
-    compiled: CompiledModel,
+    compiled: CompiledModel | Ends,
     frontend,
     out: str | os.PathLike,
     *,
@@ -68,12 +93,12 @@ def write_sensor(
     for name in (*HEADERS, *SOURCES):
         files[name] = (RUNTIME / name).read_text(encoding="ascii")
     files[f"{PROGRAM}/sensor_model.h"] = (
-        templates()
+        ctext.environment(TEMPLATES)
         .get_template("sensor_model.h.jinja")
         .render(
             name=compiled.name,
             NAME=compiled.name.upper(),
-            origin=origin(command),
+            origin=ctext.origin(command),
             embedding_bytes=math.prod(embedding[0]),
             scale=repr(embedding[1].scale),
             zero_point=embedding[1].zero_point,
@@ -88,7 +113,7 @@ def write_sensor(
     return tuple(Path(out) / name for name in files)
 
 
-def _int8(compiled: CompiledModel, role: str, tensors):
+def _int8(compiled: CompiledModel | Ends, role: str, tensors):
     """The model's one (shape, quantisation) of that role."""
     if len(tensors) != 1 or tensors[0][1] != "int8" or tensors[0][2] is None:
         kinds = ", ".join(dtype for _, dtype, _ in tensors)

@@ -153,7 +153,9 @@ def test_only_a_finished_run_opens(tmp_path):
         Run.open(tmp_path / "r")
     (tmp_path / "r" / "metrics.json").write_text("{")
     run = Run.open(tmp_path / "r")
-    with pytest.raises(EdgeseaError, match=r"Cannot read .*metrics\.json .*: run `edgesea distill` again"):
+    with pytest.raises(
+        EdgeseaError, match=r"metrics\.json is not readable as JSON .*: run `edgesea distill`"
+    ):
         run.results()
 
 

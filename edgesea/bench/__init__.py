@@ -22,8 +22,6 @@ DEVICES = {
     "serial": ("edgesea.bench.serial", "PORT"),
 }
 
-BUNDLE_MODEL = "model_int8.tflite"
-
 
 def names() -> list[str]:
     """The devices as a user writes them: `["host", "qemu:CORE"]`."""
@@ -60,19 +58,22 @@ def find_model(path: Path | str) -> Path:
 
     Raises
     ------
-    UsageError : nothing there, or a folder without a bundle's int8 model
+    UsageError : nothing there, a folder that is no bundle, or a bundle without an int8 model
+    EdgeseaError : a bundle whose files are not what its manifest says
     """
     path = Path(path)
     found = recognise(path)
     if path.is_dir():
-        model = path / BUNDLE_MODEL
-        if model.is_file():
-            return model
-        if found.kind in ("folder", "bundle"):
+        if found.kind not in ("folder", "bundle"):
+            raise UsageError(advice(found, "bench"))
+        from edgesea.export.bundle import load_bundle
+
+        bundle = load_bundle(path)
+        if bundle.int8 is None:
             raise UsageError(
-                f"{path} holds no {BUNDLE_MODEL}: name a bundle (`edgesea export` makes one) or a .tflite."
+                f"The bundle {path} holds no int8 model: export it again with --int8, or name its .tflite."
             )
-        raise UsageError(advice(found, "bench"))
+        return bundle.int8
     if found.kind not in ("tflite", "unknown"):
         raise UsageError(advice(found, "bench"))
     return path

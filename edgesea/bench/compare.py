@@ -11,14 +11,11 @@ Two latencies differ where their distance is larger than both noises together (r
 This says nothing about another day or another board of the same kind: for that, measure several times.
 """
 
-import json
 import math
 from pathlib import Path
 
 from edgesea.bench.answers import clean
 from edgesea.errors import UsageError
-
-LARGEST = 64 << 20
 
 # Two-sided 95 % points of Student's t, for 2, 3, ... values.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -48,18 +45,12 @@ PASSING = ("conditions.before.time", "conditions.after.time")
 
 def load(path: Path | str) -> dict:
     """Reads a measurement that `edgesea bench --out FILE` wrote; UsageError for anything else."""
-    path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError("it is too large")
-        measurement = _printable(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): name a measurement") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not readable as JSON: name what `edgesea bench --out` wrote") from error
-    whole = isinstance(measurement, dict) and {"device", "engine", "conditions"} <= measurement.keys()
-    if not whole or not isinstance(measurement["conditions"], dict):
-        raise UsageError(f"{path} is no measurement: name what `edgesea bench --out` wrote")
+    from edgesea.formats import door
+    from edgesea.formats.measurement import LARGEST, Measurement
+
+    remedy = "name what `edgesea bench --out` wrote"
+    measurement = _printable(door.read_json(path, largest=LARGEST, remedy=remedy, error=UsageError))
+    door.checked(measurement, Measurement, path, remedy=remedy, error=UsageError)
     return measurement
 
 

@@ -23,6 +23,10 @@ from edgesea.errors import UsageError
     "--ram-budget", type=int, help="Bytes that the C model's arena may take up.  [default: the fewest]"
 )
 @click.option("--explain", is_flag=True, help="Draw the C model's memory plan: as text here, as c/plan.svg.")
+@click.option("--no-c", is_flag=True, help="Leave the C model out: for a model that it cannot compile.")
+@click.option(
+    "--allow-failed", is_flag=True, help="Keep a bundle that falls below a threshold, marked as failed."
+)
 @click.option("--no-onnx", is_flag=True, help="Leave the ONNX file out.")
 @click.option(
     "--project",
@@ -45,6 +49,8 @@ def export(
     min_r2,
     ram_budget,
     explain,
+    no_c,
+    allow_failed,
     no_onnx,
     kind,
     runtime,
@@ -59,6 +65,7 @@ def export(
     from edgesea.export.from_run import export_run
     from edgesea.export.project import in_bundle
     from edgesea.frontend import preset
+    from firmware_export.ctext import renamed
 
     if kind is None and (runtime or board):
         raise UsageError(f"--{'runtime' if runtime else 'board'} is for a project: say --project too.")
@@ -77,7 +84,21 @@ def export(
     if kind and not int8 and target.suffix != ".tflite":
         raise UsageError("A project is made of the int8 model: say --int8 too.")
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
-    c_model = c_compiler(ram_budget=ram_budget, explain=explain, command=command)
+    if no_c:
+        given = {
+            "--explain": explain,
+            "--ram-budget": ram_budget is not None,
+            "--project": kind and runtime != "tflm",
+        }
+        if taken := next((option for option, there in given.items() if there), None):
+            raise UsageError(
+                f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm."
+            )
+    # TensorFlow Lite Micro runs what cannot be compiled.
+    c_model = None
+    if not no_c:
+        optional = runtime == "tflm" and not explain and ram_budget is None
+        c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
     if target.suffix == ".tflite":
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
@@ -92,10 +113,14 @@ def export(
             int8=int8,
             onnx=not no_onnx,
             c_model=c_model,
+            allow_failed=allow_failed,
             project=project,
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
+    for sentence in (bundle.manifest.get("failed"), renamed(bundle.name)):
+        if sentence:
+            click.echo(sentence, err=True)
     if as_json:
         print_json({"bundle": str(bundle.path), **bundle.manifest})
     else:
@@ -124,9 +149,12 @@ def _only_project(context, target, out, kind, runtime, board, as_json) -> None:
     bundle = load_bundle(target)
     written = write_project(bundle, kind, out, runtime=runtime or "c", board=board, command=command_line())
     if as_json:
-        print_json({"project": str(out), "kind": kind, "files": [str(file) for file in written]})
+        print_json(
+            {"project": str(written[0].parent), "kind": kind, "files": [str(file) for file in written]}
+        )
     else:
-        click.echo(f"{len(written)} files in {out}; {Path(out) / 'README.md'} says how to build them")
+        folder = written[0].parent
+        click.echo(f"{len(written)} files in {folder}; {folder / 'README.md'} says how to build them")
 
 
 def _print(bundle) -> None:
@@ -137,9 +165,10 @@ def _print(bundle) -> None:
     rows = [[name, f"{entry['bytes']:,}"] for name, entry in files.items()]
     print_table(f"{bundle.name} in {bundle.path}", ["file", "bytes"], rows)
     if comparison := bundle.manifest["comparison"]:
+        r2 = "not defined" if comparison["r2"] is None else f"{comparison['r2']:.4f}"
         click.echo(
             f"int8 against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
-            f"R² {comparison['r2']:.4f}; worst layer: {comparison['worst_layer']}"
+            f"R² {r2}; worst layer: {comparison['worst_layer']}"
         )
     if project := bundle.manifest["project"]:
         readme = bundle.path / project["folder"] / "README.md"

@@ -22,7 +22,7 @@ def fit(bundle, as_json):
         bundle = project.needed("BUNDLE").newest_bundle()
         click.echo(f"{project.FILE}: {bundle}", err=True)
     loaded = load_bundle(bundle)
-    result = held(loaded.manifest, _frontend_header(loaded))
+    result = held(*_made_again(loaded))
     if as_json:
         print_json({"bundle": str(loaded.path), **result})
         return
@@ -48,10 +48,33 @@ def fit(bundle, as_json):
         click.echo(sentence)
 
 
-def _frontend_header(bundle) -> str | None:
-    named = [file for file in bundle.manifest["files"] if file.endswith("_frontend.h")]
-    headers = [file for file in named if not file.endswith("edgesea_frontend.h")]
-    return (bundle.path / headers[0]).read_text(encoding="ascii") if headers else None
+def _made_again(bundle) -> tuple[dict, str | None]:
+    """The manifest and the frontend's header with the figures that the .tflite itself gives; those in the
+    bundle are not believed."""
+    from edgesea.bench import memory
+    from edgesea.export.firmware import remake
+    from firmware_export.graph import read
+
+    if bundle.int8 is None or bundle.manifest["c_model"] is None:
+        return _measured(bundle, read, memory), None
+    made = remake(bundle)
+    figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
+    compiled = {**bundle.manifest["c_model"], **figures}
+    header = made.contents.get(f"{bundle.identifier}_frontend.h")
+    text = None if header is None else header.decode("ascii")
+    return {**_measured(bundle, read, memory), "c_model": compiled}, text
+
+
+def _measured(bundle, read, memory) -> dict:
+    if bundle.int8 is None:
+        return bundle.manifest
+    graph = read(bundle.int8)
+    figures = {
+        "multiply_accumulates": sum(map(graph.multiply_accumulates, graph.operators)),
+        "storage": memory.storage(graph),
+        "activation": memory.activation(graph),
+    }
+    return {**bundle.manifest, "int8": {**bundle.manifest["int8"], **figures}}
 
 
 def _margin(memory: dict) -> str:

@@ -140,8 +140,17 @@ def _frontend(bundle: Bundle) -> Frontend:
 
 
 def _run_of(bundle: Bundle) -> Run | None:
-    folder = (bundle.manifest.get("provenance") or {}).get("run")
-    return Run(folder) if folder and Run(folder).metrics.is_file() else None
+    """The run that a bundle says it came from; None where there is another, or none, in that place.
+
+    A stranger's bundle may name any folder: it is taken where its results are those that the bundle tells.
+    """
+    provenance = bundle.manifest["provenance"]
+    folder = provenance.get("run")
+    if not isinstance(folder, str) or "\0" in folder or not Run(folder).metrics.is_file():
+        return None
+    results = Run(folder).results()
+    same = all(results[each] == provenance.get(each) for each in ("teacher", "data", "reducer"))
+    return Run(folder) if same and results["fidelity"]["held-out"] == provenance.get("fidelity") else None
 
 
 class _Listening:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.errors import UsageError
+from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export.bundle import Bundle, CModel, ProjectWriter, load_bundle, write_bundle
 from edgesea.export.ccode import c_compiler
 from edgesea.frontend import Frontend
@@ -40,6 +40,8 @@ def export_student(
     provenance: dict | None = None,
     min_cosine: float = MIN_COSINE,
     min_r2: float = MIN_R2,
+    learnt: float | None = None,
+    allow_failed: bool = False,
     int8: bool = True,
     onnx: bool = True,
     c_model: CModel | None = None,
@@ -52,6 +54,8 @@ def export_student(
     calibration : (n, frames, mels, 1) float32, n >= 16, of the domain, for int8 only
     held_out : (n, frames, mels, 1) float32, n >= 2, of recordings that were used for nothing else
     min_cosine, min_r2 : what int8 must reach against float on `held_out`
+    learnt : R^2 of the student to phi(teacher) on held-out sound, where that is known
+    allow_failed : keep a bundle that falls below a threshold, marked as failed
 
     Raises EdgeseaError where a conversion fails, a float twin differs from Keras, or int8 falls below a
     threshold; UsageError where the call is wrong. Nothing is written then.
@@ -72,13 +76,18 @@ def export_student(
     onnx_model = onnx_twin.convert_onnx(model) if onnx else None
     if onnx_model is not None:
         compare.agreement(keras_embeddings, onnx_twin.run(onnx_model, held_out), "ONNX")
-    int8_model = comparison = None
+    int8_model = comparison = failed = None
     if int8:
         if calibration is None:
             raise UsageError("int8 needs patches of the domain to calibrate on, received none")
         int8_model = tflite.convert_int8(model, calibration)
         comparison = compare.compare(float_model, int8_model, held_out)
-        comparison.check(min_cosine=min_cosine, min_r2=min_r2)
+        try:
+            comparison.check(min_cosine=min_cosine, min_r2=min_r2, learnt=learnt)
+        except EdgeseaError as error:
+            if not allow_failed:
+                raise
+            failed = str(error)
     return write_bundle(
         out,
         name=name,
@@ -87,6 +96,7 @@ def export_student(
         onnx=onnx_model,
         frontend=frontend,
         comparison=comparison,
+        failed=failed,
         golden=held_out[:GOLDEN_PATCHES],
         provenance=provenance,
         c_model=c_model,

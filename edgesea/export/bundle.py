@@ -30,7 +30,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -40,8 +40,10 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import carray
 from edgesea.export.card import model_card
 from edgesea.export.compare import Comparison
+from edgesea.formats.text import without_control
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime
+from firmware_export.ctext import identifier as identifier_of
 from firmware_export.graph import ModelError, read
 
 FORMAT = "edgesea bundle"
@@ -59,15 +61,14 @@ C_FOLDER = "c"
 # A manifest is some kilobytes; one of more than this was not written here.
 LARGEST_MANIFEST = 16 << 20
 
-# What readers of a manifest rely on.
-REQUIRED = frozenset({"name", "identifier", "files", "frontend", "int8", "float"})
+REMEDY = "export the bundle again"
 
 # What may change a converted model or a figure in the manifest.
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
-CModel = Callable[[bytes, Path, str, Frontend | None], dict]
+CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
 """Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
-known; returns its entry in the manifest."""
+known; returns its entry in the manifest, None where there is no C of it."""
 
 ProjectWriter = Callable[["Bundle"], dict]
 """Writes a project into a bundle that is otherwise whole; returns its entry in the manifest."""
@@ -111,8 +112,9 @@ class Bundle:
         path = self._file(GOLDEN)
         if path is None:
             return {}
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        from edgesea.formats import door
+
+        return door.read_arrays(path, remedy=REMEDY)
 
     def _file(self, name: str) -> Path | None:
         return self.path / name if name in self.manifest["files"] else None
@@ -127,6 +129,7 @@ def write_bundle(
     onnx: bytes | None = None,
     frontend: Frontend | None = None,
     comparison: Comparison | None = None,
+    failed: str | None = None,
     golden: np.ndarray | None = None,
     provenance: dict | None = None,
     c_model: CModel | None = None,
@@ -136,8 +139,9 @@ def write_bundle(
     """Builds a bundle beside `out`, and puts it there when it is whole.
 
     out : a new path, an empty folder, or an older bundle, which is replaced
-    name : any text; C gets the `carray.identifier` of it
+    name : any text; C gets the `firmware_export.ctext.identifier` of it
     int8, float_, onnx : the models' files, at least one of the first two
+    failed : one sentence that says why int8 is no stand-in for float, where that is so
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
     c_model : see `CModel`; called only with an int8 model
@@ -149,11 +153,13 @@ def write_bundle(
     """
     if int8 is None and float_ is None:
         raise UsageError("a bundle needs a model: give an int8 or a float .tflite")
-    if not name.strip():
+    if not without_control(name).strip():
         raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
+    # What a terminal takes for commands is read back by no one.
+    name, command = without_control(name), without_control(command)
     out = Path(os.path.realpath(out))
     _check_replaceable(out)
-    identifier = carray.identifier(name)
+    identifier = identifier_of(name)
     models = {kind: _model(content) for kind, content in (("int8", int8), ("float", float_)) if content}
     contents = {INT8: int8, FLOAT: float_, ONNX: onnx}
     if frontend is not None:
@@ -161,7 +167,9 @@ def write_bundle(
     if golden is not None:
         contents[GOLDEN] = _golden(golden, int8, float_)
     if int8 is not None:
-        sources = carray.render(int8, name=name, frontend=frontend, command=command)
+        sources = carray.render(
+            int8, name=name, frontend=frontend, student=_student(provenance), command=command
+        )
         contents |= {f"{C_FOLDER}/{file}": text.encode("ascii") for file, text in sources.items()}
 
     with _replacing_folder(out) as folder:
@@ -182,6 +190,7 @@ def write_bundle(
             "float": models.get("float"),
             "c_model": compiled,
             "comparison": comparison.to_dict() if comparison else None,
+            **({} if failed is None else {"failed": failed}),
             "frontend": frontend.to_dict() if frontend else None,
             "project": None,
             "provenance": provenance or {},
@@ -197,26 +206,104 @@ def write_bundle(
 
 
 def load_bundle(path: Path | str) -> Bundle:
-    """Reads a bundle and checks every file of it against the manifest.
+    """Reads a bundle and checks its manifest by the schema, every file by the manifest, and what the manifest
+    says of the models by their files.
 
-    Raises UsageError where there is no bundle, EdgeseaError naming the first file that is amiss.
+    Raises UsageError where there is no bundle, EdgeseaError naming the first file or entry that is amiss.
     """
     path = Path(path)
     manifest = _manifest(path)
     for name, expected in manifest["files"].items():
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
-            raise EdgeseaError(
-                f"{path / MANIFEST} names {name!r}, which is not a path inside the bundle: leave it be"
-            )
-        file = path.joinpath(*parts)
-        if any((path.joinpath(*parts[: depth + 1])).is_symlink() for depth in range(len(parts))):
-            raise EdgeseaError(f"{file} is a link, which no bundle holds: export the bundle again")
+        file = _inside(path, name)
         if not file.is_file():
-            raise EdgeseaError(f"{file} is missing: export the bundle again, or copy it whole")
+            raise EdgeseaError(f"The file {file} is missing: export the bundle again, or copy it whole.")
         if file.stat().st_size != expected["bytes"] or files.sha256(file) != expected["sha256"]:
-            raise EdgeseaError(f"{file} is not the file that {MANIFEST} describes: export the bundle again")
-    return Bundle(path, manifest)
+            raise EdgeseaError(
+                f"The file {file} is not the file that {MANIFEST} describes: export the bundle again."
+            )
+    bundle = Bundle(path, manifest)
+    for kind, name in (("int8", INT8), ("float", FLOAT)):
+        _check_model(bundle, kind, name)
+    if FRONTEND in manifest["files"]:
+        _check_frontend(bundle)
+    return bundle
+
+
+def _inside(path: Path, name: str) -> Path:
+    """The file of that name in the bundle; EdgeseaError where the name leads outside, or through a link."""
+    from edgesea.formats import paths
+
+    if reason := paths.fault(name):
+        raise EdgeseaError(
+            f"The file {path / MANIFEST} names {name!r}, which is not a path inside the bundle ({reason}): "
+            "leave it be."
+        )
+    try:
+        return paths.inside(path, name)
+    except ValueError as error:
+        raise EdgeseaError(f"The path {error}, which no bundle holds: export the bundle again.") from None
+
+
+def _check_model(bundle: Bundle, kind: str, name: str) -> None:
+    """EdgeseaError where the manifest says other things of a model than the model's file does."""
+    described = bundle.manifest[kind]
+    if (described is None) != (name not in bundle.manifest["files"]):
+        raise EdgeseaError(
+            f"The file {bundle.path / MANIFEST} says of {name} that it is there and that it is not: "
+            "export the bundle again."
+        )
+    if described is None:
+        return
+    for place, value in _facts((bundle.path / name).read_bytes(), name).items():
+        said = described
+        for part in place.split("."):
+            said = said.get(part) if isinstance(said, dict) else None
+        if said != value:
+            raise EdgeseaError(
+                f"The file {bundle.path / MANIFEST} says {kind}.{place} = {said!r}, and {name} has "
+                f"{value!r}: export the bundle again."
+            )
+
+
+def _facts(content: bytes, name: str) -> dict:
+    """place in the manifest's description -> value, of what the .tflite itself says."""
+    try:
+        graph = read(content)
+    except ModelError as error:
+        raise EdgeseaError(f"The model {name}: {error}") from error
+    found = {"sha256": graph.sha256, "storage.model_bytes": graph.size}
+    for end, numbers in (("input", graph.inputs), ("output", graph.outputs)):
+        if not numbers:
+            raise EdgeseaError(f"The model {name} has no {end}: export the bundle again.")
+        tensor = graph.tensors[numbers[0]]
+        found |= {
+            f"{end}.shape": list(tensor.shape),
+            f"{end}.type": tensor.dtype,
+            f"{end}.bytes": tensor.bytes,
+        }
+        quantization = tensor.quantization
+        if quantization is not None and tensor.dtype in ("int8", "uint8", "int16"):
+            found |= {f"{end}.scale": quantization.scale, f"{end}.zero_point": quantization.zero_point}
+    operators = Counter(operator.opcode for operator in graph.operators)
+    return {**found, "operators": dict(sorted(operators.items()))}
+
+
+def _check_frontend(bundle: Bundle) -> None:
+    from edgesea.formats import door
+    from edgesea.formats.frontend import LARGEST, FrontendFields
+
+    file = bundle.path / FRONTEND
+    held = door.read_json(file, largest=LARGEST, remedy=REMEDY)
+    door.checked(held, FrontendFields, file, remedy=REMEDY)
+    if held != bundle.manifest["frontend"]:
+        raise EdgeseaError(
+            f"The file {file} is another frontend than {MANIFEST} describes: export the bundle again."
+        )
+
+
+def _student(provenance: dict | None) -> bool:
+    """Whether the model is a student of edgesea's; of others only the file is known."""
+    return bool(provenance) and "teacher" in provenance
 
 
 def describe(tensor: Tensor) -> dict:
@@ -281,29 +368,33 @@ def _versions() -> dict[str, str]:
 
 
 def _manifest(path: Path) -> dict:
+    from edgesea.formats import door
+    from edgesea.formats.bundle import Manifest
+
     file = path / MANIFEST
     if not file.is_file():
         raise UsageError(
-            f"{path} is not a bundle, it has no {MANIFEST}: name a folder that `edgesea export` made"
+            f"The folder {path} is not a bundle, it has no {MANIFEST}: name a folder that `edgesea "
+            "export` made."
         )
-    if file.stat().st_size > LARGEST_MANIFEST:
-        raise EdgeseaError(f"{file} is {file.stat().st_size} bytes, too large for a manifest: export again")
-    try:
-        manifest = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise EdgeseaError(f"{file} is not readable as JSON: export the bundle again") from error
+    manifest = door.read_json(file, largest=LARGEST_MANIFEST, remedy=REMEDY)
+    # What is something else altogether, or of another version, is said before what is wrong in it.
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise UsageError(f"{file} is not the manifest of a bundle: name a folder that `edgesea export` made")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise EdgeseaError(
-            f"{file} has format version {manifest.get('format_version')!r} where this edgesea reads "
-            f"{FORMAT_VERSION}: export the bundle again"
+        raise UsageError(
+            f"The file {file} is not the manifest of a bundle: name a folder that `edgesea export` made."
         )
-    listed = manifest.get("files")
-    whole = manifest.keys() >= REQUIRED and isinstance(listed, dict)
-    if not whole or not all(isinstance(e, dict) and {"bytes", "sha256"} <= e.keys() for e in listed.values()):
-        raise EdgeseaError(f"{file} lacks some of {', '.join(sorted(REQUIRED))}: export the bundle again")
-    return manifest
+    version = manifest.get("format_version")
+    if type(version) is int and version != FORMAT_VERSION:
+        raise EdgeseaError(
+            f"The file {file} has format version {door.shown(version)} where this edgesea reads "
+            f"{FORMAT_VERSION}: export the bundle again."
+        )
+    door.checked(manifest, Manifest, file, remedy=REMEDY)
+    if manifest["frontend"] is not None:
+        Frontend.from_dict(manifest["frontend"])
+    # What older versions did not write yet.
+    optional = dict.fromkeys(("c_model", "comparison", "project"))
+    return {"command": "", "versions": {}, "provenance": {}, **optional, **manifest}
 
 
 def _check_replaceable(out: Path) -> None:

@@ -12,6 +12,8 @@ def model_card(manifest: dict) -> str:
     """
     values = {
         **manifest,
+        "student": "teacher" in manifest["provenance"],
+        "failed": manifest.get("failed"),
         "costs": _costs({kind: manifest[kind] for kind in ("int8", "float") if manifest[kind]}),
         "frontend": _rows(manifest["frontend"] or {}),
         "provenance": _rows(manifest["provenance"]),
@@ -32,8 +34,8 @@ def _costs(models: dict[str, dict]) -> list[list]:
     return [
         ["", *models],
         ["---", *("---" for _ in models)],
-        row("patch", lambda model: form(model["input"])),
-        row("embedding", lambda model: form(model["output"])),
+        row("input", lambda model: form(model["input"])),
+        row("output", lambda model: form(model["output"])),
         row("file, bytes", lambda model: model["storage"]["model_bytes"]),
         row("weights, bytes", lambda model: model["storage"]["weight_bytes"]),
         row("multiply-accumulates a patch", lambda model: model["multiply_accumulates"]),

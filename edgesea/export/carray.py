@@ -5,17 +5,15 @@ without a warning. The header holds sizes, shapes, quantisation and every consta
 unit; the array is const (so it stays in flash) and aligned to 16 bytes (so no interpreter faults on it).
 """
 
-import functools
 import hashlib
-import re
-import unicodedata
-
-import jinja2
+from pathlib import Path
 
 from edgesea import __version__
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter
-from firmware_export import emit
+from firmware_export.ctext import comment, environment, identifier, number
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 BYTES_A_LINE = 16
 
@@ -51,22 +49,24 @@ FRONTEND_CHOICES = {
 }
 
 
-def identifier(name: str) -> str:
-    """The C identifier of any name, the same that the C model has: 'Rue Bérard 2!' is 'rue_berard_2'."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return emit.identifier(plain)
-
-
 def render(
-    content: bytes, *, name: str, frontend: Frontend | None = None, command: str = ""
+    content: bytes,
+    *,
+    name: str,
+    prefix: str | None = None,
+    frontend: Frontend | None = None,
+    student: bool = False,
+    command: str = "",
 ) -> dict[str, str]:
     """The two files of the int8 .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
 
-    name : of the bundle; its `identifier` is the prefix of everything in the files
+    name : of the bundle; its `firmware_export.ctext.identifier` is the prefix of everything in the files
+    student : whether it is a student of edgesea's, of which the output is known to be an embedding
     command : that made the bundle, for the files' first lines
     """
     interpreter = open_interpreter(content)
-    prefix = identifier(name)
+    templates = environment(TEMPLATES)
+    prefix = prefix or identifier(name)
     values = {
         "name": prefix,
         "NAME": prefix.upper(),
@@ -75,6 +75,7 @@ def render(
         "command": comment(command),
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
+        "student": student,
         "input": _form(interpreter.input),
         "output": _form(interpreter.output),
         "frontend": _frontend(frontend),
@@ -84,26 +85,9 @@ def render(
         ],
     }
     return {
-        f"{prefix}_model.h": _template("model.h.jinja").render(values),
-        f"{prefix}_model.c": _template("model.c.jinja").render(values),
+        f"{prefix}_model.h": templates.get_template("model.h.jinja").render(values),
+        f"{prefix}_model.c": templates.get_template("model.c.jinja").render(values),
     }
-
-
-def comment(text: str) -> str:
-    """`text` on one line that a C comment can hold: ASCII, no opening or closing of a comment."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    line = line.encode("ascii", "backslashreplace").decode()
-    return re.sub(r"\*(?=/)|/(?=\*)", r"\g<0> ", line)
-
-
-def number(value: float | int) -> str:
-    """A C literal of type int or float: 9 digits give every float32 back; negative ones in brackets."""
-    if isinstance(value, int):
-        text = str(value)
-    else:
-        text = f"{value:.9g}"
-        text += "f" if "." in text or "e" in text else ".0f"
-    return f"({text})" if value < 0 else text
 
 
 def _form(tensor: Tensor) -> dict:
@@ -130,16 +114,3 @@ def _frontend(frontend: Frontend | None) -> list[dict]:
         if getattr(frontend, field) is not None
     ]
     return numbers + choices
-
-
-@functools.cache
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edgesea.export"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # C and Markdown, not HTML; `comment` guards what a user named
-    )
-    return environment.get_template(name)

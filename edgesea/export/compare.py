@@ -28,6 +28,9 @@ from firmware_export.graph import Graph, read
 # float32 sums of some thousand products, taken in another order.
 FLOAT_TOLERANCE = 1e-4
 
+# Below this R^2 to phi(teacher) a student learnt nothing: a constant has 0, chance is within some hundredths.
+LEAST_LEARNT = 0.05
+
 # Inner tensors are looked at on so many patches at most; the embedding on all.
 LAYER_PATCHES = 32
 
@@ -58,13 +61,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Comparison:
-    """int8 against float on `n` held-out patches; `layers` in running order, the patch first."""
+    """int8 against float on `n` held-out patches; `layers` in running order, the patch first.
+
+    r2 : None where the float embeddings do not vary
+    spread : RMS distance of the float embeddings from their mean, a dimension
+    error : the same of int8 from float; R^2 = 1 - (error / spread)^2
+    """
 
     n: int
     cosine: float
     cosine_min: float
     cosine_median: float
-    r2: float
+    r2: float | None
+    spread: float
+    error: float
     layers: tuple[Layer, ...]
 
     @property
@@ -76,18 +86,33 @@ class Comparison:
         layers = [dataclasses.asdict(layer) for layer in self.layers]
         return {**dataclasses.asdict(self), "layers": layers, "worst_layer": self.worst.name}
 
-    def check(self, *, min_cosine: float, min_r2: float) -> None:
-        """EdgeseaError, naming the worst layer, where the mean cosine or R^2 is below its threshold."""
-        worst = self.worst
+    def check(self, *, min_cosine: float, min_r2: float, learnt: float | None = None) -> None:
+        """EdgeseaError where the mean cosine or R^2 is below its threshold.
+
+        It names the worst layer, or the float student where that learnt nothing.
+
+        learnt : R^2 of the float student to phi(teacher) on held-out sound; None where that is not known
+        """
         for name, value, threshold in (("cosine", self.cosine, min_cosine), ("R^2", self.r2, min_r2)):
-            if not value >= threshold:  # catches NaN too
-                raise EdgeseaError(
-                    f"int8 against float: the {name} is {value:.4f} over {self.n} held-out patches where at "
-                    f"least {threshold:g} is asked for; the worst layer is {worst.name!r}, a "
-                    f"{worst.operator} that alone loses {worst.loss:.2g} of R^2 and has 99 % of its values "
-                    f"in {worst.typical_range:.0%} of its range: calibrate on more of the domain, change "
-                    "that layer, or lower the threshold"
-                )
+            if value is None or not value >= threshold:  # catches NaN too
+                raise EdgeseaError(self._failure(name, value, threshold, learnt))
+
+    def _failure(self, name: str, value: float | None, threshold: float, learnt: float | None) -> str:
+        if learnt is not None and learnt < LEAST_LEARNT:
+            return (
+                f"The float student learnt nothing that int8 could keep: its R^2 to the reduced teacher is "
+                f"{learnt:.3f} on held-out sound where {LEAST_LEARNT:g} is the least, and its embeddings "
+                f"differ by {self.spread:.2g} between patches: train longer, or on more frames."
+            )
+        worst = self.worst
+        figure = "not defined" if value is None else f"{value:.4f}"
+        return (
+            f"Int8 against float: the {name} is {figure} over {self.n} held-out patches where at least "
+            f"{threshold:g} is asked for, an error of {self.error:.2g} beside the float embeddings' own "
+            f"spread of {self.spread:.2g}; the worst layer is {worst.name!r}, a {worst.operator} that alone "
+            f"loses {worst.loss:.2g} of R^2 and has 99 % of its values in {worst.typical_range:.0%} of its "
+            "range: calibrate on more of the domain, change that layer, or lower the threshold."
+        )
 
 
 def compare(float_model: bytes, int8_model: bytes, patches: np.ndarray) -> Comparison:
@@ -99,17 +124,20 @@ def compare(float_model: bytes, int8_model: bytes, patches: np.ndarray) -> Compa
     """
     if len(patches) < 2:
         raise UsageError(
-            f"comparing int8 with float takes 2 held-out patches or more, received {len(patches)}"
+            f"Comparing int8 with float takes 2 held-out patches or more, received {len(patches)}."
         )
     true = open_interpreter(float_model).run(patches)
     approximate = open_interpreter(int8_model, resolver="reference").run(patches)
     similar = cosine(true, approximate)
+    explained = r2(true, approximate)
     return Comparison(
         n=len(patches),
         cosine=float(similar.mean()),
         cosine_min=float(similar.min()),
         cosine_median=float(np.median(similar)),
-        r2=r2(true, approximate),
+        r2=float(explained) if np.isfinite(explained) else None,
+        spread=float(np.sqrt(np.mean(np.square(true - true.mean(axis=0, dtype=np.float64))))),
+        error=float(np.sqrt(np.mean(np.square(true.astype(np.float64) - approximate)))),
         layers=_layers(float_model, int8_model, patches[:LAYER_PATCHES]),
     )
 

@@ -9,17 +9,23 @@ firmware can tell the model's steps apart. The sensor program lies in `sensor/`,
 
 from __future__ import annotations
 
-import re
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgesea import __version__
 from edgesea.errors import EdgeseaError
-from edgesea.export.bundle import C_FOLDER, Bundle, load_bundle
+from edgesea.export.bundle import Bundle, load_bundle
 from edgesea.files import write_bytes, write_text
-from firmware_export.emit import RUNTIME
-from firmware_export.frontend import origin, templates
+from firmware_export import ctext
+from firmware_export.compile import CompiledModel, compile_model
+from firmware_export.emit import RUNTIME, TEMPLATES
+from firmware_export.errors import ModelError
+from firmware_export.frontend import FrontendError
+from firmware_export.graph import read
+from firmware_export.sensor import Ends, ends_of, write_sensor
 
 FILES = (
     "edgesea_board.h",
@@ -35,21 +41,87 @@ MAIN = "main.c"
 # Golden vectors are for testing: they may take up so much flash, and one is always there.
 GOLDEN_BYTES = 32 * 1024
 
-# How the C model announces a step: /* 3: DEPTHWISE_CONV_2D, 1x47x31x24 -> 1x24x16x24 */
-STEP = re.compile(r"^/\* (\d+): ([^,\n]+), .* \*/$", re.MULTILINE)
+
+@dataclass(frozen=True)
+class Made:
+    """The C of a bundle, made again from its .tflite: nothing of the bundle's own C is in it.
+
+    Parameters
+    ----------
+    contents : dict of str to bytes
+        File -> content; those of the sensor program lie in ``sensor/``.
+    sensor : frozenset of str
+        Which of them are frontend and sensor program; none where the frontend is not known or not in C.
+    compiled : CompiledModel or None
+        Its paths lead nowhere. None where the model itself was not asked for.
+    """
+
+    contents: dict[str, bytes]
+    sensor: frozenset[str]
+    compiled: CompiledModel | None
+
+
+def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
+    """Compiles a bundle's int8 model, and its frontend where that is known.
+
+    model : False leaves the model itself out, for TensorFlow Lite Micro, which may run what C cannot
+
+    Raises
+    ------
+    EdgeseaError : no int8 model, or one that the C model cannot compile
+    """
+    if bundle.int8 is None:
+        raise EdgeseaError(
+            f"The bundle {bundle.path} holds no int8 model, which firmware is made of: export it again with "
+            "--int8."
+        )
+    described = bundle.manifest["c_model"] or {}
+    with tempfile.TemporaryDirectory(prefix="edgesea-c-") as name:
+        folder = Path(name)
+        compiled = None
+        try:
+            ends = ends_of(read(bundle.int8), bundle.identifier)
+            if model:
+                compiled = compile_model(
+                    bundle.int8.read_bytes(),
+                    folder,
+                    bundle.identifier,
+                    ram_budget=described.get("ram_budget"),
+                    command=command,
+                )
+        except ModelError as error:
+            raise EdgeseaError(f"The C model of {bundle.int8}: {error}") from error
+        sensor = _sensor(bundle, ends, folder, command)
+        contents = {
+            file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
+    return Made(contents, sensor, compiled)
+
+
+def _sensor(bundle: Bundle, ends: Ends, folder: Path, command: str) -> frozenset[str]:
+    if bundle.frontend is None:
+        return frozenset()
+    try:
+        written = write_sensor(ends, bundle.frontend, folder, command=command)
+    except FrontendError as error:
+        raise EdgeseaError(f"The C frontend of {bundle.path}: {error}") from error
+    return frozenset(file.relative_to(folder).as_posix() for file in written)
 
 
 def write_firmware(
-    bundle_folder: Path | str, out: Path | str, *, vectors: int = 4, command: str = ""
+    bundle_folder: Path | str, out: Path | str, *, vectors: int = 4, model: bool = True, command: str = ""
 ) -> tuple[Path, ...]:
     """Write the firmware of a bundle, whatever the board.
 
     Parameters
     ----------
-    bundle_folder : a bundle with a C model
+    bundle_folder : a bundle with an int8 model, which the C is made of
     out : a folder, made if it is not there
     vectors : int > 0, golden vectors to take along; fewer where the bundle has fewer or they would take up
         more than GOLDEN_BYTES
+    model : False leaves the C model itself out
     command : the command line to name in the files
 
     Returns
@@ -61,28 +133,29 @@ def write_firmware(
     Raises
     ------
     UsageError : no bundle there
-    EdgeseaError : a bundle without a C model or golden vectors, or damaged
+    EdgeseaError : a bundle without int8 model or golden vectors, one that cannot be compiled, or damage
     """
     if vectors < 1:
-        raise EdgeseaError(f"vectors must be at least 1, received {vectors}")
+        raise EdgeseaError(f"The number of golden vectors must be at least 1, received {vectors}.")
     bundle = load_bundle(bundle_folder)
-    contents = _c_model(bundle)
-    inputs, outputs = _golden(bundle, vectors)
-    name = bundle.manifest["c_model"]["name"]
+    made = remake(bundle, model=model, command=command)
+    contents = made.contents
+    inputs, outputs = golden(bundle, vectors)
+    name = bundle.identifier
     blanks = {
         "name": name,
         "NAME": name.upper(),
         "version": __version__,
-        "origin": origin(command),
+        "origin": ctext.origin(command),
         "sha256": bundle.manifest["int8"]["sha256"],
         "count": len(inputs),
         "input_bytes": inputs.shape[1],
         "output_bytes": outputs.shape[1],
         "inputs": inputs,
         "outputs": outputs,
-        "steps": [title for _, title in STEP.findall(contents[f"{name}.c"].decode("ascii"))],
+        "steps": [operator.name for operator in made.compiled.operators] if made.compiled else [],
     }
-    environment = templates()
+    environment = ctext.environment(TEMPLATES)
     texts = {file: (RUNTIME / file).read_text(encoding="ascii") for file in FILES}
     for file, template in (
         (f"{name}_golden.h", "golden.h.jinja"),
@@ -98,27 +171,19 @@ def write_firmware(
         for file, text in texts.items():
             write_text(out / file, text)
     except OSError as error:
-        raise EdgeseaError(f"{out} cannot be written ({error.strerror}): choose another folder") from error
+        raise EdgeseaError(
+            f"The folder {out} cannot be written ({error.strerror}): choose another folder."
+        ) from error
     return tuple(out / file for file in (*contents, *texts))
 
 
-def _c_model(bundle: Bundle) -> dict[str, bytes]:
-    """The bundle's own C, by the name that each file has in the firmware."""
-    described = bundle.manifest.get("c_model")
-    if not described:
-        raise EdgeseaError(f"{bundle.path} holds no C model: export it again with --int8")
-    files = [*described["files"], *described["sensor_files"]]
-    # What load_bundle has checked is what may be read.
-    if missing := [file for file in files if f"{C_FOLDER}/{file}" not in bundle.manifest["files"]]:
-        raise EdgeseaError(f"{bundle.path} does not hold {C_FOLDER}/{missing[0]}: export the bundle again")
-    return {file: (bundle.path / C_FOLDER / file).read_bytes() for file in files}
-
-
-def _golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
+def golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
     """inputs (n, bytes) and outputs (n, bytes), both int8."""
     arrays = bundle.golden()
-    if not {"inputs", "outputs"} <= arrays.keys() or not len(arrays["inputs"]):
-        raise EdgeseaError(f"{bundle.path} holds no golden vectors: export the bundle again")
+    if not {"inputs", "outputs"} <= arrays.keys() or not arrays["inputs"].size:
+        raise EdgeseaError(f"The bundle {bundle.path} holds no golden vectors: export the bundle again.")
+    if arrays["inputs"].ndim < 1 or arrays["outputs"].ndim < 1:
+        raise EdgeseaError(f"The golden vectors of {bundle.path} do not fit its model: export it again.")
     inputs, outputs = (arrays[name].reshape(len(arrays[name]), -1) for name in ("inputs", "outputs"))
     sizes = [bundle.manifest["int8"][end]["bytes"] for end in ("input", "output")]
     if (
@@ -127,6 +192,6 @@ def _golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         or [inputs.shape[1], outputs.shape[1]] != sizes
         or len(inputs) != len(outputs)
     ):
-        raise EdgeseaError(f"the golden vectors of {bundle.path} do not fit its model: export it again")
+        raise EdgeseaError(f"The golden vectors of {bundle.path} do not fit its model: export it again.")
     count = max(1, min(vectors, len(inputs), GOLDEN_BYTES // sum(sizes)))
     return inputs[:count], outputs[:count]

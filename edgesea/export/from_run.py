@@ -42,5 +42,6 @@ def export_run(folder: Path | str, out: Path | str, *, name: str | None = None, 
         held_out=run.part("held-out", HELD_OUT_FRAMES).patches(),
         frontend=run.frontend(),
         provenance=provenance,
+        learnt=provenance["fidelity"]["r2"],
         **options,
     )

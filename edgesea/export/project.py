@@ -2,31 +2,27 @@
 
     write_project(bundle, "zephyr", "out", board="nrf52840")
 
-A project holds the bundle's C model or, with runtime "tflm", its array and what TensorFlow Lite Micro needs
-around it; the frontend and the sensor program where the frontend is known; golden vectors, which it runs when
-it starts; the serial protocol; and the framework's own files, among them main, board and microphone. Their
-templates lie in firmware_export/projects, one folder a framework.
+A project holds the C model, made again from the bundle's .tflite, or, with runtime "tflm", its array and what
+TensorFlow Lite Micro needs around it; the frontend and the sensor program where the frontend is known; golden
+vectors, which it runs when it starts; the serial protocol; and the framework's own files, among them main,
+board and microphone. Their templates lie in firmware_export/projects, one folder a framework.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import jinja2
-
 from edgesea import __version__
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import carray, tflm
-from edgesea.export.bundle import C_FOLDER, Bundle
+from edgesea.export.bundle import Bundle
 from edgesea.files import write_bytes, write_json
 from edgesea.running.emulator import ALONE
-from firmware_export import boards, emit
-from firmware_export.frontend import origin
+from firmware_export import boards, ctext, emit
 
 TEMPLATES = Path(emit.__file__).resolve().parent / "projects"
 EMULATED = TEMPLATES.parent / "emulated"
@@ -35,7 +31,6 @@ RUNTIMES = ("c", "tflm")
 
 # What tells an older project, which may be replaced, from a folder that is someone's own.
 MARKER = "edgesea-project.json"
-LARGEST_MARKER = 1 << 20
 
 # PDM microphones do not work at a clock that gives fewer samples a second.
 LEAST_MICROPHONE_RATE = 16000
@@ -236,10 +231,10 @@ def write_project(
 
     Parameters
     ----------
-    bundle : with a C model
+    bundle : with an int8 model
     kind : one of FRAMEWORKS
-    out : a new or empty folder, or an older project, whose files are replaced; the folder of an Arduino
-        sketch has to be called as the model's identifier
+    out : a new or empty folder, or an older project, whose files are replaced; of Arduino, whose sketches
+        lie in a folder of their own name, OUT/IDENTIFIER where OUT is not called so already
     runtime : "c", the compiled model, or "tflm", TensorFlow Lite Micro
     board : a name of `known_boards(kind)`; the framework's own choice by default
     command : that made the project, for its files' headers
@@ -252,7 +247,7 @@ def write_project(
     Raises
     ------
     UsageError : no such project, runtime or board, or `out` is something else
-    EdgeseaError : the bundle has no C model, TFLM lacks an operator of it, or `out` can not be written
+    EdgeseaError : the bundle has no int8 model, TFLM lacks an operator of it, or `out` can not be written
     """
     return _Project(bundle, kind, Path(out), runtime, check(kind, runtime, board), command).write()
 
@@ -286,16 +281,16 @@ class _Project:
     def __init__(self, bundle: Bundle, kind: str, out: Path, runtime: str, board: boards.Board, command: str):
         self.bundle, self.kind, self.out, self.board = bundle, kind, out, board
         self.framework = FRAMEWORKS[kind]
-        self.command = carray.comment(command or bundle.manifest.get("command", ""))
+        self.command = ctext.comment(command or bundle.manifest.get("command", ""))
         self.name = bundle.identifier
-        if not bundle.manifest.get("c_model"):
+        if bundle.int8 is None:
             raise EdgeseaError(
-                f"{bundle.path} holds no C model, which a project is made of: export it again with --int8"
+                f"The bundle {bundle.path} holds no int8 model, which a project is made of: export it again "
+                "with --int8."
             )
         if kind == "arduino" and out.name != self.name:
-            raise UsageError(
-                f"an Arduino sketch lies in a folder of its own name: call it {self.name}, not {out.name!r}"
-            )
+            # An Arduino sketch lies in a folder of its own name.
+            self.out = out / self.name
         self.tflm = self._tflm() if runtime == "tflm" else None
         self.microphone = self._microphone()
         self.vectors, self.sources = 0, []  # known when the firmware is there
@@ -314,7 +309,7 @@ class _Project:
             marker = {"edgesea": __version__, "kind": self.kind, "board": self.board.name}
             write_json(self.out / MARKER, {**marker, "files": list(contents)})
             for file, content in contents.items():
-                write_bytes(self.out / file, content)
+                write_bytes(_unlinked(self.out, file), content)
         except OSError as error:
             raise EdgeseaError(
                 f"{self.out} cannot be written ({error.strerror}): choose another folder"
@@ -335,16 +330,16 @@ class _Project:
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from edgesea.export.firmware import MAIN, write_firmware
+        from edgesea.export.firmware import MAIN, remake, write_firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)
-            written = write_firmware(self.bundle.path, root, command=self.command)
+            written = write_firmware(self.bundle.path, root, model=self.tflm is None, command=self.command)
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in written}
         del files[MAIN]
         if self.microphone is None:
-            keep_out = set(self.bundle.manifest["c_model"]["sensor_files"])
-            files = {file: content for file, content in files.items() if file not in keep_out}
+            sensor = remake(self.bundle, model=False).sensor
+            files = {file: content for file, content in files.items() if file not in sensor}
         # Frameworks differ in which folders of a source folder they look for headers in: there is only one.
         files = {PurePosixPath(file).name: content for file, content in files.items()}
         variant = "quiet" if self.microphone is None else "sensor"
@@ -366,29 +361,25 @@ class _Project:
 
     def _with_tflm(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """The same files with TensorFlow Lite Micro in the place of the C model."""
-        model = self.bundle.manifest["c_model"]
-        only_the_models = set(model["files"]) - set(model["sensor_files"])
-        kept = {file: content for file, content in files.items() if file not in only_the_models}
+        kept = dict(files)
         kept[f"{self.name}.h"] = self._render("tflm/model.h").encode()
         kept[f"{self.name}_tflm.cpp"] = self._render("tflm/model.cpp").encode()
-        for suffix in ("h", "c"):
-            file = f"{self.name}_model.{suffix}"
-            kept[file] = (self.bundle.path / C_FOLDER / file).read_bytes()
+        array = carray.render(
+            self.bundle.int8.read_bytes(),
+            name=self.bundle.name,
+            prefix=self.name,
+            frontend=self.bundle.frontend,
+            student="teacher" in self.bundle.manifest["provenance"],
+            command=self.command,
+        )
+        kept |= {file: text.encode("ascii") for file, text in array.items()}
         # Headers of the kernels that other files include too.
-        while missing := _included(kept) & files.keys() - kept.keys():
-            kept |= {file: files[file] for file in missing}
+        while missing := {file for file in _included(kept) - kept.keys() if (emit.RUNTIME / file).is_file()}:
+            kept |= {file: (emit.RUNTIME / file).read_bytes() for file in missing}
         return kept
 
     def _render(self, template: str) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,  # C, CMake and Markdown; `origin` and `comment` guard what a user named
-        )
-        return environment.get_template(f"{template}.jinja").render(self._blanks())
+        return ctext.environment(TEMPLATES).get_template(f"{template}.jinja").render(self._blanks())
 
     def _blanks(self) -> dict:
         frameworks = self.board.frameworks
@@ -399,7 +390,7 @@ class _Project:
             "NAME": self.name.upper(),
             "title": _plain(self.bundle.name),
             "version": __version__,
-            "origin": origin(self.command),
+            "origin": ctext.origin(self.command),
             "framework": self.framework.title,
             "board": board,
             "board_title": self.board.title,
@@ -513,7 +504,7 @@ class _Project:
         return [EMULATED / name for name in (*names, "emulated.h", "uart.h", "sections.ld")]
 
     def _microphone(self) -> Microphone | None:
-        if self.bundle.frontend is None or not self.bundle.manifest["c_model"]["sensor_files"]:
+        if self.bundle.frontend is None:
             return None
         known = self.framework.microphones
         return known.get(self.board.name, known.get(""))
@@ -534,7 +525,7 @@ class _Project:
                 "macro": f"{self.name.upper()}_{end.upper()}",
                 "shape": "x".join(map(str, model[end]["shape"])),
                 "bytes": model[end]["bytes"],
-                "scale": carray.number(model[end]["scale"]),
+                "scale": ctext.number(model[end]["scale"]),
                 "zero_point": model[end]["zero_point"],
             }
             for end in ("input", "output")
@@ -557,30 +548,38 @@ def _included(files: dict[str, bytes]) -> set[str]:
 
 def _plain(text: str) -> str:
     """One line of text in which Markdown finds none of its marks."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", line)
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", ctext.printable(text))
+
+
+def _unlinked(out: Path, file: str) -> Path:
+    """Where a project's file goes; EdgeseaError where a link would lead elsewhere."""
+    from edgesea.formats import paths
+
+    try:
+        return paths.inside(out, file)
+    except ValueError as error:
+        raise EdgeseaError(f"The path {error}, which is not followed: choose another folder.") from None
 
 
 def _clear(out: Path) -> None:
     """Removes an older project's files; UsageError where the folder holds something else and no project."""
+    from edgesea.formats import door
+    from edgesea.formats.project import LARGEST, Marker
+
     if not out.exists():
         return
     if not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder that is new or an older project")
     marker = out / MARKER
-    if not marker.is_file() or marker.is_symlink() or marker.stat().st_size > LARGEST_MARKER:
+    if not marker.is_file() or marker.is_symlink():
         if any(out.iterdir()):
             raise UsageError(
                 f"{out} is not empty and not a project: name a folder that is new or an older project"
             )
         return
-    try:
-        files = json.loads(marker.read_text("utf-8"))["files"]
-        paths = [PurePosixPath(file) for file in files]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(
-            f"{marker} is not readable: name a folder that is new or an older project"
-        ) from error
+    remedy = "name a folder that is new or an older project"
+    held = door.read_json(marker, Marker, largest=LARGEST, remedy=remedy, error=UsageError)
+    paths = [PurePosixPath(file) for file in held.files]
     inside = out.resolve()
     for path in paths:
         file = out.joinpath(*path.parts)

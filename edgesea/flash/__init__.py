@@ -152,9 +152,10 @@ def plan(
     """
     target = boards.board(board)
     loaded = load_bundle(bundle)
-    if not loaded.manifest.get("c_model"):
+    if loaded.int8 is None:
         raise EdgeseaError(
-            f"{bundle} holds no C model, which firmware is made of: export it again with --int8"
+            f"The bundle {bundle} holds no int8 model, which firmware is made of: export it again with "
+            "--int8."
         )
     if target.emulator is not None:
         for option, value in (("port", port), ("project", kind), ("build", folder)):

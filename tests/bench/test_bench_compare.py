@@ -157,13 +157,16 @@ def test_doubtful_measurements_are_named():
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "cannot be read (No such file or directory): name a measurement"),
+        (None, "cannot be read (No such file or directory): name what `edgesea bench --out` wrote."),
         (b"{", "is not readable as JSON"),
-        (b"\xff\xfe", "is not readable as JSON"),
+        (b"\xff\xfe", "is not UTF-8 at byte 0: name what `edgesea bench --out` wrote."),
         (b"[" * 100_000, "is not readable as JSON"),
-        (b"[]", "is no measurement: name what `edgesea bench --out` wrote"),
-        (b'{"device": 1, "engine": 2}', "is no measurement"),
-        (b'{"device": 1, "engine": 2, "conditions": 3}', "is no measurement"),
+        (b"[]", "the whole is not valid, input should be a valid dictionary"),
+        (
+            b'{"device": 1, "engine": 2}',
+            "device is not valid, input should be a valid string, received 1 (and",
+        ),
+        (b'{"device": 1, "engine": 2, "conditions": 3}', "device is not valid, input should be"),
     ],
 )
 def test_a_file_that_is_no_measurement(tmp_path, content, complaint):

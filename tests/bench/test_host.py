@@ -100,8 +100,10 @@ def test_threads_reach_the_measurement(model):
 
 
 def test_a_bundle_is_measured_by_its_int8_model(model, tmp_path):
-    (tmp_path / "model_int8.tflite").write_bytes(model.read_bytes())
-    found = bench.measure(tmp_path, runs=1)
+    from edgesea.export import export_tflite
+
+    export_tflite(model, tmp_path / "bundle")
+    found = bench.measure(tmp_path / "bundle", runs=1)
     assert found["model"]["name"] == "model_int8.tflite"
     assert found["storage"]["model_bytes"] == model.stat().st_size
 

@@ -211,7 +211,7 @@ def test_wrong_calls(student, patches, frontend, tmp_path):
     refused("the student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
     refused("int8 needs patches of the domain to calibrate on, received none", calibration=None)
     refused("the held-out patches must have the shape (n, 24, 16, 1)", held_out=patches[:, :10])
-    refused("comparing int8 with float takes 2 held-out patches or more", held_out=patches[:1])
+    refused("Comparing int8 with float takes 2 held-out patches or more", held_out=patches[:1])
     refused("a bundle needs a name, received '  '", name="  ")
     with pytest.raises(UsageError, match="a bundle needs a model: give an int8 or a float"):
         write_bundle(tmp_path / "b", name="x")
@@ -223,7 +223,7 @@ def test_wrong_calls(student, patches, frontend, tmp_path):
 def test_any_name_makes_files_inside_the_bundle(name, int8_model, tmp_path):
     made = write_bundle(tmp_path / "bundle", name=name, int8=int8_model)
     assert list(tmp_path.iterdir()) == [tmp_path / "bundle"]
-    assert load_bundle(made.path).name == name
+    assert load_bundle(made.path).name == name.replace("\0\x1b", "  "), "no terminal is sent commands"
     assert re.fullmatch(r"[a-z][a-z0-9_]*", made.identifier)
     assert (made.path / "c" / f"{made.identifier}_model.h").is_file()
 
@@ -288,13 +288,22 @@ def test_a_folder_that_cannot_be_written(tmp_path, float_model):
 
 
 def test_the_c_model_goes_into_the_bundle(int8_model, tmp_path):
+    entry = {
+        "name": "a_b",
+        "files": ["a_b.c"],
+        "sensor_files": [],
+        "arena_bytes": 1234,
+        "constant_bytes": {"plain": 1, "dsp": 2, "mve": 3},
+        "peak": "step 0",
+    }
+
     def hook(content, folder, identifier, frontend):
         assert content == int8_model
         (folder / f"{identifier}.c").write_text("int x;")
-        return {"arena_bytes": 1234}
+        return entry
 
     made = write_bundle(tmp_path / "b", name="A b", int8=int8_model, c_model=hook)
-    assert made.manifest["c_model"] == {"arena_bytes": 1234}
+    assert made.manifest["c_model"] == entry
     assert "c/a_b.c" in load_bundle(made.path).manifest["files"]
     assert "`c/a_b.h` is the model compiled to plain C" in (made.path / "MODEL_CARD.md").read_text()
 
@@ -308,7 +317,7 @@ def test_the_c_compiler_fills_the_manifest(int8_model, tmp_path):
 
 
 def test_the_c_compilers_refusal_is_passed_on(int8_model, tmp_path):
-    with pytest.raises(EdgeseaError, match=r"^the C model: ram_budget must be a positive number of bytes"):
+    with pytest.raises(EdgeseaError, match=r"^The C model: ram_budget must be a positive number of bytes"):
         write_bundle(tmp_path / "b", name="A b", int8=int8_model, c_model=c_compiler(ram_budget=-1))
     assert list(tmp_path.iterdir()) == []
 
@@ -354,7 +363,11 @@ def test_links_are_refused(copy):
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("not json", EdgeseaError, "is not readable as JSON: export the bundle again"),
+        (
+            "not json",
+            EdgeseaError,
+            "is not readable as JSON (Expecting value: line 1 column 1 (char 0)): export the",
+        ),
         ("[" * 100_000, EdgeseaError, "is not readable as JSON"),
         ("[]", UsageError, "is not the manifest of a bundle"),
         ('{"format": "zip"}', UsageError, "is not the manifest of a bundle"),
@@ -366,7 +379,7 @@ def test_links_are_refused(copy):
         (
             '{"format": "edgesea bundle", "format_version": 1}',
             EdgeseaError,
-            "lacks some of files, float, frontend",
+            "is not as it should be: the entry name is missing (and 5 more): export the bundle again.",
         ),
     ],
 )
@@ -415,6 +428,87 @@ def test_a_foreign_float_model_needs_a_run(float_model, tmp_path):
     ):
         export_tflite(tmp_path / "float.tflite", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_and_header_of_a_foreign_model_claim_nothing(int8_model, tmp_path):
+    (tmp_path / "kws.tflite").write_bytes(int8_model)
+    made = export_tflite(tmp_path / "kws.tflite", tmp_path / "out")
+    card, header = (made.path / "MODEL_CARD.md").read_text(), (made.path / "c" / "kws_model.h").read_text()
+    for claim in ("teacher", "not a classifier", "distilled", "student"):
+        assert claim not in card
+        assert claim not in header
+    assert "put it into this bundle and did not make it" in card
+    assert "embedding" not in header
+    assert "One input goes in, one output comes out, both int8" in header
+
+
+def test_a_failed_bundle_is_kept_where_asked_and_marked(student, patches, frontend, tmp_path):
+    made = export(student, patches, frontend, tmp_path / "b", min_r2=0.99999, allow_failed=True)
+    failed = load_bundle(made.path).manifest["failed"]
+    assert failed.startswith("Int8 against float: the R^2 is 0.9")
+    assert failed.endswith(".")
+    assert "**Failed: do not deploy.** Int8 against float" in (made.path / "MODEL_CARD.md").read_text()
+    whole = export(student, patches, frontend, tmp_path / "whole", allow_failed=True)
+    assert "failed" not in whole.manifest
+    assert "Failed" not in (whole.path / "MODEL_CARD.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def beyond_c() -> bytes:
+    """An int8 model with an operator that the C model cannot compile and TensorFlow Lite Micro can."""
+    import keras
+    import tensorflow as tf
+
+    patch = keras.Input((24, 16, 1), batch_size=1, name="patch")
+    wide = keras.layers.UpSampling2D(2, interpolation="bilinear")(
+        keras.layers.Conv2D(2, 3, name="stem")(patch)
+    )
+    converter = tf.lite.TFLiteConverter.from_keras_model(
+        keras.Model(patch, keras.layers.GlobalAveragePooling2D()(wide))
+    )
+    generator = np.random.default_rng(0)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [generator.normal(0, 1, (1, 24, 16, 1)).astype(np.float32)] for _ in range(16)
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+def test_a_model_beyond_the_c_model_gets_a_bundle_without_it(beyond_c, frontend, tmp_path):
+    from click.testing import CliRunner
+
+    from edgesea.cli.export import export as command
+
+    (tmp_path / "wide.tflite").write_bytes(beyond_c)
+
+    def call(out, *options):
+        return CliRunner().invoke(
+            command, [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / out), *options]
+        )
+
+    refused = call("refused")
+    assert isinstance(refused.exception, EdgeseaError)
+    assert "RESIZE_BILINEAR" in str(refused.exception)
+    assert not (tmp_path / "refused").exists()
+    assert call("plain", "--no-c").exit_code == 0
+    plain = load_bundle(tmp_path / "plain")
+    assert plain.manifest["c_model"] is None
+    assert plain.golden()["outputs"].shape == (8, 2)
+    assert (plain.path / "c" / "wide_model.c").is_file()
+    for options in ([], ["--no-c"]):
+        out = "tflm" + "".join(options)
+        assert call(out, "--project", "zephyr", "--runtime", "tflm", *options).exit_code == 0
+        made = load_bundle(tmp_path / out)
+        assert "AddResizeBilinear" in made.manifest["project"]["tflm"]["resolver"]
+        assert (made.path / "project-zephyr/wide/src/firmware/wide_tflm.cpp").is_file()
+    with pytest.raises(UsageError, match="The option --project takes the C model: leave --no-c out"):
+        CliRunner().invoke(
+            command,
+            [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / "x"), "--no-c", "--project", "cmake"],
+            catch_exceptions=False,
+        )
 
 
 @pytest.mark.parametrize("model", ["kws_ref_model", "sea_student3_int8"])

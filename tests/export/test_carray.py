@@ -7,10 +7,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edgesea.export.carray import FRONTEND_CHOICES, FRONTEND_NUMBERS, comment, identifier, number, render
+from edgesea.export.carray import FRONTEND_CHOICES, FRONTEND_NUMBERS, render
 from edgesea.frontend import PRESETS, Frontend
 from edgesea.interpreter import open_interpreter
 
@@ -124,33 +122,3 @@ def test_every_constant_of_every_frontend_is_there(int8_model):
 
 def test_without_a_frontend_there_are_no_constants_of_one(int8_model):
     assert "_FRONTEND_" not in render(int8_model, name="x")["x_model.h"]
-
-
-@given(st.text(max_size=80))
-def test_every_name_gives_an_identifier(name):
-    assert re.fullmatch(r"[a-z][a-z0-9_]{0,60}", identifier(name))
-    assert "__" not in identifier(name)
-    assert identifier(identifier(name)) == identifier(name), (
-        "the C model is given the identifier, not the name"
-    )
-
-
-@given(st.text(max_size=80) | st.text("*/\\ \n?", max_size=20))
-def test_no_text_leaves_its_comment(text):
-    line = comment(text)
-    assert line.isascii()
-    assert line.isprintable()
-    assert "*/" not in f"{line} */"[:-2]
-    assert "/*" not in line
-
-
-@given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))
-def test_literals_give_the_float_back(value):
-    text = number(value)
-    assert re.fullmatch(r"\(-?[\d.]+(e[+-]\d+)?f\)|[\d.]+(e[+-]\d+)?f|-0\.0f", text)
-    assert np.float32(text.strip("()f")) == np.float32(value)
-
-
-@given(st.integers(-1000, 1000))
-def test_literals_of_integers(value):
-    assert int(number(value).strip("()")) == value

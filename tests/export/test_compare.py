@@ -1,4 +1,4 @@
-"""int8 against float: figures as scikit-learn gives them, the worst layer by name, a threshold that fails."""
+"""Int8 against float: figures as scikit-learn gives them, the worst layer by name, a threshold that fails."""
 
 import json
 import re
@@ -96,11 +96,11 @@ def test_a_layer_of_wild_range_is_the_worst(student, patches):
         found.check(min_cosine=-1, min_r2=0.9)
     message = str(caught.value)
     assert message.startswith(
-        f"int8 against float: the R^2 is {found.r2:.4f} over 60 held-out patches where at least 0.9 is asked"
+        f"Int8 against float: the R^2 is {found.r2:.4f} over 60 held-out patches where at least 0.9 is asked"
     )
     assert re.search(r"the worst layer is 'wild\w*', a CONV_2D that alone loses [\d.]+ of R\^2 and ", message)
     assert message.endswith(
-        " of its range: calibrate on more of the domain, change that layer, or lower the threshold"
+        " of its range: calibrate on more of the domain, change that layer, or lower the threshold."
     )
     with pytest.raises(EdgeseaError, match="the cosine is"):
         found.check(min_cosine=0.999, min_r2=-1e9)
@@ -117,14 +117,14 @@ def test_outliers_show_in_the_typical_range(student, patches, float_model):
 
 def test_an_embedding_that_never_varies_fails():
     layer = Layer("embedding", "FULLY_CONNECTED", 0.0, 1.0, 1.0, 1.0)
-    constant = Comparison(10, 1.0, 1.0, 1.0, float("nan"), (layer,))
-    with pytest.raises(EdgeseaError, match=r"the R\^2 is nan"):
+    constant = Comparison(10, 1.0, 1.0, 1.0, None, 0.0, 0.1, (layer,))
+    with pytest.raises(EdgeseaError, match=r"the R\^2 is not defined"):
         constant.check(min_cosine=0.9, min_r2=0.9)
 
 
 def test_too_few_patches(float_model, int8_model, patches):
     with pytest.raises(
-        UsageError, match="comparing int8 with float takes 2 held-out patches or more, received 1"
+        UsageError, match="Comparing int8 with float takes 2 held-out patches or more, received 1"
     ):
         compare(float_model, int8_model, patches[:1])
 
@@ -133,3 +133,18 @@ def test_cosine_of_zeros():
     true = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0], [1.0, 0.0]])
     other = np.array([[0.0, 0.0], [1.0, 0.0], [6.0, 8.0], [-2.0, 0.0]])
     np.testing.assert_allclose(cosine(true, other), [1, 0, 1, -1])
+
+
+def test_a_student_that_learnt_nothing_is_said_and_int8_is_not_blamed(tmp_path):
+    layer = Layer("embedding", "FULLY_CONNECTED", 1.0, 1.0, 1.0, 1.0)
+    flat = Comparison(10, 0.99, 0.99, 0.99, -160.0, 1e-5, 1e-4, (layer,))
+    with pytest.raises(EdgeseaError) as caught:
+        flat.check(min_cosine=0.95, min_r2=0.9, learnt=-0.157)
+    assert str(caught.value) == (
+        "The float student learnt nothing that int8 could keep: its R^2 to the reduced teacher is -0.157 on "
+        "held-out sound where 0.05 is the least, and its embeddings differ by 1e-05 between patches: train "
+        "longer, or on more frames."
+    )
+    with pytest.raises(EdgeseaError, match=r"an error of 0\.0001 beside the .* own spread of 1e-05"):
+        flat.check(min_cosine=0.95, min_r2=0.9, learnt=0.8)
+    flat.check(min_cosine=0.95, min_r2=-200, learnt=-0.157)

@@ -762,12 +762,13 @@ def test_a_sketch_in_a_folder_of_another_name_is_refused(bundle, tmp_path):
     )
 
 
-def test_a_bundle_without_c_model_is_refused(int8_model, tmp_path):
-    bare = write_bundle(tmp_path / "bare", name="bare", int8=int8_model)
+def test_a_bundle_without_int8_model_is_refused(float_model, tmp_path):
+    bare = write_bundle(tmp_path / "bare", name="bare", float_=float_model)
     with pytest.raises(EdgeseaError) as raised:
         write_project(bare, "zephyr", tmp_path / "out")
     assert str(raised.value) == (
-        f"{bare.path} holds no C model, which a project is made of: export it again with --int8"
+        f"The bundle {bare.path} holds no int8 model, which a project is made of: export it again "
+        "with --int8."
     )
 
 

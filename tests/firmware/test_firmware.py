@@ -311,19 +311,17 @@ def changed(bundle, folder, **entries):
 def test_what_is_no_bundle_for_it_is_refused(bundle, tmp_path):
     with pytest.raises(UsageError, match="is not a bundle, it has no manifest"):
         write_firmware(tmp_path, tmp_path / "out")
-    with pytest.raises(EdgeseaError, match="holds no C model: export it again with --int8"):
-        write_firmware(changed(bundle, tmp_path / "a", c_model=None), tmp_path / "out")
     manifest = json.loads((bundle / "manifest.json").read_text())
     outside = {**manifest["c_model"], "files": ["../../secret.c"]}
-    with pytest.raises(EdgeseaError, match=r"does not hold c/\.\./\.\./secret\.c: export the bundle again"):
+    with pytest.raises(EdgeseaError, match=r"c_model\.files\[0\] is not valid, a path inside the folder is"):
         write_firmware(changed(bundle, tmp_path / "b", c_model=outside), tmp_path / "out")
     files = {name: entry for name, entry in manifest["files"].items() if name != "golden.npz"}
     with pytest.raises(EdgeseaError, match="holds no golden vectors: export the bundle again"):
         write_firmware(changed(bundle, tmp_path / "c", files=files), tmp_path / "out")
     int8 = {**manifest["int8"], "output": {**manifest["int8"]["output"], "bytes": 1}}
-    with pytest.raises(EdgeseaError, match="do not fit its model: export it again"):
+    with pytest.raises(EdgeseaError, match=r"says int8\.output\.bytes = 1, and model_int8"):
         write_firmware(changed(bundle, tmp_path / "d", int8=int8), tmp_path / "out")
-    with pytest.raises(EdgeseaError, match="vectors must be at least 1, received 0"):
+    with pytest.raises(EdgeseaError, match="number of golden vectors must be at least 1, received 0"):
         write_firmware(bundle, tmp_path / "out", vectors=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(EdgeseaError, match=r"file cannot be written .*: choose another folder"):

@@ -22,7 +22,7 @@ from random_graphs import single_operator_model
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError, UserError
-from edgesea.export import export_tflite
+from edgesea.export import export_tflite, write_bundle
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
 from firmware_export import boards
 
@@ -286,14 +286,20 @@ def test_wrong_calls(bundle, name, options, sentence):
     assert error.value.exit_code == 2
 
 
-def test_no_c_model(tmp_path):
-    (tmp_path / "m.tflite").write_bytes(single_operator_model("CONV_2D", 3))
-    export_tflite(tmp_path / "m.tflite", tmp_path / "bundle")
+def test_no_int8_model(shared, tmp_path):
+    write_bundle(tmp_path / "bundle", name="m", float_=(shared / "models" / "yamnet.tflite").read_bytes())
     with pytest.raises(EdgeseaError) as error:
         plan(tmp_path / "bundle", "rp2040")
     assert str(error.value) == (
-        f"{tmp_path}/bundle holds no C model, which firmware is made of: export it again with --int8"
+        f"The bundle {tmp_path}/bundle holds no int8 model, which firmware is made of: export it again with "
+        "--int8."
     )
+
+
+def test_a_bundle_without_c_gets_its_firmware_from_the_tflite(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(single_operator_model("CONV_2D", 3))
+    export_tflite(tmp_path / "m.tflite", tmp_path / "bundle")
+    assert plan(tmp_path / "bundle", "rp2040", look=False).lines()
 
 
 # ---------------------------------------------------------------- from the bundle to the verdict
