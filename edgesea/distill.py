@@ -115,9 +115,10 @@ class _Stages:
         frame_s = self.pairing.samples / self.pairing.sample_rate
         split = Split.of(self.manifest, shares, frame_s, self.config.seed)
         if split.frame_s is not None:
+            held = timesplit.recordings(self.manifest)
             self.progress.say(
-                f"{timesplit.recordings(self.manifest)} recordings are too few to split by recording: split "
-                f"by time, with {timesplit.gap(frame_s):.3g} s left out between parts"
+                f"{held} recording{'s are' if held > 1 else ' is'} too few to split by recording: split by "
+                f"time, with {timesplit.gap(frame_s):.3g} s left out between parts"
             )
         return split
 

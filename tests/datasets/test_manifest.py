@@ -134,11 +134,11 @@ def test_loads_only_what_is_data(tmp_path):
     with pytest.raises(UsageError) as caught:
         datasets.load(tmp_path / "nowhere")
     assert str(caught.value) == (
-        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio or a CSV table."
+        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio, a recording or a CSV table."
     )
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UsageError) as caught:
         datasets.load(str(tmp_path / "notes.txt"))
     assert str(caught.value) == (
-        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio or a CSV table."
+        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio, a recording or a CSV table."
     )
