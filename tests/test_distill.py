@@ -103,8 +103,8 @@ def test_a_student_that_learnt_nothing_is_told(tmp_path, finished_run, edgesea_p
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert (
-        f"The student learnt next to nothing of its teacher (R² {r2:.3f}; a constant has 0): give it more than "
-        f"--frames {run.config.frames} or --epochs {run.config.epochs}, or more sound."
+        f"The student learnt next to nothing of its teacher (R² {r2:.3f}; a constant has 0): give it more "
+        f"than --frames {run.config.frames} or --epochs {run.config.epochs}, or more sound."
     ) in errors
 
 
