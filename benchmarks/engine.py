@@ -16,7 +16,7 @@ import numpy as np
 
 from edgesea.bench import qemu
 from edgesea.files import write_json, write_text
-from edgesea.running.emulator import FLAGS, MEASURING, cores
+from edgesea.running.emulator import FLAGS, cores
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -103,7 +103,7 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         f"Made by `{command}`. Emulated: instructions and bytes, never milliseconds.",
         f"{first['engine'].split(',')[0]};",
         f"{'; '.join(compilers)}; {' '.join(FLAGS)};",
-        f"{first['conditions']['qemu']}, `-icount {MEASURING}`; compared",
+        f"{first['conditions']['qemu']}, `-icount shift=0`; compared",
         f"byte for byte with {first['conditions']['reference']}. Instructions are those of one inference, to "
         "within one tick of the",
         "board's counter (40 on the M0+, M3, M4 and M7, 50 on the M33, 31.25 on the M55, 1 on RISC-V); the",

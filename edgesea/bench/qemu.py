@@ -21,7 +21,6 @@ from edgesea.interpreter import Interpreter, open_interpreter
 from edgesea.running.emulator import (
     EMULATED,
     FLAGS,
-    MEASURING,
     TIME_LIMIT_S,
     board_of,
     build,
@@ -153,7 +152,7 @@ def measure(
         "conditions": {
             "board": board.title,
             "qemu": _first_line(tool(board.emulator.program, board.emulator.package)),
-            "qemu_arguments": [*board.emulator.arguments, "-icount", MEASURING],
+            "qemu_arguments": [*board.emulator.arguments, "-icount", "shift=0"],
             "compiler": _first_line(tool(board.toolchain.prefix + "gcc", board.toolchain.package)),
             "flags": [*board.toolchain.flags, *FLAGS, *flags],
             "reference": " ".join(reference.runtime) + " BUILTIN_REF",

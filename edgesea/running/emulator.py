@@ -39,10 +39,7 @@ FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-comm
 ALONE = ("-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot")
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 
-# QEMU's clock for a measurement: the host's time moves it never, not even while the core stands still.
-MEASURING = "shift=0,sleep=off"
-
-# QEMU warns of boards without a network and clocks without a timer, as intended here.
+# QEMU warns of boards without a network, as intended here.
 WARNING = ": warning: "
 
 # What the start-up code is linked with: how a program ends and says its last words.
@@ -213,8 +210,8 @@ def run(
     wanted : name -> size in bytes, at most, of the files that it may write
     limit_s : float > 0, seconds in which it has to end
     most_printed : int, bytes that it may print
-    measuring : whether the counter is to be the same to the tick in every run; it counts only between a read
-        from a file and the next call then, see `semihosting.Counter`
+    measuring : whether the counter has to be the same to the tick in every run: each read from a file clears
+        it then, see `semihosting.Counter`
 
     Returns
     -------
@@ -226,12 +223,14 @@ def run(
         asked its host for anything else; it has been stopped then
     """
     host = semihosting.Host(given, wanted, most_printed=most_printed)
-    # RISC-V counts instructions themselves, and those stand still by themselves.
-    counter = semihosting.Counter() if measuring and board.core.startswith("cortex-m") else None
+    counter = None
+    if measuring and board.core.startswith("cortex-m"):  # RISC-V counts instructions themselves
+        vectors = next(each for each in board.memory if each.name == "VECTORS")
+        counter = semihosting.Counter(vectors.origin + vectors.length // 2)
     ours, theirs = socket.socketpair()
     with scratch() as folder, open(folder / "qemu.txt", "w+b") as output, ours, theirs:
         arguments = (
-            *("-icount", MEASURING if measuring else "shift=0", "-serial", "none", "-S"),
+            *("-icount", "shift=0", "-serial", "none", "-S"),
             *("-semihosting-config", "enable=on,target=gdb,arg=program"),
             *("-chardev", f"socket,id=debugger,fd={theirs.fileno()}", "-gdb", "chardev:debugger"),
             *("-kernel", str(image.resolve())),

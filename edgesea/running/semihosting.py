@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgesea.errors import EdgeseaError
 
@@ -187,24 +189,32 @@ class Host:
 
 @dataclass(frozen=True)
 class Counter:
-    """A core's counter, Arm's SysTick, that stands still from a call on until the program reads from a file.
+    """A Cortex-M's counter, SysTick, that starts anew whenever the program has read from a file.
 
-    When a core stops for its debugger while a timer runs, QEMU's clock may jump, and two measurements would
-    differ by a tick. A counter that a read starts anew, after calls during which it stood still, begins every
-    measurement at the same point of its tick.
+    When a core stops for its debugger QEMU's clock runs on for some microseconds of the host's time, so where
+    in a tick a measurement begins would be chance, and two of them a tick apart. A debugger reaches no
+    register of SysTick in QEMU: the core clears it itself, in a few instructions on its way back from the
+    call.
+
+    scratch : an address in code memory where nothing lies, for these instructions
     """
 
-    control: int = 0xE000E010
-    value: int = 0xE000E018
-    off: bytes = bytes(4)
-    on: bytes = bytes((7, 0, 0, 0))
+    scratch: int
 
-    def freeze(self, debugger: Debugger, end: float) -> None:
-        debugger.write(self.control, self.off, end)
+    # push {r0-r2}; ldr r1, =SYST_CVR; str r1, [r1]; ldr r0, =BACK; str r0, [sp, #8]; pop {r0, r1, pc}; 2 nops
+    CODE: ClassVar[bytes] = struct.pack(
+        "<8HI", 0xB407, 0x4903, 0x6009, 0x4803, 0x9002, 0xBD03, 0xBF00, 0xBF00, 0xE000E018
+    )
 
     def restart(self, debugger: Debugger, end: float) -> None:
-        debugger.write(self.value, self.off, end)
-        debugger.write(self.control, self.on, end)
+        """For a core that is stopped on its way back from a call."""
+        # r0 to r15; the last is where the core goes on.
+        registers = bytes.fromhex(debugger.ask("g", end))[:64]
+        back = struct.unpack("<I", registers[60:])[0] | 1
+        done = debugger.write(self.scratch, self.CODE + struct.pack("<I", back), end)
+        registers = registers[:60] + struct.pack("<I", self.scratch)
+        if not done or debugger.ask(f"G{registers.hex()}", end) != "OK":
+            raise EdgeseaError("QEMU does not let its debugger in: install QEMU 7.2 or newer.")
 
 
 def serve(debugger: Debugger, host: Host, end: float, counter: Counter | None = None) -> None:
@@ -224,8 +234,6 @@ def serve(debugger: Debugger, host: Host, end: float, counter: Counter | None = 
         debugger.send("c")
         while (packet := debugger.receive(end)) is not None:
             if packet[:1] == "F":
-                if counter is not None:
-                    counter.freeze(debugger, end)
                 answer = _answer(debugger, host, packet, end)
                 if counter is not None and packet.startswith("Fread,"):
                     counter.restart(debugger, end)

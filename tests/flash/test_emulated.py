@@ -186,7 +186,7 @@ def test_a_program_that_ends(tools, tmp_path):
     """No verdict will come then, and nobody waits for it."""
     board = boards.board("qemu-cortex-m3")
     (tmp_path / "program.c").write_text("int main(void) { return 7; }\n")
-    driver, address = firmware.uart(board)
+    driver, address = board.emulator.uart, board.emulator.uart_base
     flags, ending = [f"-DUART_BASE={address:#x}u"], (*firmware.ENDING, driver)
     emulator.build(board, [tmp_path / "program.c"], tmp_path, flags=flags, ending=ending)
     with emulated.waiting(board, tmp_path) as port:
