@@ -16,7 +16,7 @@ from edgesea.progress import SILENT, Progress
 from edgesea.run import Config
 
 CLIPS = 240
-CONFIG = {"student": "separable-m", "dim": 64, "frames": 12_000, "epochs": 8, "patience": 8, "seed": 1}
+CONFIG = {"student": "separable-m", "dim": 64, "frames": 12_000, "epochs": 5, "patience": 5, "seed": 1}
 
 
 def demo(out: Path | str, *, command: str = "", progress: Progress = SILENT) -> dict:
