@@ -92,7 +92,7 @@ def export(
         }
         if taken := next((option for option, there in given.items() if there), None):
             raise UsageError(
-                f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm for a project."
+                f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm."
             )
     # TensorFlow Lite Micro runs what cannot be compiled.
     c_model = None

@@ -123,7 +123,7 @@ def _frontend(bundle: Bundle) -> Frontend:
 def _run_of(bundle: Bundle) -> Run | None:
     """The run that a bundle says it came from; None where there is another, or none, in that place.
 
-    A stranger's bundle may name any folder: it is only taken where its results are those that the bundle tells.
+    A stranger's bundle may name any folder: it is taken where its results are those that the bundle tells.
     """
     provenance = bundle.manifest["provenance"]
     folder = provenance.get("run")
