@@ -129,7 +129,7 @@ def test_a_wrong_device(model, device, sentence):
 def test_no_model_there(tmp_path):
     with pytest.raises(UsageError, match=r"There is no file .*nothing\.tflite: name a bundle or a \.tflite"):
         bench.measure(tmp_path / "nothing.tflite")
-    with pytest.raises(UsageError, match=r"holds no model_int8\.tflite: name a bundle"):
+    with pytest.raises(UsageError, match=r"is not a bundle, it has no manifest\.json: name a folder"):
         bench.measure(tmp_path)
 
 
