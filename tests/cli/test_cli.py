@@ -279,7 +279,8 @@ def test_an_int8_model_below_the_threshold_is_no_bundle(call, tmp_path, finished
     answer = call(
         "export", finished_run, "--out", tmp_path / "b", "--int8", "--no-onnx", "--min-cosine", "1.1"
     )
-    assert_one_sentence(answer, 1, "int8 against float: the cosine is", "worst layer", "1.1")
+    # Seconds of training teach nothing: int8 is not blamed for it.
+    assert_one_sentence(answer, 1, "The float student learnt nothing that int8 could keep", "train longer")
     assert not (tmp_path / "b").exists()
 
 

@@ -290,9 +290,7 @@ def test_a_project_follows_no_link(stranger):
     write_project(bundle, "zephyr", out)
     shutil.rmtree(out / "src")
     (out / "src").symlink_to(elsewhere)
-    with pytest.raises(
-        EdgeseaError, match=r"^The path .*src is a link, which is not followed: choose another"
-    ):
+    with pytest.raises(EdgeseaError, match=r"src is a link, which is not followed: choose another"):
         write_project(bundle, "zephyr", out)
     assert not list(elsewhere.iterdir())
 
