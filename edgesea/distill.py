@@ -14,9 +14,9 @@ import numpy as np
 from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.evaluation import fidelity
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
+from edgesea.measures import fidelity
 from edgesea.objectives import objective
 from edgesea.objectives.base import Setting, predict
 from edgesea.pairing import Pairing

@@ -16,28 +16,10 @@ from pathlib import Path
 
 from edgesea.bench.answers import clean
 from edgesea.errors import UsageError
+from edgesea.measures.figures import MEASURED, at
 
 # Two-sided 95 % points of Student's t, for 2, 3, ... values.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-
-# Figures that are compared beside latency: (place, unit).
-FIGURES = (
-    ("storage.model_bytes", "bytes"),
-    ("storage.weight_bytes", "bytes"),
-    ("activation.largest_tensor_bytes", "bytes"),
-    ("activation.peak_bytes", "bytes"),
-    ("memory.peak_above_empty_bytes", "bytes"),
-    ("latency_ms.cold_load", "ms"),
-    ("latency_ms.first_inference", "ms"),
-    ("latency_ms.median", "ms"),
-    ("latency_ms.p95", "ms"),
-    ("latency_ms.p99", "ms"),
-    ("emulated.instructions", "instructions"),
-    ("emulated.flash_bytes", "bytes"),
-    ("emulated.ram_bytes", "bytes"),
-    ("emulated.arena_bytes", "bytes"),
-    ("emulated.stack_bytes", "bytes"),
-)
 
 # What differs between any two measurements and explains nothing.
 PASSING = ("conditions.before.time", "conditions.after.time")
@@ -84,12 +66,12 @@ def compare(a: dict, b: dict) -> dict:
         if flat_a.get(what) != flat_b.get(what) and what not in PASSING
     ]
     figures = []
-    for place, unit in FIGURES:
+    for place, figure in MEASURED.items():
         ours, theirs = _figure(a, place), _figure(b, place)
         if ours is not None and theirs is not None:
             ratio = _ratio(ours, theirs)
-            figures.append({"figure": place, "unit": unit, "a": ours, "b": theirs, "ratio": ratio})
-    hashes = [_at(each, "model.sha256") for each in (a, b)]
+            figures.append({"figure": place, "unit": figure.unit, "a": ours, "b": theirs, "ratio": ratio})
+    hashes = [at(each, "model.sha256") for each in (a, b)]
     return {
         "same_model": None if None in hashes else hashes[0] == hashes[1],
         "differences": differences,
@@ -137,7 +119,7 @@ def _configurations(measurement: dict) -> dict[tuple, dict]:
     listed = measurement.get("configurations")
     if not isinstance(listed, list):
         # A host measures one, as the runtime chooses, which is XNNPACK where it has it.
-        listed = [{**measurement, "threads": _at(measurement, "latency_ms.threads"), "xnnpack": True}]
+        listed = [{**measurement, "threads": at(measurement, "latency_ms.threads"), "xnnpack": True}]
     found = {}
     for each in listed:
         median, p95 = _figure(each, "latency_ms.median"), _figure(each, "latency_ms.p95")
@@ -148,11 +130,11 @@ def _configurations(measurement: dict) -> dict[tuple, dict]:
 
 def _warnings(name: str, measurement: dict) -> list[str]:
     found = []
-    if slowed := _at(measurement, "conditions.slowed"):
+    if slowed := at(measurement, "conditions.slowed"):
         found.append(f"{name} was slowed down while it was measured: {slowed}")
-    if emulator := _at(measurement, "conditions.emulator"):
+    if emulator := at(measurement, "conditions.emulator"):
         found.append(f"{name} ran in an emulator ({emulator}): its latency is no device's")
-    load = _at(measurement, "conditions.before.load_average")
+    load = at(measurement, "conditions.before.load_average")
     if _number(load) and load >= 1:
         found.append(f"{name} was busy with other work when it was measured: load average {load}")
     return found
@@ -163,7 +145,7 @@ def _identity(measurement: dict) -> dict:
         "device": measurement["device"],
         "engine": measurement["engine"],
         "model": measurement.get("model"),
-        "threads": _at(measurement, "latency_ms.threads"),
+        "threads": at(measurement, "latency_ms.threads"),
         "kernels": _kernels(measurement),
         "conditions": measurement["conditions"],
     }
@@ -171,17 +153,17 @@ def _identity(measurement: dict) -> dict:
 
 def _kernels(measurement: dict) -> dict:
     """What computed, and what came out for the one random input: kernels that differ may round apart."""
-    found = {"reference": {"engine": _at(measurement, "agreement.there"), "output": _output(measurement)}}
+    found = {"reference": {"engine": at(measurement, "agreement.there"), "output": _output(measurement)}}
     listed = measurement.get("configurations")
     for each in listed if isinstance(listed, list) else []:
-        allowed = "XNNPACK allowed" if _at(each, "xnnpack") else "XNNPACK off"
-        name = f"threads {_at(each, 'threads')}, {allowed}"
-        found[name] = {"engine": _at(each, "engine"), "output": _output(each)}
+        allowed = "XNNPACK allowed" if at(each, "xnnpack") else "XNNPACK off"
+        name = f"threads {at(each, 'threads')}, {allowed}"
+        found[name] = {"engine": at(each, "engine"), "output": _output(each)}
     return found
 
 
 def _output(measured: dict) -> str | None:
-    return str(_at(measured, "agreement.sha256") or "")[:12] or None
+    return str(at(measured, "agreement.sha256") or "")[:12] or None
 
 
 def _flat(values: dict, prefix: str = "") -> dict:
@@ -195,15 +177,8 @@ def _flat(values: dict, prefix: str = "") -> dict:
     return found
 
 
-def _at(measurement: dict, place: str):
-    value = measurement
-    for key in place.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 def _figure(measurement: dict, place: str) -> float | None:
-    value = _at(measurement, place)
+    value = at(measurement, place)
     return value if _number(value) else None
 
 

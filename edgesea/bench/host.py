@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgesea.bench import conditions, latency, memory
+from edgesea.bench import conditions, latency
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
+from edgesea.measures import memory
+from edgesea.measures.inputs import random_inputs
 from firmware_export.graph import Graph, read
 
 
@@ -86,7 +88,7 @@ def _activation(model: Path, graph: Graph, input_shape: Sequence[int] | None) ->
     """
     try:
         interpreter = open_interpreter(model, preserve_all=True, input_shape=input_shape)
-        interpreter.outputs_of(latency.example(interpreter.inputs))
+        interpreter.outputs_of(random_inputs(interpreter.inputs))
     except EdgeseaError as error:
         unknown = dict.fromkeys(memory.activation(graph))
         return {**unknown, "not_counted": f"Unknown, because {error}"}

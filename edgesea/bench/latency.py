@@ -4,30 +4,14 @@ What goes between the two processes is no part of the latency, so the clock is b
 """
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
-from edgesea.loaded_model import LoadedModel, Tensor
+from edgesea.loaded_model import LoadedModel
+from edgesea.measures.inputs import random_inputs
 
 WARM_UP_S = 0.3
 WARM_UP_RUNS = 5
-
-
-def example(inputs: Sequence[Tensor]) -> list[np.ndarray]:
-    """Random inputs of a model's own shapes and types: all integers alike, floats as noise at -20 dB.
-
-    Random because constant or empty input runs through other branches and, in float, into denormals.
-    """
-    generator = np.random.default_rng(0)
-
-    def draw(tensor: Tensor) -> np.ndarray:
-        if np.issubdtype(tensor.dtype, np.integer):
-            limits = np.iinfo(tensor.dtype)
-            return generator.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-        return generator.normal(0, 0.1, tensor.shape).astype(tensor.dtype)
-
-    return [draw(tensor) for tensor in inputs]
 
 
 def time_inferences(model: LoadedModel, runs: int, limit_s: float) -> dict:
@@ -35,7 +19,7 @@ def time_inferences(model: LoadedModel, runs: int, limit_s: float) -> dict:
 
     A model with state goes on from one inference to the next, as on a device.
     """
-    sample = example(model.inputs)
+    sample = random_inputs(model.inputs)
     raw, indices = model.raw, [tensor.index for tensor in model.inputs]
 
     def once() -> float:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import __version__
-from edgesea.bench import memory
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
+from edgesea.measures import memory
+from edgesea.measures.inputs import random_examples
 from edgesea.running.emulator import (
     EMULATED,
     FLAGS,
@@ -40,21 +41,11 @@ PATHS = ("plain", "dsp", "mve")  # in the order of EDGESEA_PATH_PLAIN, _DSP, _MV
 # Buffers of the harness start at multiples of this, as a caller's would.
 ALIGNMENT = 16
 
+# Random inputs where none are given.
+EXAMPLES = 3
+
 # The longest line of the harness's report: LINE in harness.c.
 LINE_BYTES = 64
-
-
-def random_inputs(model: Interpreter, n: int = 3, seed: int = 0) -> list[tuple[np.ndarray, ...]]:
-    """n examples of a model's inputs, each a tuple with one array an input, over their types' full range."""
-    generator = np.random.default_rng(seed)
-
-    def draw(tensor) -> np.ndarray:
-        if tensor.dtype.kind == "f":
-            return generator.standard_normal(tensor.shape).astype(tensor.dtype)
-        limits = np.iinfo(tensor.dtype)
-        return generator.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-
-    return [tuple(draw(tensor) for tensor in model.inputs) for _ in range(n)]
 
 
 def measure(
@@ -96,7 +87,7 @@ def measure(
     examples = (
         [_example(reference, example) for example in inputs]
         if inputs is not None
-        else random_inputs(reference)
+        else [tuple(example) for example in random_examples(reference.inputs, EXAMPLES)]
     )
     if not examples:
         raise UsageError("A measurement needs at least one input. Received: none.")

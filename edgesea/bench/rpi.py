@@ -26,10 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import agent, answers, memory
+from edgesea.bench import agent, answers
 from edgesea.bench.answers import clean
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
+from edgesea.measures import memory
+from edgesea.measures.inputs import random_inputs
 from firmware_export.graph import read
 
 # Without ! and backslash, and quoted once: sh, csh and fish read it alike.
@@ -128,7 +130,7 @@ def measure(
         raise UsageError("--setup makes a Python of its own and --python names one: give one of them")
     graph = read(model)
     reference = open_interpreter(model, resolver="reference")
-    inputs = _random_inputs(reference)
+    inputs = random_inputs(reference.inputs)
     configurations = [
         {"threads": count, "xnnpack": xnnpack} for count in dict.fromkeys(counts) for xnnpack in (True, False)
     ]
@@ -419,19 +421,6 @@ def _summary(processes: list[dict]) -> dict:
             {word for each in processes for word in agent.slowed(each["before"], each["after"])}
         ),
     }
-
-
-def _random_inputs(model: Interpreter) -> list[np.ndarray]:
-    """An array for each input in its own type: integers over their full range, floats as noise at -20 dB."""
-    generator = np.random.default_rng(0)
-
-    def draw(tensor) -> np.ndarray:
-        if np.issubdtype(tensor.dtype, np.integer):
-            limits = np.iinfo(tensor.dtype)
-            return generator.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-        return generator.normal(0, 0.1, tensor.shape).astype(tensor.dtype)
-
-    return [draw(tensor) for tensor in model.inputs]
 
 
 def _outputs(model: Interpreter, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

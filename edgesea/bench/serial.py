@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import memory
-from edgesea.bench.qemu import random_inputs
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
+from edgesea.measures import memory
+from edgesea.measures.inputs import random_examples
 from firmware_export.graph import read
 
 PROTOCOL = 1
@@ -430,7 +430,7 @@ def measure(model: Path, target: str, *, runs: int = 100, limit_s: float = 10.0)
 def _compared(link: Link, reference: Interpreter) -> tuple[int, int]:
     """Bytes of output that differ from the reference kernels', and all that were compared."""
     differing = compared = 0
-    for (example,) in random_inputs(reference, EXAMPLES):
+    for (example,) in random_examples(reference.inputs, EXAMPLES):
         link.load(example.tobytes())
         link.infer(1)
         expected = np.frombuffer(reference.invoke(example).tobytes(), np.uint8)

@@ -51,8 +51,8 @@ def fit(bundle, as_json):
 def _made_again(bundle) -> tuple[dict, str | None]:
     """The manifest and the frontend's header with the figures that the .tflite itself gives; those in the
     bundle are not believed."""
-    from edgesea.bench import memory
     from edgesea.export.firmware import remake
+    from edgesea.measures import memory
     from firmware_export.graph import read
 
     if bundle.int8 is None or bundle.manifest["c_model"] is None:

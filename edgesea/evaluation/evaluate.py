@@ -25,13 +25,13 @@ from edgesea import datasets, embed, teachers
 from edgesea.datasets import Manifest
 from edgesea.distill import load_teacher
 from edgesea.errors import UsageError
-from edgesea.evaluation.fidelity import fidelity
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
 from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
 from edgesea.export.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
+from edgesea.measures.fidelity import fidelity
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise

@@ -35,7 +35,6 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import __version__, files
-from edgesea.bench import memory
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import carray
 from edgesea.export.card import model_card
@@ -43,6 +42,7 @@ from edgesea.export.compare import Comparison
 from edgesea.formats.text import without_control
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime
+from edgesea.measures import memory
 from firmware_export.ctext import identifier as identifier_of
 from firmware_export.graph import ModelError, read
 

@@ -4,6 +4,17 @@ import functools
 
 import jinja2
 
+from edgesea.measures.figures import MEASURED, at
+
+# Places in a model's description, of what is computed from its file.
+COSTS = (
+    "storage.model_bytes",
+    "storage.weight_bytes",
+    "multiply_accumulates",
+    "activation.largest_tensor_bytes",
+    "activation.peak_bytes",
+)
+
 
 def model_card(manifest: dict) -> str:
     """The text of MODEL_CARD.md.
@@ -36,11 +47,7 @@ def _costs(models: dict[str, dict]) -> list[list]:
         ["---", *("---" for _ in models)],
         row("input", lambda model: form(model["input"])),
         row("output", lambda model: form(model["output"])),
-        row("file, bytes", lambda model: model["storage"]["model_bytes"]),
-        row("weights, bytes", lambda model: model["storage"]["weight_bytes"]),
-        row("multiply-accumulates a patch", lambda model: model["multiply_accumulates"]),
-        row("largest tensor, bytes", lambda model: model["activation"]["largest_tensor_bytes"]),
-        row("live activations at the peak, bytes", lambda model: model["activation"]["peak_bytes"]),
+        *(row(str(MEASURED[place]), lambda model, place=place: at(model, place)) for place in COSTS),
     ]
 
 

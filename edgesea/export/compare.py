@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.evaluation.fidelity import normalised, r2
 from edgesea.export.alone import FloatModel
 from edgesea.interpreter import Interpreter, Tensor, open_interpreter
+from edgesea.measures.fidelity import normalised, r2
 from firmware_export.graph import Graph, read
 
 # The largest difference from Keras that a float twin may have, relative to the embeddings' largest value:

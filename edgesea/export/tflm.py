@@ -22,8 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesea.bench import memory
 from edgesea.errors import EdgeseaError
+from edgesea.measures import memory
 from firmware_export.graph import Graph, read
 
 PACKAGE = "tflite-micro"

@@ -79,7 +79,7 @@ class Storage(Strict):
 
 
 class Activation(Strict):
-    """See `edgesea.bench.memory`."""
+    """See `edgesea.measures.memory`."""
 
     largest_tensor: Text = Field(description="name of the largest tensor")
     largest_tensor_bytes: Bytes = Field(description="in the model's own types")

@@ -2,14 +2,14 @@
 
 A kind is a module with `recognises(found)`, which says whether what was handed over is its kind, and
 `load(path, options) -> Teacher`. A new kind of teacher is one such module and one line in `KINDS`; what a
-teacher has to be is in `base`.
+teacher has to be is in `edgesea.teacher`.
 """
 
 from importlib import import_module
 
 from edgesea.errors import UsageError
 from edgesea.recognise import advice, recognise
-from edgesea.teachers.base import Teacher, TeacherOptions
+from edgesea.teacher import Teacher, TeacherOptions
 
 __all__ = ["KINDS", "Teacher", "TeacherOptions", "load"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from edgesea.errors import UsageError
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:

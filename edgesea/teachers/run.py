@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import keras
-from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:

@@ -24,6 +24,7 @@ from sshd import PATIENCE_S, SYSTEM_PATH, processes, programs, until
 from edgesea import bench
 from edgesea.bench import rpi
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.measures.inputs import random_inputs
 
 pytestmark = pytest.mark.usefixtures("once")
 
@@ -545,7 +546,7 @@ def test_kernels_that_compute_something_else_are_seen(model, tmp_path, monkeypat
     """Once with zeros from there, once with an output that lies seven steps off in one place."""
     answer = _answer(model)
     reference = rpi.open_interpreter(model, resolver="reference")
-    here = rpi._outputs(reference, rpi._random_inputs(reference))[0]
+    here = rpi._outputs(reference, random_inputs(reference.inputs))[0]
     off = here.copy()
     off[3] += -7 if off[3] > 0 else 7
     answer["processes"][1]["outputs"] = [base64.b64encode(off.tobytes()).decode()]

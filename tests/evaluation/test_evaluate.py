@@ -13,9 +13,9 @@ from edgesea.datasets import street as synthesiser
 from edgesea.errors import UsageError
 from edgesea.evaluation import evaluate as module
 from edgesea.evaluation.evaluate import evaluate
-from edgesea.evaluation.fidelity import fidelity
 from edgesea.evaluation.heads import SplitTask, Task
 from edgesea.interpreter import open_interpreter
+from edgesea.measures.fidelity import fidelity
 from edgesea.run import Run
 from edgesea.store import Store
 

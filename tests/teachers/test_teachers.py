@@ -10,8 +10,8 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.frontend import preset
 from edgesea.interpreter import open_interpreter
 from edgesea.sandbox import Sandbox
+from edgesea.teacher import ear, fingerprint
 from edgesea.teachers import KINDS, TeacherOptions
-from edgesea.teachers.base import ear, fingerprint
 from firmware_export.graph import read
 
 YAMNET = preset("yamnet-16k")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesea.bench import memory
+from edgesea.measures import memory
 from firmware_export.graph import Graph, Operator, Tensor, read
 
 

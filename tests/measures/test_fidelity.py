@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 
-from edgesea.evaluation import fidelity, metrics
+from edgesea.measures import fidelity, metrics
 
 matrices = arrays.arrays(
     np.float64,

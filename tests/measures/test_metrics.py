@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from edgesea.evaluation import metrics
+from edgesea.measures import metrics
 
 
 def overlapping(clips=200, classes=4, seed=0, noise=0.7):

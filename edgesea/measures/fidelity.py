@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgesea.evaluation import metrics
+from edgesea.measures import metrics
 
 NEIGHBOURS = 10
 # Neighbour overlap compares all pairs: this many frames at most, evenly spread over what is given.
