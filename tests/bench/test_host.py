@@ -135,7 +135,7 @@ def test_no_model_there(tmp_path):
         UsageError, match=r"There is no file at .*nothing\.tflite: name a bundle or a \.tflite\."
     ):
         bench.measure(tmp_path / "nothing.tflite")
-    with pytest.raises(UsageError, match=r"holds no model_int8\.tflite: name a bundle"):
+    with pytest.raises(UsageError, match=r"is not a bundle, it has no manifest\.json: name a folder"):
         bench.measure(tmp_path)
 
 
