@@ -3,15 +3,17 @@
 A device is named `NAME` or `NAME:TARGET` (`host`, `qemu:cortex-m4`). Plugging one in is one file that offers
 `measure(model, target) -> dict` and one line in `DEVICES`; the file is imported when its device is asked for.
 
-A measurement is a dict ready for JSON: `device`, `engine`, `model`, `storage`, `activation`, then
-`latency_ms` on real machines or `emulated` on emulated ones, `conditions`, and `how`, which says of every
-figure whether it was measured, computed or emulated (a figure `a.b` not listed there is what `a` is).
+A measurement is a dict ready for JSON: `format`, `format_version`, `device`, `engine`, `model`, `storage`,
+`activation`, then `latency_ms` on real machines or `emulated` on emulated ones, `conditions`, and `how`,
+which says of every figure whether it was measured, computed or emulated (a figure `a.b` not listed there is what `a` is).
 """
 
 import importlib
 from pathlib import Path
 
+from edgesea import results
 from edgesea.errors import UsageError
+from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
 
 DEVICES = {
@@ -28,13 +30,14 @@ def names() -> list[str]:
     return [f"{name}:{target}" if target else name for name, (_, target) in DEVICES.items()]
 
 
-def measure(path: Path | str, device: str = "host", **options) -> dict:
-    """Measures a bundle's int8 model, or any .tflite, on `device`.
+def measure(path: Path | str, device: str = "host", *, progress: Progress = SILENT, **options) -> dict:
+    """Measures a bundle's int8 model, or any .tflite, on `device`; a bundle keeps the answer, see `results`.
 
     Parameters
     ----------
     path : a bundle's folder or a .tflite file
     device : one of `names()`, with its target filled in
+    progress : is told where the bundle cannot keep the answer
     options : passed on to the device: `threads`, `runs` and `limit_s` for host and rpi; `runs` and `limit_s`
         for serial; `host`, `python` and `setup` for the rpi
 
@@ -50,7 +53,13 @@ def measure(path: Path | str, device: str = "host", **options) -> dict:
     if bool(target) != bool(wanted):
         usage = f"{name}:{wanted}" if wanted else name
         raise UsageError(f"the device {device!r} is written {usage}")
-    return importlib.import_module(module).measure(find_model(path), target, **options)
+    found = importlib.import_module(module).measure(find_model(path), target, **options)
+    found = results.stamped("bench", found)
+    if Path(path).is_dir():
+        results.keep(
+            Path(path), f"{results.FOLDER}/{results.bench_name(found)}.json", "bench", found, progress
+        )
+    return found
 
 
 def find_model(path: Path | str) -> Path:

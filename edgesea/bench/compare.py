@@ -14,6 +14,7 @@ This says nothing about another day or another board of the same kind: for that,
 import math
 from pathlib import Path
 
+from edgesea import results
 from edgesea.bench.answers import clean
 from edgesea.errors import UsageError
 from edgesea.measures.figures import MEASURED, at
@@ -26,14 +27,8 @@ PASSING = ("conditions.before.time", "conditions.after.time")
 
 
 def load(path: Path | str) -> dict:
-    """Reads a measurement that `edgesea bench --out FILE` wrote; UsageError for anything else."""
-    from edgesea.formats import door
-    from edgesea.formats.measurement import LARGEST, Measurement
-
-    remedy = "name what `edgesea bench --out` wrote"
-    measurement = _printable(door.read_json(path, largest=LARGEST, remedy=remedy, error=UsageError))
-    door.checked(measurement, Measurement, path, remedy=remedy, error=UsageError)
-    return measurement
+    """Reads a measurement that `edgesea bench` wrote, in a bundle or with --out; else UsageError."""
+    return _printable(results.read(path, "bench", error=UsageError, remedy="name what `edgesea bench` wrote"))
 
 
 def _printable(value):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.cli.common import as_json, print_json, print_table, progress
 from edgesea.errors import UsageError
 
 
@@ -106,7 +106,7 @@ def _measure(target, device, wanted: dict) -> dict:
         if len(options["threads"]) > 1:
             raise UsageError("Several --threads are measured on the rpi alone: give one.")
         options["threads"] = options["threads"][0]
-    return measure(Path(target), device, **options)
+    return measure(Path(target), device, progress=progress(), **options)
 
 
 def _print(measurement: dict) -> None:

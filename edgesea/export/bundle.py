@@ -9,6 +9,7 @@
     BUNDLE/golden.npz          patches and the embeddings that they must give, to the bit in int8
     BUNDLE/c/                  NAME_model.h and .c: the int8 model as an array; the C model where it is made
     BUNDLE/project-KIND/NAME/  the project of a framework, where one was asked for
+    BUNDLE/results/            what was measured with it since, no part of the manifest; see `edgesea.results`
 
 What a bundle was not given is not in it, and null in the manifest. No file holds a date: the same run,
 exported twice by the same versions, gives the same bytes.
@@ -34,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import __version__, files
+from edgesea import __version__, files, results
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.export import carray
 from edgesea.export.card import model_card
@@ -412,10 +413,16 @@ def _check_replaceable(out: Path) -> None:
         raise UsageError(
             f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle"
         ) from error
-    if others := sorted(present - own):
+    kept = {name for name in present if _is_result(out, name)}
+    if others := sorted(present - own - kept):
         raise UsageError(
             f"{out / others[0]} is not part of the bundle there and would be lost: move it first"
         )
+
+
+def _is_result(folder: Path, name: str) -> bool:
+    """Whether a file is what was answered about the bundle: of the older model, so it goes with it."""
+    return name == f"{results.FOLDER}/{Path(name).name}" and results.may_be_replaced(folder / name)
 
 
 @contextlib.contextmanager
