@@ -5,7 +5,8 @@ A device is named `NAME` or `NAME:TARGET` (`host`, `qemu:cortex-m4`). Plugging o
 
 A measurement is a dict ready for JSON: `format`, `format_version`, `device`, `engine`, `model`, `storage`,
 `activation`, then `latency_ms` on real machines or `emulated` on emulated ones, `conditions`, and `how`,
-which says of every figure whether it was measured, computed or emulated (a figure `a.b` not listed there is what `a` is).
+which says of every figure whether it was measured, computed or emulated (a figure `a.b` not listed there is
+what `a` is).
 """
 
 import importlib

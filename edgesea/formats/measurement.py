@@ -60,9 +60,7 @@ class Configuration(Open):
 
 
 class Measurement(Open):
-    format: Literal["edgesea measurement"] | None = Field(
-        None, description="not in files of before version 1"
-    )
+    format: Literal["edgesea measurement"] | None = Field(None, description="missing in older files")
     format_version: Literal[1] | None = Field(None, description="of this format")
     device: Word = Field(description="host, rpi, qemu:CORE or serial:PORT")
     engine: Text = Field(description="what ran the model")
