@@ -43,7 +43,7 @@ from synthesised import synthesise
 
 from edgesea import backend, embed, files, reduction, sampling, teachers
 from edgesea.datasets import esc50, sonyc, table, urbansound8k
-from edgesea.distill import distill
+from edgesea.distillation import distill
 from edgesea.errors import UsageError
 from edgesea.evaluation.heads import SplitTask, given_folds
 from edgesea.evaluation.mil import SHAPES, Bags

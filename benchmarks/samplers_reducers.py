@@ -42,7 +42,7 @@ from cells import answer, finished, kept, share
 
 from edgesea import datasets, files, reduction
 from edgesea.datasets import Manifest, table
-from edgesea.distill import distill
+from edgesea.distillation import distill
 from edgesea.evaluation.heads import Task
 from edgesea.examples import Examples
 from edgesea.measures.fidelity import NEIGHBOURS, normalised

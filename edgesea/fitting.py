@@ -6,8 +6,8 @@ What the bundle's manifest says of memory is not believed. See `firmware_export.
 from pathlib import Path
 
 from edgesea import results
-from edgesea.export.bundle import Bundle, load_bundle
-from edgesea.export.firmware import remake
+from edgesea.exporting.bundle import Bundle, load_bundle
+from edgesea.exporting.firmware import remake
 from edgesea.measures import memory
 from edgesea.progress import SILENT, Progress
 from firmware_export.fit import fit as held

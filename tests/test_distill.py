@@ -15,7 +15,7 @@ import soundfile
 from small_run import SMALL
 
 from edgesea import augment, datasets, files
-from edgesea.distill import _Stages, distill, embed_domain
+from edgesea.distillation import _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.progress import SILENT
 from edgesea.run import PARTS, Run

@@ -63,7 +63,7 @@ def rings(edges: dict[str, set[str]]) -> list[set[str]]:
 
 
 def package(module: str) -> str:
-    """The room that a module belongs to: `edgesea.bench`, `edgesea.audio`, `firmware_export`."""
+    """The room that a module belongs to: `edgesea.devices`, `edgesea.audio`, `firmware_export`."""
     return ".".join(module.split(".")[:2]) if module.startswith("edgesea.") else module.split(".")[0]
 
 

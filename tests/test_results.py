@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from edgesea import datasets, results
-from edgesea.bench import measure
-from edgesea.bench.compare import load
+from edgesea.devices import measure
+from edgesea.devices.compare import load
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation.evaluate import evaluate
-from edgesea.export import write_bundle
+from edgesea.exporting import write_bundle
 from edgesea.fitting import fit
 from edgesea.progress import Progress
 

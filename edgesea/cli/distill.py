@@ -66,7 +66,7 @@ def distill(out, config_file, augment, as_json, **options):
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
     sampler or reducer takes options behind its name: --reducer umap:neighbours=100,min_dist=0.1
     """
-    from edgesea.distill import distill as run_distillation
+    from edgesea.distillation import distill as run_distillation
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()

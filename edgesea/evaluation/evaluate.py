@@ -23,12 +23,12 @@ import numpy as np
 
 from edgesea import datasets, embed, results, teachers
 from edgesea.datasets import Manifest
-from edgesea.distill import load_teacher
+from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
 from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
-from edgesea.export.bundle import Bundle, load_bundle
+from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
 from edgesea.measures.fidelity import fidelity
@@ -134,7 +134,7 @@ def _subject(target: Path) -> Subject:
     if found.kind not in ("run", "folder", "missing"):
         raise UsageError(advice(found, "evaluate"))
     run = Run.open(found.path)
-    from edgesea.export.tflite import convert_float, convert_int8
+    from edgesea.exporting.tflite import convert_float, convert_int8
 
     student = run.load_student()
     models = {"float": convert_float(student), "int8": convert_int8(student, run.calibration())}

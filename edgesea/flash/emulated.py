@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgesea.bench.serial import Link
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError
 from edgesea.flash import firmware, verdict
 from edgesea.flash.terminal import Terminal

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgesea.errors import EdgeseaError
-from edgesea.export.firmware import write_firmware
+from edgesea.exporting.firmware import write_firmware
 from edgesea.running.emulator import EMULATED, MOST_SAID, board_of, build, emulator, scratch
 
 # The firmware is the bundle's: it gets no semihosting at all, only its serial line.

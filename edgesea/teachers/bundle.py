@@ -14,7 +14,7 @@ def recognises(found: Found) -> bool:
 
 
 def load(path: Path, options: TeacherOptions):
-    from edgesea.export.bundle import load_bundle
+    from edgesea.exporting.bundle import load_bundle
 
     bundle = load_bundle(path)
     file = bundle.float or bundle.int8

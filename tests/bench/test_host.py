@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgesea import bench, loaded_model
-from edgesea.bench import conditions
-from edgesea.bench import latency as timing
-from edgesea.bench.table import print_measurement
+from edgesea import devices as bench
+from edgesea import loaded_model
+from edgesea.devices import conditions
+from edgesea.devices import latency as timing
+from edgesea.devices.table import print_measurement
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from firmware_export.errors import ModelError
@@ -100,7 +101,7 @@ def test_threads_reach_the_measurement(model):
 
 
 def test_a_bundle_is_measured_by_its_int8_model(model, tmp_path):
-    from edgesea.export import export_tflite
+    from edgesea.exporting import export_tflite
 
     export_tflite(model, tmp_path / "bundle")
     found = bench.measure(tmp_path / "bundle", runs=1)

@@ -21,10 +21,10 @@ import pytest
 import serial
 from host_firmware import Line, needs, on_a_line
 
-from edgesea.bench import measure
-from edgesea.bench import serial as device
-from edgesea.bench.serial import Link
 from edgesea.cli import main
+from edgesea.devices import measure
+from edgesea.devices import serial as device
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.flash import firmware
 from edgesea.interpreter import open_interpreter

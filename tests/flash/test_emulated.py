@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError
-from edgesea.export import load_bundle
+from edgesea.exporting import load_bundle
 from edgesea.flash import emulated, firmware, flash, plan, verdict
 from edgesea.flash.firmware import build_emulated
 from edgesea.running import emulator

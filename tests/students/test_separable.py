@@ -5,7 +5,7 @@ import pytest
 
 from edgesea import students
 from edgesea.errors import UsageError
-from edgesea.export.tflite import convert_int8
+from edgesea.exporting.tflite import convert_int8
 from edgesea.frontend import preset
 from edgesea.measures import memory
 from firmware_export.graph import read

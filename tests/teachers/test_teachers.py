@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     import keras
     from keras import layers
 
-    from edgesea.export.tflite import convert_float
+    from edgesea.exporting.tflite import convert_float
 
     folder = tmp_path_factory.mktemp("teachers")
     keras.utils.set_random_seed(0)

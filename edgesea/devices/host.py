@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgesea.bench import conditions, latency
+from edgesea.devices import conditions, latency
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from edgesea.measures import memory
@@ -50,7 +50,7 @@ def measure(
     before = conditions.state()
     interpreter = open_interpreter(model, threads=threads, input_shape=input_shape)
     timed = interpreter.sandbox.call(
-        "edgesea.bench.latency:time_inferences",
+        "edgesea.devices.latency:time_inferences",
         runs,
         limit_s,
         # The first and the warm-up, then as many as are timed.

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.bundle import Bundle, CModel, ProjectWriter, load_bundle, write_bundle
-from edgesea.export.ccode import c_compiler
+from edgesea.exporting.bundle import Bundle, CModel, ProjectWriter, load_bundle, write_bundle
+from edgesea.exporting.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
 from edgesea.recognise import advice, recognise
@@ -60,9 +60,9 @@ def export_student(
     Raises EdgeseaError where a conversion fails, a float twin differs from Keras, or int8 falls below a
     threshold; UsageError where the call is wrong. Nothing is written then.
     """
-    from edgesea.export import compare, tflite
-    from edgesea.export import onnx as onnx_twin
-    from edgesea.export.concrete import embed, patch_shape
+    from edgesea.exporting import compare, tflite
+    from edgesea.exporting import onnx as onnx_twin
+    from edgesea.exporting.concrete import embed, patch_shape
 
     if patch_shape(model) != frontend.patch_shape:
         raise UsageError(

@@ -19,10 +19,10 @@ from edgesea.recognise import advice, recognise
 
 DEVICES = {
     # name: (module, what follows the colon, or "" where nothing does)
-    "host": ("edgesea.bench.host", ""),
-    "rpi": ("edgesea.bench.rpi", ""),
-    "qemu": ("edgesea.bench.qemu", "CORE"),
-    "serial": ("edgesea.bench.serial", "PORT"),
+    "host": ("edgesea.devices.host", ""),
+    "rpi": ("edgesea.devices.rpi", ""),
+    "qemu": ("edgesea.devices.qemu", "CORE"),
+    "serial": ("edgesea.devices.serial", "PORT"),
 }
 
 
@@ -76,7 +76,7 @@ def find_model(path: Path | str) -> Path:
     if path.is_dir():
         if found.kind not in ("folder", "bundle"):
             raise UsageError(advice(found, "bench"))
-        from edgesea.export.bundle import load_bundle
+        from edgesea.exporting.bundle import load_bundle
 
         bundle = load_bundle(path)
         if bundle.int8 is None:

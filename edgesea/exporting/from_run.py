@@ -5,8 +5,8 @@ Which patches calibrate int8, which compare it with float, and what the bundle s
 
 from pathlib import Path
 
-from edgesea.export import export_student
-from edgesea.export.bundle import Bundle
+from edgesea.exporting import export_student
+from edgesea.exporting.bundle import Bundle
 from edgesea.run import Run
 
 # Held-out patches that int8 is compared with float on: more move the figures in the third digit.
@@ -17,7 +17,7 @@ def export_run(folder: Path | str, out: Path | str, *, name: str | None = None, 
     """Exports the student of a run.
 
     name : of the model; the name of its data where there is none
-    options : of `edgesea.export.export_student`: int8, onnx, min_cosine, min_r2, c_model, command
+    options : of `edgesea.exporting.export_student`: int8, onnx, min_cosine, min_r2, c_model, command
 
     Raises `UsageError` for a folder that is no finished run, and what `export_student` raises.
     """

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import agent, answers
-from edgesea.bench.answers import clean
+from edgesea.devices import agent, answers
+from edgesea.devices.answers import clean
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
 from edgesea.measures import memory

@@ -80,7 +80,7 @@ def code(value) -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edgesea.export"),
+        loader=jinja2.PackageLoader("edgesea.exporting"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

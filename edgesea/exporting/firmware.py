@@ -17,7 +17,7 @@ import numpy as np
 
 from edgesea import __version__
 from edgesea.errors import EdgeseaError
-from edgesea.export.bundle import Bundle, load_bundle
+from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.files import write_bytes, write_text
 from firmware_export import ctext
 from firmware_export.compile import CompiledModel, compile_model

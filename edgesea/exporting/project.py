@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from edgesea import __version__
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import carray, tflm
-from edgesea.export.bundle import Bundle
+from edgesea.exporting import carray, tflm
+from edgesea.exporting.bundle import Bundle
 from edgesea.files import write_bytes, write_json
 from edgesea.running.emulator import ALONE
 from firmware_export import boards, ctext, emit
@@ -330,7 +330,7 @@ class _Project:
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from edgesea.export.firmware import MAIN, remake, write_firmware
+        from edgesea.exporting.firmware import MAIN, remake, write_firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)

@@ -12,8 +12,8 @@ import re
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.concrete import INPUT, OUTPUT, concrete_function, patch_shape, quiet_converter
-from edgesea.export.flatbuffer import pack, unpack
+from edgesea.exporting.concrete import INPUT, OUTPUT, concrete_function, patch_shape, quiet_converter
+from edgesea.exporting.flatbuffer import pack, unpack
 from firmware_export import graph
 
 # What the C model compiles. SHAPE and PACK are not among them: they are what a free batch dimension leaves.

@@ -6,7 +6,7 @@ Input `patch` (1, frames, mels, 1) float32 and output `embedding` (1, d) float32
 import numpy as np
 
 from edgesea.errors import EdgeseaError
-from edgesea.export.concrete import INPUT, OUTPUT, patch_shape, quiet_converter
+from edgesea.exporting.concrete import INPUT, OUTPUT, patch_shape, quiet_converter
 
 # Old enough for every runtime of the last years; none of the students' operators changed since.
 OPSET = 17

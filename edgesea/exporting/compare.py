@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.alone import FloatModel
+from edgesea.exporting.alone import FloatModel
 from edgesea.interpreter import Interpreter, Tensor, open_interpreter
 from edgesea.measures.fidelity import normalised, r2
 from firmware_export.graph import Graph, read

@@ -37,9 +37,9 @@ import numpy as np
 
 from edgesea import __version__, files, results
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import carray
-from edgesea.export.card import model_card
-from edgesea.export.compare import Comparison
+from edgesea.exporting import carray
+from edgesea.exporting.card import model_card
+from edgesea.exporting.compare import Comparison
 from edgesea.formats.text import without_control
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime

@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from edgesea.export.flatbuffer import pack, tflite_schema, unpack
+from edgesea.exporting.flatbuffer import pack, tflite_schema, unpack
 from firmware_export.graph import Graph
 from firmware_export.graph import Tensor as GraphTensor
 

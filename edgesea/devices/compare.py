@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 
 from edgesea import results
-from edgesea.bench.answers import clean
+from edgesea.devices.answers import clean
 from edgesea.errors import UsageError
 from edgesea.measures.figures import MEASURED, at
 
@@ -28,7 +28,9 @@ PASSING = ("conditions.before.time", "conditions.after.time")
 
 def load(path: Path | str) -> dict:
     """Reads a measurement that `edgesea bench` wrote, in a bundle or with --out; else UsageError."""
-    return _printable(results.read(path, "bench", error=UsageError, remedy="name what `edgesea bench` wrote"))
+    return _printable(
+        results.read(path, "bench", error=UsageError, remedy="name what `edgesea bench --out` wrote")
+    )
 
 
 def _printable(value):

@@ -7,7 +7,7 @@ manifest.
 from pathlib import Path
 
 from edgesea.errors import EdgeseaError
-from edgesea.export.bundle import CModel
+from edgesea.exporting.bundle import CModel
 from edgesea.frontend import Frontend
 from firmware_export.graph import ModelError
 
