@@ -205,7 +205,7 @@ class _Stages:
             progress=progress,
         )
         student = learner.deploy()
-        with files.replacing(run.student) as temporary:
+        with files.replacing(run.student_file) as temporary:
             saving.save(student, temporary)
         figures = {
             part: fidelity.fidelity(each.targets(), predict(student, each.patches()))

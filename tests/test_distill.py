@@ -435,7 +435,7 @@ def test_a_damaged_sample_is_named(tmp_path, finished_run):
 def test_a_damaged_student_is_named(tmp_path, finished_run):
     run = Run(tmp_path / "run")
     shutil.copytree(finished_run, run.folder)
-    run.student.write_bytes(run.student.read_bytes()[:1000])
+    run.student_file.write_bytes(run.student_file.read_bytes()[:1000])
     with pytest.raises(
         EdgeseaError, match=r"Cannot load the student .*student\.keras .*: delete metrics\.json"
     ):

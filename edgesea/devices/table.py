@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgesea.measures.figures import MEASURED, at
+from edgesea.answers import measured_rows
+from edgesea.measures.figures import at
 
 
 def print_measurement(measurement: dict, console: Console | None = None) -> None:
@@ -14,10 +15,8 @@ def print_measurement(measurement: dict, console: Console | None = None) -> None
     console.print(Text(f"engine: {measurement['engine']}"))
     table = Table("figure", "value", "unit", "how")
     table.columns[1].justify = "right"
-    for place, figure in MEASURED.items():
-        value = at(measurement, place)
-        if value is not None:
-            table.add_row(figure.label, _number(value), figure.unit, _how(measurement, place))
+    for row in measured_rows(measurement):
+        table.add_row(*row)
     console.print(table)
     if operator := at(measurement, "activation.peak_operator"):
         console.print(Text(f"peak of live buffers at {operator}"))
@@ -26,17 +25,6 @@ def print_measurement(measurement: dict, console: Console | None = None) -> None
         warm = measurement["latency_ms"]["warm_up_runs"]
         console.print(Text(f"n = {n} after {warm} to warm up, threads: {threads}"))
     console.print(Text("conditions: " + _conditions(measurement["conditions"])))
-
-
-def _how(measurement: dict, place: str) -> str:
-    how = measurement.get("how", {})
-    return how.get(place) or how.get(place.split(".")[0], "")
-
-
-def _number(value) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _conditions(conditions: dict) -> str:

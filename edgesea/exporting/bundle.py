@@ -32,20 +32,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgesea import __version__, files, results
+from edgesea import __version__, files, notebook, patches, results
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.exporting import carray
-from edgesea.exporting.card import model_card
+from edgesea.exporting.card import COSTS, model_card
 from edgesea.exporting.compare import Comparison
 from edgesea.formats.text import without_control
 from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime
 from edgesea.measures import memory
+from edgesea.measures.figures import FIDELITY, MEASURED, at, text
 from firmware_export.ctext import identifier as identifier_of
 from firmware_export.graph import ModelError, read
+
+if TYPE_CHECKING:
+    from edgesea import answers
 
 FORMAT = "edgesea bundle"
 FORMAT_VERSION = 1
@@ -71,16 +76,41 @@ CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
 """Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
 known; returns its entry in the manifest, None where there is no C of it."""
 
+Seconds = float  # `Bundle.float` is a file
+
 ProjectWriter = Callable[["Bundle"], dict]
 """Writes a project into a bundle that is otherwise whole; returns its entry in the manifest."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
-    """A bundle on disk, checked against its manifest."""
+    """A bundle on disk, checked against its manifest.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    manifest : dict
+        What it holds, see docs/formats.md.
+
+    See Also
+    --------
+    edgesea.export : makes one. `Bundle.open` opens and checks one.
+
+    Examples
+    --------
+    >>> bundle = edgesea.Bundle.open("bundle")
+    >>> bundle.embed("street/audio/siren-00.wav").shape
+    (3, 16)
+    """
 
     path: Path
     manifest: dict
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Bundle":
+        """`load_bundle`."""
+        return load_bundle(path)
 
     @property
     def name(self) -> str:
@@ -116,6 +146,89 @@ class Bundle:
         from edgesea.formats import door
 
         return door.read_arrays(path, remedy=REMEDY)
+
+    def embed(
+        self,
+        sound: Path | str | np.ndarray,
+        rate: int | None = None,
+        *,
+        hop: Seconds | None = None,
+        model: Literal["int8", "float"] | None = None,
+    ) -> np.ndarray:
+        """Embeds sound as the device will: frontend, then the .tflite, frame by frame.
+
+        Parameters
+        ----------
+        sound : path or np.ndarray [shape=(samples,)]
+            A file of audio, or a waveform in [-1, 1].
+        rate : int > 0
+            Sample rate of a waveform in Hz; a file says it itself.
+        hop : float > 0
+            Seconds from frame to frame. Default: half a frame.
+        model : "int8" or "float"
+            Which of its models. Default: int8 where it holds one.
+
+        Returns
+        -------
+        np.ndarray [shape=(frames, d)]
+            float32, dequantised. A last frame that is at least half sound is padded with silence.
+
+        Raises
+        ------
+        UsageError
+            The bundle does not know its frontend or lacks the model; a waveform without its rate, of another
+            shape, or with NaN in it.
+        BadAudio
+            A file that cannot be used.
+        """
+        if self.frontend is None:
+            raise UsageError(
+                f"The bundle {self.path} does not say which frontend makes its patches: export it again with "
+                "--frontend."
+            )
+        file = {None: self.int8 or self.float, "int8": self.int8, "float": self.float}.get(model)
+        if file is None:
+            raise UsageError(f"The bundle {self.path} holds no {model} model: choose int8 or float.")
+        interpreter = open_interpreter(file)
+        heard = patches.of_sound(sound, rate, self.frontend, hop)
+        return np.concatenate([interpreter.run(batch).reshape(len(batch), -1) for batch in heard])
+
+    @property
+    def evaluations(self) -> "tuple[answers.Evaluation, ...]":
+        """What `edgesea.evaluate` answered about this bundle, as it is kept in it."""
+        from edgesea import answers
+
+        return tuple(map(answers.Evaluation, results.of_bundle(self.path, "evaluation")))
+
+    @property
+    def measurements(self) -> "tuple[answers.Measurement, ...]":
+        """What `edgesea.bench` answered about this bundle, as it is kept in it."""
+        from edgesea import answers
+
+        return tuple(map(answers.Measurement, results.of_bundle(self.path, "bench")))
+
+    def _rows(self) -> list[tuple[str, str]]:
+        models = [kind for kind in ("int8", "float") if self.manifest[kind]]
+        described = self.manifest[models[0]]
+        comparison = self.manifest["comparison"] or {}
+        return [
+            ("name", self.name),
+            ("models", ", ".join([*models, *(["onnx"] if self.onnx else [])])),
+            *((str(MEASURED[place]), text(at(described, place))) for place in COSTS),
+            *(
+                (f"int8 against float, {FIDELITY[key]}", text(comparison[key]))
+                for key in ("cosine", "r2")
+                if key in comparison
+            ),
+            *([("failed", self.manifest["failed"])] if "failed" in self.manifest else []),
+        ]
+
+    def __repr__(self) -> str:
+        """Its folder, models and costs."""
+        return notebook.described(f"Bundle {self.path}", self._rows())
+
+    def _repr_html_(self) -> str:
+        return notebook.html(f"Bundle {self.path}", (), self._rows())
 
     def _file(self, name: str) -> Path | None:
         return self.path / name if name in self.manifest["files"] else None

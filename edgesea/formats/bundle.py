@@ -1,7 +1,7 @@
 """manifest.json of a bundle: what is in the folder, and what is known of it.
 
-Nothing here is believed where it can be made again: `edgesea.exporting.bundle.load_bundle` holds the models' own
-description against their files, and firmware is made from the .tflite.
+Nothing here is believed where it can be made again: `edgesea.exporting.bundle.load_bundle` holds the models'
+own description against their files, and firmware is made from the .tflite.
 """
 
 from __future__ import annotations

@@ -51,6 +51,21 @@ FIDELITY = {
 }
 
 
+def text(value: Any) -> str:
+    """A figure as people read it; a dash where it is not defined."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+
+
+def how(measurement: dict, place: str) -> str:
+    """How a figure of a measurement was come by: measured, computed or emulated."""
+    said = measurement.get("how") or {}
+    return said.get(place) or said.get(place.split(".")[0], "")
+
+
 def at(values: Any, place: str) -> Any:
     """The value at a dotted place; None where there is none."""
     for key in place.split("."):

@@ -16,9 +16,8 @@ from edgesea import loaded_model
 from edgesea.devices import conditions
 from edgesea.devices import latency as timing
 from edgesea.devices.table import print_measurement
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import EdgeseaError, UsageError, UserError
 from edgesea.interpreter import open_interpreter
-from firmware_export.errors import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +149,7 @@ def test_wrong_options(model, options):
 def test_not_a_model(tmp_path, content):
     file = tmp_path / "model.tflite"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.tflite"):
+    with pytest.raises(UserError, match=r"model\.tflite"):
         bench.measure(file)
 
 

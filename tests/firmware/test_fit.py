@@ -193,7 +193,7 @@ def test_a_folder_without_an_int8_model(bundle, tmp_path, monkeypatch):
         name, path, int8 = "x", tmp_path, None
         manifest = {"files": {}, "int8": None}  # noqa: RUF012
 
-    monkeypatch.setattr("edgesea.exporting.load_bundle", lambda _: Loaded())
+    monkeypatch.setattr("edgesea.fitting.load_bundle", lambda _: Loaded())
     result = CliRunner().invoke(command, [str(bundle)])
     assert isinstance(result.exception, UserError)
     assert "holds no int8 model" in str(result.exception)
