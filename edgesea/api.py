@@ -81,8 +81,8 @@ def distill(
     ...     teacher="demo", data="street", out="run",
     ...     student="separable-s", dim=16, frames=256, batch=32, epochs=2, seed=3,
     ... )
-    >>> run.embed("street/audio/siren-00.wav").shape
-    (3, 16)
+    >>> run.embed("clip.wav").shape
+    (4, 16)
     """
     from edgesea.distillation import distill as distilled
     from edgesea.run import Config, absolute

@@ -197,8 +197,8 @@ class Run:
     Examples
     --------
     >>> run = edgesea.Run.open("run")
-    >>> run.embed("street/audio/siren-00.wav").shape
-    (3, 16)
+    >>> run.embed("clip.wav").shape
+    (4, 16)
     """
 
     folder: Path
@@ -360,7 +360,7 @@ class Run:
             A file that cannot be used.
         """
         heard = patches.of_sound(sound, rate, self.frontend(), self.hop() if hop is None else hop)
-        return np.concatenate([np.asarray(self.student(batch, training=False)) for batch in heard])
+        return np.concatenate([self.student(batch, training=False).numpy() for batch in heard])
 
     @property
     def fidelity(self) -> dict:

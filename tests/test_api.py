@@ -31,7 +31,7 @@ def run_examples(text: str, names: dict, where: str) -> int:
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """The folder and the names that docs/python.md leaves behind: it distils, exports, evaluates, measures."""
+    """The folder and the names that docs/python.md leaves behind, which distils, exports and measures."""
     from tensorflow.python.framework import config
 
     before = config.is_op_determinism_enabled()
@@ -40,6 +40,7 @@ def walked(tmp_path_factory):
         patch.chdir(folder)
         names: dict = {}
         assert run_examples(PAGE.read_text(encoding="utf-8"), names, PAGE.name) > 20
+        soundfile.write("clip.wav", names["waveform"], 16_000)
         yield folder, names
     if not before:
         config.disable_op_determinism()

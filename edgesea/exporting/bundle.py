@@ -100,8 +100,8 @@ class Bundle:
     Examples
     --------
     >>> bundle = edgesea.Bundle.open("bundle")
-    >>> bundle.embed("street/audio/siren-00.wav").shape
-    (3, 16)
+    >>> bundle.embed("clip.wav").shape
+    (4, 16)
     """
 
     path: Path
