@@ -1,7 +1,9 @@
 """Measures one model on one device.
 
 A device is named `NAME` or `NAME:TARGET` (`host`, `qemu:cortex-m4`). Plugging one in is one file that offers
-`measure(model, target) -> dict` and one line in `DEVICES`; the file is imported when its device is asked for.
+`measure(model, target) -> dict` and `TARGET`, what follows the colon ("" where nothing does), and one line in
+`DEVICES`, or in another package an entry point of the group `edgesea.devices`; the file is imported when its
+device is asked for.
 
 A measurement is a dict ready for JSON: `format`, `format_version`, `device`, `engine`, `model`, `storage`,
 `activation`, then `latency_ms` on real machines or `emulated` on emulated ones, `conditions`, and `how`,
@@ -9,26 +11,34 @@ which says of every figure whether it was measured, computed or emulated (a figu
 what `a` is).
 """
 
-import importlib
 from pathlib import Path
 
 from edgesea import results
 from edgesea.errors import UsageError
+from edgesea.named import Registry
 from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
 
-DEVICES = {
-    # name: (module, what follows the colon, or "" where nothing does)
-    "host": ("edgesea.devices.host", ""),
-    "rpi": ("edgesea.devices.rpi", ""),
-    "qemu": ("edgesea.devices.qemu", "CORE"),
-    "serial": ("edgesea.devices.serial", "PORT"),
-}
+DEVICES = Registry(
+    "device",
+    {
+        "host": "edgesea.devices.host",
+        "rpi": "edgesea.devices.rpi",
+        "qemu": "edgesea.devices.qemu",
+        "serial": "edgesea.devices.serial",
+    },
+    "edgesea.devices",
+)
 
 
 def names() -> list[str]:
     """The devices as a user writes them: `["host", "qemu:CORE"]`."""
-    return [f"{name}:{target}" if target else name for name, (_, target) in DEVICES.items()]
+    return [_written(name) for name in DEVICES]
+
+
+def _written(name: str) -> str:
+    target = DEVICES.get(name).TARGET
+    return f"{name}:{target}" if target else name
 
 
 def measure(path: Path | str, device: str = "host", *, progress: Progress = SILENT, **options) -> dict:
@@ -49,12 +59,11 @@ def measure(path: Path | str, device: str = "host", *, progress: Progress = SILE
     """
     name, _, target = device.partition(":")
     if name not in DEVICES:
-        raise UsageError(f"there is no device {device!r}: use one of {', '.join(names())}")
-    module, wanted = DEVICES[name]
-    if bool(target) != bool(wanted):
-        usage = f"{name}:{wanted}" if wanted else name
-        raise UsageError(f"the device {device!r} is written {usage}")
-    found = importlib.import_module(module).measure(find_model(path), target, **options)
+        raise UsageError(f"There is no device {device!r}: use one of {', '.join(names())}.")
+    module = DEVICES.get(name)
+    if bool(target) != bool(module.TARGET):
+        raise UsageError(f"The device {device!r} is written {_written(name)}.")
+    found = module.measure(find_model(path), target, **options)
     found = results.stamped("bench", found)
     if Path(path).is_dir():
         results.keep(

@@ -10,6 +10,9 @@ from edgesea.measures import memory
 from edgesea.measures.inputs import random_inputs
 from firmware_export.graph import Graph, read
 
+# What follows the colon of the device's name.
+TARGET = ""
+
 
 def measure(
     model: Path,

@@ -36,6 +36,9 @@ from firmware_export import boards
 from firmware_export.compile import CompiledModel, compile_model
 from firmware_export.graph import ModelError, read
 
+# What follows the colon of the device's name.
+TARGET = "CORE"
+
 PATHS = ("plain", "dsp", "mve")  # in the order of EDGESEA_PATH_PLAIN, _DSP, _MVE
 
 # Buffers of the harness start at multiples of this, as a caller's would.

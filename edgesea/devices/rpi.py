@@ -34,6 +34,9 @@ from edgesea.measures import memory
 from edgesea.measures.inputs import random_inputs
 from firmware_export.graph import read
 
+# What follows the colon of the device's name.
+TARGET = ""
+
 # Without ! and backslash, and quoted once: sh, csh and fish read it alike.
 REMOTE = (
     "exec python3 -c 'import sys; r = sys.stdin.buffer; s = r.read(int(r.readline())); a = {}; "

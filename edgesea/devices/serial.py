@@ -31,6 +31,9 @@ from edgesea.measures import memory
 from edgesea.measures.inputs import random_examples
 from firmware_export.graph import read
 
+# What follows the colon of the device's name.
+TARGET = "PORT"
+
 PROTOCOL = 1
 BAUD = 115200
 
