@@ -28,6 +28,10 @@ class Answer:
 
     values: dict[str, Any]
 
+    def _part(self, name: str) -> dict[str, Any] | None:
+        found = self.values.get(name)
+        return None if found is None else dict(found)
+
     @property
     def _title(self) -> str:
         raise NotImplementedError
@@ -60,37 +64,37 @@ class Measurement(Answer):
     @property
     def device(self) -> str:
         """host, rpi, qemu:CORE or serial:PORT."""
-        return self.values["device"]
+        return str(self.values["device"])
 
     @property
     def engine(self) -> str:
         """What ran the model, with its version."""
-        return self.values["engine"]
+        return str(self.values["engine"])
 
     @property
     def storage(self) -> dict[str, Any]:
         """model_bytes and weight_bytes."""
-        return self.values["storage"]
+        return dict(self.values["storage"])
 
     @property
     def activation(self) -> dict[str, Any]:
         """Memory of activations in bytes: largest_tensor_bytes, peak_bytes and others."""
-        return self.values["activation"]
+        return dict(self.values["activation"])
 
     @property
     def latency_ms(self) -> dict[str, Any] | None:
         """median, p95, n and others; None on emulated devices, which have no time."""
-        return self.values.get("latency_ms")
+        return self._part("latency_ms")
 
     @property
     def emulated(self) -> dict[str, Any] | None:
         """instructions, arena_bytes and others; None on real devices."""
-        return self.values.get("emulated")
+        return self._part("emulated")
 
     @property
     def conditions(self) -> dict[str, Any]:
         """Under which it was taken."""
-        return self.values["conditions"]
+        return dict(self.values["conditions"])
 
     @property
     def _title(self) -> str:
@@ -119,17 +123,17 @@ class Evaluation(Answer):
     @property
     def data(self) -> dict[str, Any]:
         """name, fingerprint, clips, frames of what it was evaluated on."""
-        return self.values["data"]
+        return dict(self.values["data"])
 
     @property
     def fidelity(self) -> dict[str, Any] | None:
         """float, int8, on, parts; None for a bundle whose run is gone."""
-        return self.values["fidelity"]
+        return self._part("fidelity")
 
     @property
     def task(self) -> dict[str, Any] | None:
         """metric, teacher, float, int8, compared, intervals and others; None where there is no task."""
-        return self.values["task"]
+        return self._part("task")
 
     @property
     def _title(self) -> str:
@@ -164,17 +168,17 @@ class Fit(Answer):
     @property
     def engine(self) -> str:
         """What would run the model: "C model" or "TensorFlow Lite Micro"."""
-        return self.values["engine"]
+        return str(self.values["engine"])
 
     @property
     def boards(self) -> list[dict[str, Any]]:
         """A board each, those that hold the model first: board, fits, flash, ram, estimate and others."""
-        return self.values["boards"]
+        return list(self.values["boards"])
 
     @property
     def basis(self) -> list[str]:
         """Sentences: what the figures rest on."""
-        return self.values["basis"]
+        return list(self.values["basis"])
 
     @property
     def _title(self) -> str:

@@ -4,6 +4,7 @@ What the bundle's manifest says of memory is not believed. See `firmware_export.
 """
 
 from pathlib import Path
+from typing import Any
 
 from edgesea import results
 from edgesea.exporting.bundle import Bundle, load_bundle
@@ -14,7 +15,7 @@ from firmware_export.fit import fit as held
 from firmware_export.graph import read
 
 
-def fit(bundle: Path | str, *, progress: Progress = SILENT) -> dict:
+def fit(bundle: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
     """Holds a bundle's model against every board; the bundle keeps the answer, see `edgesea.results`.
 
     Parameters
@@ -40,25 +41,26 @@ def fit(bundle: Path | str, *, progress: Progress = SILENT) -> dict:
     return answer
 
 
-def _made_again(bundle: Bundle) -> tuple[dict, str | None]:
+def _made_again(bundle: Bundle) -> tuple[dict[str, Any], str | None]:
     """The manifest with the figures that the .tflite itself gives, and the text of the frontend's header."""
     if bundle.int8 is None:
         return bundle.manifest, None
-    manifest = _measured(bundle)
+    manifest = _measured(bundle.manifest, bundle.int8)
     if bundle.manifest["c_model"] is None:
         return manifest, None
     made = remake(bundle)
+    assert made.compiled is not None  # the model itself was asked for
     figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
     header = made.contents.get(f"{bundle.identifier}_frontend.h")
     compiled = {**bundle.manifest["c_model"], **figures}
     return {**manifest, "c_model": compiled}, None if header is None else header.decode("ascii")
 
 
-def _measured(bundle: Bundle) -> dict:
-    graph = read(bundle.int8)
+def _measured(manifest: dict[str, Any], int8: Path) -> dict[str, Any]:
+    graph = read(int8)
     figures = {
         "multiply_accumulates": sum(map(graph.multiply_accumulates, graph.operators)),
         "storage": memory.storage(graph),
         "activation": memory.activation(graph),
     }
-    return {**bundle.manifest, "int8": {**bundle.manifest["int8"], **figures}}
+    return {**manifest, "int8": {**manifest["int8"], **figures}}

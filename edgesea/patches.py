@@ -59,4 +59,5 @@ def _waveform(sound: Path | str | np.ndarray, rate: int | None, wanted: int) -> 
         )
     import soxr
 
-    return soxr.resample(waveform.astype(np.float32), int(rate), wanted, quality="HQ")
+    resampled: np.ndarray = soxr.resample(waveform.astype(np.float32), int(rate), wanted, quality="HQ")
+    return resampled

@@ -20,6 +20,7 @@ import stat
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from edgesea import files
 from edgesea.errors import EdgeseaError
@@ -42,18 +43,18 @@ _PASSING = ("before", "after", "slowed")
 REMEDY = "ask again, with `edgesea evaluate`, `bench` or `fit`"
 
 
-def stamped(kind: str, values: Mapping) -> dict:
+def stamped(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """An answer of that kind with its format and version in front."""
     module = import_module(KINDS[kind][0])
     return {"format": module.FORMAT, "format_version": module.VERSION, **values}
 
 
-def evaluation_name(data: Mapping) -> str:
+def evaluation_name(data: Mapping[str, Any]) -> str:
     """DATA-FP of evaluated data, {'name', 'fingerprint'}."""
     return f"{_plain(data['name'])}-{data['fingerprint'][:8]}"
 
 
-def bench_name(measurement: Mapping) -> str:
+def bench_name(measurement: Mapping[str, Any]) -> str:
     """bench-DEVICE-ID of a measurement."""
     conditions = {key: each for key, each in measurement["conditions"].items() if key not in _PASSING}
     threads = measurement.get("latency_ms", {}).get("threads")
@@ -62,7 +63,9 @@ def bench_name(measurement: Mapping) -> str:
     return f"bench-{_plain(measurement['device'])}-{digest[:8]}"
 
 
-def keep(folder: Path, name: str, kind: str, values: Mapping, progress: Progress = SILENT) -> Path | None:
+def keep(
+    folder: Path, name: str, kind: str, values: Mapping[str, Any], progress: Progress = SILENT
+) -> Path | None:
     """Writes an answer to `folder` / `name`, whole or not at all.
 
     Parameters
@@ -98,7 +101,9 @@ def keep(folder: Path, name: str, kind: str, values: Mapping, progress: Progress
     return None
 
 
-def read(path: Path | str, kind: str, *, error: type[EdgeseaError] = EdgeseaError, remedy: str = REMEDY):
+def read(
+    path: Path | str, kind: str, *, error: type[EdgeseaError] = EdgeseaError, remedy: str = REMEDY
+) -> Any:
     """What a file of that kind holds, checked by its schema.
 
     Raises
@@ -113,7 +118,7 @@ def read(path: Path | str, kind: str, *, error: type[EdgeseaError] = EdgeseaErro
     return held
 
 
-def of_bundle(folder: Path, kind: str) -> list[dict]:
+def of_bundle(folder: Path, kind: str) -> list[dict[str, Any]]:
     """The answers of a kind that a bundle holds, by the names of their files.
 
     Raises
@@ -124,7 +129,7 @@ def of_bundle(folder: Path, kind: str) -> list[dict]:
     return [read(file, kind) for file in _files(folder / FOLDER) if kind_of(file.name) == kind]
 
 
-def of_run(folder: Path) -> list[dict]:
+def of_run(folder: Path) -> list[dict[str, Any]]:
     """The evaluations that a run holds, by the names of their files; errors as of `of_bundle`."""
     return [read(file, "evaluation") for file in _files(folder / RUN_FOLDER) if file.suffix == ".json"]
 
@@ -151,7 +156,14 @@ def _files(folder: Path) -> list[Path]:
     return [each for each in sorted(folder.iterdir()) if stat.S_ISREG(each.lstat().st_mode)]
 
 
-def _check(kind: str, values, path, *, error: type[EdgeseaError] = EdgeseaError, remedy: str = REMEDY):
+def _check(
+    kind: str,
+    values: Any,
+    path: Path | str,
+    *,
+    error: type[EdgeseaError] = EdgeseaError,
+    remedy: str = REMEDY,
+) -> None:
     from edgesea.formats import door
 
     module, schema = KINDS[kind]

@@ -117,11 +117,11 @@ def test_float_and_waveform_models(shared):
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [
-        ("pdp11", "there is no device 'pdp11': use one of host, "),
-        ("", "there is no device '': use one of host, "),
-        ("host:0", "the device 'host:0' is written host"),
-        ("qemu", "the device 'qemu' is written qemu:CORE"),
-        ("qemu:", "the device 'qemu:' is written qemu:CORE"),
+        ("pdp11", "There is no device 'pdp11': use one of host, "),
+        ("", "There is no device '': use one of host, "),
+        ("host:0", "The device 'host:0' is written host"),
+        ("qemu", "The device 'qemu' is written qemu:CORE"),
+        ("qemu:", "The device 'qemu:' is written qemu:CORE"),
     ],
 )
 def test_a_wrong_device(model, device, sentence):
