@@ -1,4 +1,4 @@
-"""What `edgesea.evaluate`, `edgesea.bench` and `edgesea.fit` answer, as values.
+"""What `edgesea.evaluate()`, `edgesea.bench()` and `edgesea.fit()` answer, as values.
 
 Each holds the JSON of `edgesea --json` and of the file in the run or bundle, offers the parts of it that are
 asked for most as attributes, and shows itself as a table in notebooks.

@@ -73,7 +73,7 @@ def distill(
 
     See Also
     --------
-    edgesea.evaluate, edgesea.export
+    edgesea.evaluate(), edgesea.export()
 
     Examples
     --------

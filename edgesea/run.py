@@ -192,7 +192,7 @@ class Run:
 
     See Also
     --------
-    edgesea.distill : makes one. `Run.open` opens one that is finished.
+    edgesea.distill() : makes one. `Run.open` opens one that is finished.
 
     Examples
     --------

@@ -95,7 +95,7 @@ class Bundle:
 
     See Also
     --------
-    edgesea.export : makes one. `Bundle.open` opens and checks one.
+    edgesea.export() : makes one. `Bundle.open` opens and checks one.
 
     Examples
     --------
@@ -202,7 +202,7 @@ class Bundle:
 
     @property
     def measurements(self) -> "tuple[answers.Measurement, ...]":
-        """What `edgesea.bench` answered about this bundle, as it is kept in it."""
+        """What `edgesea.bench()` answered about this bundle, as it is kept in it."""
         from edgesea import answers
 
         return tuple(map(answers.Measurement, results.of_bundle(self.path, "bench")))
