@@ -3,7 +3,7 @@
     python benchmarks/engine.py [--models FOLDER] [--cores CORE...]
 
 measures the models in FOLDER (the two published ones) and an untrained separable-m student with
-`edgesea.bench.qemu.measure`, and writes benchmarks/results/engine.json and engine.md. The figures of the
+`edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json and engine.md. The figures of the
 other side were measured once, on the same emulator and cores; the file says under which conditions.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import qemu
+from edgesea.devices import qemu
 from edgesea.files import write_json, write_text
 from edgesea.running.emulator import FLAGS, cores
 
@@ -55,7 +55,7 @@ def separable(folder: Path) -> Path:
     """An int8 .tflite of the default student for patches of 96 x 64, untrained."""
     import keras
 
-    from edgesea.export.tflite import convert_int8
+    from edgesea.exporting.tflite import convert_int8
     from edgesea.students import build
 
     keras.utils.set_random_seed(SEED)

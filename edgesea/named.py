@@ -1,4 +1,4 @@
-"""Named things with options: objectives, students, reducers, samplers, augmentations.
+"""Named things, most with options: objectives, students, reducers, samplers, teachers, devices.
 
 A *choice* is a name and the options given with it. It is written in one way on the command line,
 
@@ -94,9 +94,9 @@ class Registry:
     kind : str
         What they are called, also on the command line: ``objective``.
     entries : mapping of str to str
-        Name to ``module:attribute``. The attribute is a frozen dataclass whose fields are the options, an
-        instance of one (a preset, whose options can be changed), or a class with such a dataclass as its
-        attribute ``Options``.
+        Name to ``module:attribute``, or to a module where a thing is one. The attribute is a frozen dataclass
+        whose fields are the options, an instance of one (a preset, whose options can be changed), or a class
+        with such a dataclass as its attribute ``Options``.
     group : str
         The group of entry points by which other packages add names.
     """
@@ -118,19 +118,36 @@ class Registry:
         """
         if name in self.entries:
             module, _, attribute = self.entries[name].partition(":")
-            return getattr(import_module(module), attribute)
-        if found := self._others().get(name):
+            found = import_module(module)
+            return getattr(found, attribute) if attribute else found
+        if point := self._others().get(name):
             try:
-                return found.load()
+                return point.load()
             except Exception as error:  # Another package's code may raise anything.
                 raise UsageError(
-                    f"The {self.kind} {name} of the package {found.dist.name if found.dist else found.value} "
+                    f"The {self.kind} {name} of the package {point.dist.name if point.dist else point.value} "
                     f"cannot be loaded ({type(error).__name__}: {error}): see to that package."
                 ) from error
         names = list(self)
         close = difflib.get_close_matches(name, names, n=1)
         meant = f"did you mean {close[0]}? Choose" if close else "choose"
         raise UsageError(f"Unknown {self.kind} {name!r}: {meant} one of {', '.join(names)}.")
+
+    def every(self, faults: list) -> Iterator:
+        """Loads one after the other, those of other packages first: what users installed is the particular.
+
+        Parameters
+        ----------
+        faults : list of UsageError
+            Receives what is wrong with those that cannot be loaded, which are left out.
+        """
+        for name in (*sorted(self._others().keys() - self.entries.keys()), *self.entries):
+            try:
+                found = self.get(name)
+            except UsageError as error:
+                faults.append(error)
+            else:
+                yield found
 
     def options(self, choice: Choice):
         """The options of a choice, each checked, as the frozen value that they belong to.

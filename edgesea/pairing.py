@@ -14,7 +14,7 @@ import soxr
 
 from edgesea.errors import UsageError
 from edgesea.frontend import Frontend
-from edgesea.teachers import Teacher
+from edgesea.teacher import Teacher
 
 
 class Pairing:

@@ -15,21 +15,26 @@ RUN/tensorboard/   the same course, for TensorBoard
 
 import dataclasses
 import difflib
+import functools
 import math
 import platform
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, reduction
+from edgesea import __version__, augment, backend, files, patches, reduction
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
+from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
+from edgesea.notebook import described, html
 from edgesea.objectives import OBJECTIVES
+from edgesea.recognise import recognise
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
 from edgesea.split import Split
@@ -40,6 +45,9 @@ try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from edgesea import answers
 
 PARTS = ("train", "validation", "held-out")
 # Frames of one part that are looked at when something is measured on it, at most.
@@ -157,22 +165,59 @@ class Config:
         return cls(**values)
 
 
-class Run:
-    """The folder of a run, and where everything lies in it."""
+# Where everything lies in a run's folder.
+_PLACES = {
+    "config_file": "config.toml",
+    "split": "split.json",
+    "domain": "domain",
+    "sample": "sample.npz",
+    "reducer": "reducer.npz",
+    "examples": "examples",
+    "checkpoints": "checkpoints",
+    "student_file": "student.keras",
+    "metrics": "metrics.json",
+    "skipped": "skipped.csv",
+    "tensorboard": "tensorboard",
+}
 
-    def __init__(self, folder: Path | str):
-        self.folder = Path(folder)
-        self.config_file = self.folder / "config.toml"
-        self.split = self.folder / "split.json"
-        self.domain = self.folder / "domain"
-        self.sample = self.folder / "sample.npz"
-        self.reducer = self.folder / "reducer.npz"
-        self.examples = self.folder / "examples"
-        self.checkpoints = self.folder / "checkpoints"
-        self.student = self.folder / "student.keras"
-        self.metrics = self.folder / "metrics.json"
-        self.skipped = self.folder / "skipped.csv"
-        self.tensorboard = self.folder / "tensorboard"
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """One distillation: its folder, and what came out of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; the other attributes are the paths in it, see the module.
+
+    See Also
+    --------
+    edgesea.distill() : makes one. `Run.open` opens one that is finished.
+
+    Examples
+    --------
+    >>> run = edgesea.Run.open("run")
+    >>> run.embed("clip.wav").shape
+    (4, 16)
+    """
+
+    folder: Path
+    config_file: Path = dataclasses.field(init=False, compare=False)
+    split: Path = dataclasses.field(init=False, compare=False)
+    domain: Path = dataclasses.field(init=False, compare=False)
+    sample: Path = dataclasses.field(init=False, compare=False)
+    reducer: Path = dataclasses.field(init=False, compare=False)
+    examples: Path = dataclasses.field(init=False, compare=False)
+    checkpoints: Path = dataclasses.field(init=False, compare=False)
+    student_file: Path = dataclasses.field(init=False, compare=False)
+    metrics: Path = dataclasses.field(init=False, compare=False)
+    skipped: Path = dataclasses.field(init=False, compare=False)
+    tensorboard: Path = dataclasses.field(init=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "folder", Path(self.folder))
+        for name, place in _PLACES.items():
+            object.__setattr__(self, name, self.folder / place)
 
     @classmethod
     def start(cls, folder: Path | str, config: Config) -> "Run":
@@ -271,16 +316,90 @@ class Run:
         import keras
 
         try:
-            return keras.saving.load_model(self.student, compile=False, safe_mode=True)
+            return keras.saving.load_model(self.student_file, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises every kind of exception for a damaged file.
             raise EdgeseaError(
-                f"Cannot load the student {self.student} ({next(iter(str(error).splitlines()), '')}): delete "
-                f"{self.metrics.name} beside it and call `edgesea distill` again."
+                f"Cannot load the student {self.student_file} "
+                f"({next(iter(str(error).splitlines()), '')}): delete {self.metrics.name} beside it and call "
+                "`edgesea distill` again."
             ) from error
 
     def frontend(self) -> Frontend:
         """The student's frontend."""
         return Frontend.from_dict(self.results()["frontend"])
+
+    @functools.cached_property
+    def student(self):
+        """The trained student, a `keras.Model`: patch (B, frames, mels, 1) dB -> embedding (B, d) float32."""
+        return self.load_student()
+
+    def embed(
+        self, sound: Path | str | np.ndarray, rate: int | None = None, *, hop: float | None = None
+    ) -> np.ndarray:
+        """Embeds sound with the student, frame by frame.
+
+        Parameters
+        ----------
+        sound : path or np.ndarray [shape=(samples,)]
+            A file of audio, or a waveform in [-1, 1].
+        rate : int > 0
+            Sample rate of a waveform in Hz; a file says it itself.
+        hop : float > 0
+            Seconds from frame to frame. Default: as in the run, half a frame where nothing was said.
+
+        Returns
+        -------
+        np.ndarray [shape=(frames, d)]
+            float32. A last frame that is at least half sound is padded with silence.
+
+        Raises
+        ------
+        UsageError
+            A waveform without its rate, of another shape, or with NaN in it.
+        BadAudio
+            A file that cannot be used.
+        """
+        heard = patches.of_sound(sound, rate, self.frontend(), self.hop() if hop is None else hop)
+        return np.concatenate([self.student(batch, training=False).numpy() for batch in heard])
+
+    @property
+    def fidelity(self) -> dict:
+        """How well the student matches phi(teacher) on held-out sound: r2, cosine, knn_overlap, frames."""
+        return self.results()["fidelity"]["held-out"]
+
+    @property
+    def evaluations(self) -> "tuple[answers.Evaluation, ...]":
+        """What `edgesea.evaluate` answered about this run, as it is kept in it."""
+        from edgesea import answers, results
+
+        return tuple(map(answers.Evaluation, results.of_run(self.folder)))
+
+    def _rows(self) -> list[tuple[str, str]]:
+        if not self.metrics.is_file():
+            return [("state", "not finished: `edgesea.distill` goes on with it")]
+        found = self.results()
+        return [
+            ("teacher", f"{found['teacher']['name']} ({found['teacher']['dimension']}-d)"),
+            ("student", f"{found['student']} ({found['dimension']}-d, {found['parameters']:,} parameters)"),
+            ("frontend", found["frontend"]["name"]),
+            ("data", f"{found['data']['name']} ({found['data']['clips']} clips)"),
+            *((f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"][key])) for key in FIDELITY),
+        ]
+
+    def __repr__(self) -> str:
+        """Its folder, student and fidelity."""
+        return described(f"Run {self.folder}", self._rows())
+
+    def _repr_html_(self) -> str:
+        return html(f"Run {self.folder}", (), self._rows())
+
+
+def absolute(values: Mapping) -> dict:
+    """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
+    found = {**values, "data": str(Path(values["data"]).expanduser().resolve())}
+    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
+        found["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
+    return found
 
 
 def _today(values: Mapping) -> dict:

@@ -16,7 +16,7 @@ import soundfile
 from small_run import SMALL
 
 from edgesea import augment, datasets, files
-from edgesea.distill import LEARNT_NOTHING, _Stages, distill, embed_domain
+from edgesea.distillation import LEARNT_NOTHING, _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.progress import SILENT
 from edgesea.run import PARTS, Run
@@ -483,7 +483,7 @@ def test_a_damaged_sample_is_named(tmp_path, finished_run):
 def test_a_damaged_student_is_named(tmp_path, finished_run):
     run = Run(tmp_path / "run")
     shutil.copytree(finished_run, run.folder)
-    run.student.write_bytes(run.student.read_bytes()[:1000])
+    run.student_file.write_bytes(run.student_file.read_bytes()[:1000])
     with pytest.raises(
         EdgeseaError, match=r"Cannot load the student .*student\.keras .*: delete metrics\.json"
     ):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.cli.common import as_json, print_json, print_table, progress
 from edgesea.errors import UsageError
 
 
@@ -82,7 +82,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 
 
 def _measure(target, device, wanted: dict) -> dict:
-    from edgesea.bench import measure
+    from edgesea.devices import measure
 
     options = {name: value for name, value in wanted.items() if value is not None}
     if target is None or device is None or (device == "rpi" and wanted["host"] is None):
@@ -106,11 +106,11 @@ def _measure(target, device, wanted: dict) -> dict:
         if len(options["threads"]) > 1:
             raise UsageError("Several --threads are measured on the rpi alone: give one.")
         options["threads"] = options["threads"][0]
-    return measure(Path(target), device, **options)
+    return measure(Path(target), device, progress=progress(), **options)
 
 
 def _print(measurement: dict) -> None:
-    from edgesea.bench.table import print_measurement
+    from edgesea.devices.table import print_measurement
 
     print_measurement(measurement)
     rows = [
@@ -147,7 +147,7 @@ def _print(measurement: dict) -> None:
 
 
 def _compare(a: str, b: str, as_json: bool) -> dict:
-    from edgesea.bench.compare import compare, load
+    from edgesea.devices.compare import compare, load
 
     result = compare(load(a), load(b))
     if as_json:

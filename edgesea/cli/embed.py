@@ -33,7 +33,7 @@ from edgesea.cli.common import as_json, print_json, progress
 @as_json
 def embed(out, engine, as_json, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
-    from edgesea.distill import embed_domain
+    from edgesea.distillation import embed_domain
     from edgesea.run import Config
 
     figures = embed_domain(Config(**options), out, progress=progress())

@@ -61,9 +61,9 @@ def export(
 
     With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
     """
-    from edgesea.export import c_compiler, export_tflite
-    from edgesea.export.from_run import export_run
-    from edgesea.export.project import in_bundle
+    from edgesea.exporting import c_compiler, export_tflite
+    from edgesea.exporting.from_run import export_run
+    from edgesea.exporting.project import in_bundle
     from edgesea.frontend import preset
     from firmware_export.ctext import renamed
 
@@ -135,8 +135,8 @@ _OF_A_PROJECT = {"target", "out", "kind", "runtime", "board", "as_json"}
 
 def _only_project(context, target, out, kind, runtime, board, as_json) -> None:
     """Writes a project made of a bundle that is there already."""
-    from edgesea.export import load_bundle
-    from edgesea.export.project import write_project
+    from edgesea.exporting import load_bundle
+    from edgesea.exporting.project import write_project
 
     if kind is None:
         raise UsageError(f"{target} is a bundle already: say which --project to make of it.")

@@ -1,19 +1,31 @@
 """Datasets: from a path to a list of clips.
 
 Every adapter is one module with two functions, `recognises(path) -> bool` and `load(path) -> Manifest`, and
-one entry in `ADAPTERS`; the first that recognises the path loads it.
+one entry in `ADAPTERS`, or in another package an entry point of the group `edgesea.datasets`; the first that
+recognises the path loads it.
 """
 
 from pathlib import Path
 
-from edgesea.datasets import esc50, folder, recording, sonyc, table, urbansound8k
 from edgesea.datasets.manifest import Clip, Manifest, split_groups
 from edgesea.errors import UsageError
+from edgesea.named import Registry
 
 __all__ = ["ADAPTERS", "Clip", "Manifest", "load", "split_groups"]
 
-# The folder adapter takes any folder, so it comes last.
-ADAPTERS = (esc50, urbansound8k, sonyc, table, recording, folder)
+# Other packages' are asked first. The folder adapter takes any folder, so it comes last.
+ADAPTERS = Registry(
+    "dataset layout",
+    {
+        "esc50": "edgesea.datasets.esc50",
+        "urbansound8k": "edgesea.datasets.urbansound8k",
+        "sonyc": "edgesea.datasets.sonyc",
+        "table": "edgesea.datasets.table",
+        "recording": "edgesea.datasets.recording",
+        "folder": "edgesea.datasets.folder",
+    },
+    "edgesea.datasets",
+)
 
 
 def load(path: Path | str) -> Manifest:
@@ -25,7 +37,10 @@ def load(path: Path | str) -> Manifest:
     path = Path(path).expanduser()
     if not path.exists():
         raise UsageError(f"There is no data at {path}: give a folder of audio, a recording or a CSV table.")
-    for adapter in ADAPTERS:
+    faults: list[UsageError] = []
+    for adapter in ADAPTERS.every(faults):
         if adapter.recognises(path):
             return adapter.load(path)
+    if faults:
+        raise faults[0]
     raise UsageError(f"Received {path} as data: give a folder of audio, a recording or a CSV table.")

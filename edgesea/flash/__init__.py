@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import Bundle, load_bundle
-from edgesea.export.project import write_project
+from edgesea.exporting import Bundle, load_bundle
+from edgesea.exporting.project import write_project
 from edgesea.flash import emulated, ports, uf2, verdict
 from edgesea.flash.verdict import Verdict
 from edgesea.running.programs import command, find

@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgesea.bench.serial import Link
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError
-from edgesea.flash import verdict
+from edgesea.flash import firmware, verdict
 from edgesea.flash.terminal import Terminal
 from edgesea.flash.verdict import Gone, Verdict
-from edgesea.running import firmware
 from edgesea.running.emulator import ALONE, emulator, programs, scratch
 from edgesea.running.programs import APT, command, find
 from firmware_export.boards import Board

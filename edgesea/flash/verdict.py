@@ -6,7 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable
 
-from edgesea.bench.serial import Link, Verdict
+from edgesea.devices.serial import Link, Verdict
 from edgesea.errors import EdgeseaError
 
 POLL_S = 0.1

@@ -1,7 +1,7 @@
 """manifest.json of a bundle: what is in the folder, and what is known of it.
 
-Nothing here is believed where it can be made again: `edgesea.export.bundle.load_bundle` holds the models' own
-description against their files, and firmware is made from the .tflite.
+Nothing here is believed where it can be made again: `edgesea.exporting.bundle.load_bundle` holds the models'
+own description against their files, and firmware is made from the .tflite.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Storage(Strict):
 
 
 class Activation(Strict):
-    """See `edgesea.bench.memory`."""
+    """See `edgesea.measures.memory`."""
 
     largest_tensor: Text = Field(description="name of the largest tensor")
     largest_tensor_bytes: Bytes = Field(description="in the model's own types")
@@ -145,7 +145,7 @@ class Compared(Strict):
 
 
 class Arena(Strict):
-    """See `edgesea.export.tflm`."""
+    """See `edgesea.exporting.tflm`."""
 
     bytes: Bytes = Field(description="measured or computed, see `how`")
     scratch_bytes: Bytes = Field(description="what CMSIS-NN's kernels may want beside it")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.evaluation import fidelity
+from edgesea.measures import fidelity
 
 if TYPE_CHECKING:
     from edgesea.examples import Examples

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from edgesea.errors import UsageError
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:
@@ -14,7 +14,7 @@ def recognises(found: Found) -> bool:
 
 
 def load(path: Path, options: TeacherOptions):
-    from edgesea.export.bundle import load_bundle
+    from edgesea.exporting.bundle import load_bundle
 
     bundle = load_bundle(path)
     file = bundle.float or bundle.int8

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edgesea.frontend import preset
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 FILE = Path(__file__).with_name("demo_teacher.tflite")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from edgesea import files
 from edgesea.frontend import preset
 from edgesea.recognise import Found
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.keras import KerasModel
 from edgesea.teachers.model import ModelTeacher
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, file_size
 
 # TensorFlow itself takes a good part of both before a model is there.

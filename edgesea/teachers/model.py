@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.teachers.base import Teacher, TeacherOptions, ear, fingerprint
+from edgesea.teacher import Teacher, TeacherOptions, ear, fingerprint
 
 # Of the largest value: equal arithmetic differs by less where a batch has another size.
 _SAME = 1e-3
@@ -34,7 +34,7 @@ class Model(Protocol):
 
 
 class ModelTeacher(Teacher):
-    """See `edgesea.teachers.base.Teacher`."""
+    """See `edgesea.teacher.Teacher`."""
 
     def __init__(self, path: Path, options: TeacherOptions, model: Model, *, name: str | None = None):
         self.name = name or path.stem

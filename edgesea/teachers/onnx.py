@@ -7,7 +7,7 @@ import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, file_size
 
 _SENT = 64  # frames to the other process at a time

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import keras
-from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:
@@ -16,4 +16,4 @@ def load(path: Path, options: TeacherOptions):
     from edgesea.run import Run
 
     run = Run.open(path)
-    return keras.load(run.student, dataclasses.replace(options, frontend=run.frontend()), name=path.name)
+    return keras.load(run.student_file, dataclasses.replace(options, frontend=run.frontend()), name=path.name)

@@ -8,7 +8,7 @@ import numpy as np
 from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
 from edgesea.recognise import Found
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, one_of_each
 
 

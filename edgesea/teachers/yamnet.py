@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edgesea.frontend import preset
 from edgesea.recognise import Found
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 EMBEDDING = "global_average_pooling2d/Mean"
 SCORES = "Identity"

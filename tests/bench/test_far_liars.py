@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_serial import Scripted
 
-from edgesea import bench
-from edgesea.bench import answers, compare, rpi
-from edgesea.bench import serial as device
-from edgesea.bench.serial import Link
+from edgesea import devices as bench
+from edgesea.devices import answers, compare, rpi
+from edgesea.devices import serial as device
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from firmware_export.graph import read

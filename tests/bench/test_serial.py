@@ -21,13 +21,14 @@ import pytest
 import serial
 from host_firmware import Line, needs, on_a_line
 
-from edgesea.bench import measure
-from edgesea.bench import serial as device
-from edgesea.bench.serial import Link
 from edgesea.cli import main
+from edgesea.devices import measure
+from edgesea.devices import serial as device
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.flash import firmware
 from edgesea.interpreter import open_interpreter
-from edgesea.running import emulator, firmware, programs
+from edgesea.running import emulator, programs
 
 # What a measurement over a line that damages bytes may end in, beside the right figures.
 SENTENCES = ("does not answer", "nothing answers at", "is no edgesea firmware, or the line garbles")

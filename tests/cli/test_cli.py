@@ -15,7 +15,7 @@ from small_run import SMALL
 
 from edgesea import __version__
 from edgesea.cli import COMMANDS, edgesea, main
-from edgesea.export import load_bundle
+from edgesea.exporting import load_bundle
 from edgesea.run import Run
 
 

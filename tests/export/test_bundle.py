@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import c_compiler, export_student, export_tflite, load_bundle, write_bundle
-from edgesea.export.card import cell
+from edgesea.exporting import c_compiler, export_student, export_tflite, load_bundle, write_bundle
+from edgesea.exporting.card import cell
 from edgesea.interpreter import open_interpreter
 
 FILES = {

@@ -9,8 +9,8 @@ from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.compare import LAYER_PATCHES, Comparison, Layer, compare, cosine
-from edgesea.export.tflite import convert_float, convert_int8
+from edgesea.exporting.compare import LAYER_PATCHES, Comparison, Layer, compare, cosine
+from edgesea.exporting.tflite import convert_float, convert_int8
 from edgesea.interpreter import open_interpreter
 
 

@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from edgesea.errors import EdgeseaError
-from edgesea.export.compare import agreement
-from edgesea.export.onnx import OPSET, convert_onnx, run
+from edgesea.exporting.compare import agreement
+from edgesea.exporting.onnx import OPSET, convert_onnx, run
 
 
 @pytest.fixture(scope="module")

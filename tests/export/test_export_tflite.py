@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.tflite import OPERATORS, convert_float, convert_int8, layer_name
+from edgesea.exporting.tflite import OPERATORS, convert_float, convert_int8, layer_name
 from edgesea.interpreter import open_interpreter
 from firmware_export.graph import read
 
@@ -77,7 +77,7 @@ def test_quantise_is_what_the_quantize_operator_does():
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([row[None]] for row in values)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    from edgesea.export.concrete import quiet_converter
+    from edgesea.exporting.concrete import quiet_converter
 
     with quiet_converter():
         content = converter.convert()
@@ -208,7 +208,7 @@ def test_layer_name(tensor, name):
 @pytest.mark.parametrize("name", ["hey_jarvis", "mww_v2_vad", "mww_int8out"])
 def test_a_streaming_model_is_told_what_it_is(shared, tmp_path, name):
     from edgesea.errors import UsageError
-    from edgesea.export import export_tflite
+    from edgesea.exporting import export_tflite
 
     with pytest.raises(UsageError, match=rf"{name}\.tflite is a streaming model, int8 already: it keeps "):
         export_tflite(shared / "cases" / "models" / f"{name}.tflite", tmp_path / "b")

@@ -17,8 +17,8 @@ import pytest
 from cached import Missing, cached
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
-from edgesea.export.project import FRAMEWORKS, MARKER, in_bundle, known_boards, write_project
+from edgesea.exporting import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
+from edgesea.exporting.project import FRAMEWORKS, MARKER, in_bundle, known_boards, write_project
 from edgesea.interpreter import open_interpreter
 from edgesea.running.emulator import ALONE
 from firmware_export import boards

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea.errors import EdgeseaError
-from edgesea.export import c_compiler, export_tflite, load_bundle
-from edgesea.export.firmware import remake
-from edgesea.export.project import write_project
+from edgesea.exporting import c_compiler, export_tflite, load_bundle
+from edgesea.exporting.firmware import remake
+from edgesea.exporting.project import write_project
 
 CMAKE = "x)\nexecute_process(COMMAND id OUTPUT_FILE PWNED_BY_CMAKE)\nset(y"
 LIBRARY = 'x","build":{"extraScript":"evil.py"},"y":"'
@@ -203,8 +203,8 @@ def test_no_command_takes_it(stranger, spoil):
     """bench (the door of all its devices), evaluate, fit, flash and export read bundles by one function."""
     from click.testing import CliRunner
 
-    from edgesea.bench import find_model
     from edgesea.cli import edgesea
+    from edgesea.devices import find_model
     from edgesea.evaluation.evaluate import _subject
     from edgesea.flash import plan
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError
-from edgesea.export import load_bundle
-from edgesea.flash import emulated, flash, plan, verdict
-from edgesea.running import emulator, firmware
-from edgesea.running.firmware import build_emulated
+from edgesea.exporting import load_bundle
+from edgesea.flash import emulated, firmware, flash, plan, verdict
+from edgesea.flash.firmware import build_emulated
+from edgesea.running import emulator
 from firmware_export import boards
 
 FAST = ("cortex-m3", "cortex-m4", "riscv32")

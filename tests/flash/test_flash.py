@@ -22,7 +22,7 @@ from random_graphs import single_operator_model
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError, UserError
-from edgesea.export import export_tflite, write_bundle
+from edgesea.exporting import export_tflite, write_bundle
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
 from firmware_export import boards
 

@@ -8,8 +8,8 @@ import hostile_program as hostile
 import pytest
 
 from edgesea.errors import EdgeseaError
+from edgesea.flash.firmware import ENDING
 from edgesea.running import emulator, semihosting
-from edgesea.running.firmware import ENDING
 
 FAST = ("cortex-m4", "riscv32")
 CORES = emulator.cores()
