@@ -47,6 +47,11 @@ def ends_of(graph: Graph, name: str) -> Ends:
     return Ends(name, tensors(graph.inputs), tensors(graph.outputs))
 
 
+def hears_int8(ends: CompiledModel | Ends) -> bool:
+    """Whether all inputs and outputs are int8, which is what the frontend and the sensor program speak."""
+    return all(dtype == "int8" for _, dtype, _ in (*ends.inputs, *ends.outputs))
+
+
 def write_sensor(
     compiled: CompiledModel | Ends,
     frontend,

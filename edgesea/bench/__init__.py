@@ -29,7 +29,7 @@ def names() -> list[str]:
 
 
 def measure(path: Path | str, device: str = "host", **options) -> dict:
-    """Measures a bundle's int8 model, or any .tflite, on `device`.
+    """Measures a bundle's int8 or int16x8 model, or any .tflite, on `device`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def measure(path: Path | str, device: str = "host", **options) -> dict:
 
 
 def find_model(path: Path | str) -> Path:
-    """The .tflite to measure: `path` itself, or the int8 model of the bundle that `path` is.
+    """The .tflite to measure: `path` itself, or the int8 or int16x8 model of the bundle that `path` is.
 
     Raises
     ------
@@ -69,11 +69,11 @@ def find_model(path: Path | str) -> Path:
         from edgesea.export.bundle import load_bundle
 
         bundle = load_bundle(path)
-        if bundle.int8 is None:
+        if bundle.integer is None:
             raise UsageError(
                 f"The bundle {path} holds no int8 model: export it again with --int8, or name its .tflite."
             )
-        return bundle.int8
+        return bundle.integer
     if found.kind not in ("tflite", "unknown"):
         raise UsageError(advice(found, "bench"))
     return path

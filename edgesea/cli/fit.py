@@ -55,7 +55,7 @@ def _made_again(bundle) -> tuple[dict, str | None]:
     from edgesea.export.firmware import remake
     from firmware_export.graph import read
 
-    if bundle.int8 is None or bundle.manifest["c_model"] is None:
+    if bundle.integer is None or bundle.manifest["c_model"] is None:
         return _measured(bundle, read, memory), None
     made = remake(bundle)
     figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
@@ -66,15 +66,16 @@ def _made_again(bundle) -> tuple[dict, str | None]:
 
 
 def _measured(bundle, read, memory) -> dict:
-    if bundle.int8 is None:
+    if bundle.integer is None:
         return bundle.manifest
-    graph = read(bundle.int8)
+    graph = read(bundle.integer)
     figures = {
         "multiply_accumulates": sum(map(graph.multiply_accumulates, graph.operators)),
         "storage": memory.storage(graph),
         "activation": memory.activation(graph),
     }
-    return {**bundle.manifest, "int8": {**bundle.manifest["int8"], **figures}}
+    kind = "int8" if bundle.int8 else "int16x8"
+    return {**bundle.manifest, kind: {**bundle.manifest[kind], **figures}}
 
 
 def _margin(memory: dict) -> str:
