@@ -135,6 +135,7 @@ def _held(
     if compiled:
         flash = compiled["constant_bytes"][kernels] + MODEL_CODE
         work = compiled["arena_bytes"]
+        state += compiled.get("state_bytes") or 0
         macs = model["multiply_accumulates"]
         estimate = None if wide else _estimate(board.clock_hz, macs, products, frontend, sound)
     else:

@@ -31,11 +31,13 @@ class Ends:
 
     name : str, the C identifier
     inputs, outputs : tuple of (shape, dtype, Quantization or None)
+    state_bytes : int, what the compiled model keeps from one inference to the next
     """
 
     name: str
     inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+    state_bytes: int = 0
 
 
 def ends_of(graph: Graph, name: str) -> Ends:
@@ -103,6 +105,7 @@ def write_sensor(
         .render(
             name=compiled.name,
             NAME=compiled.name.upper(),
+            state_bytes=compiled.state_bytes,
             origin=ctext.origin(command),
             embedding_bytes=math.prod(embedding[0]),
             scale=repr(embedding[1].scale),

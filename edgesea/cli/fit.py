@@ -59,6 +59,7 @@ def _made_again(bundle) -> tuple[dict, str | None]:
         return _measured(bundle, read, memory), None
     made = remake(bundle)
     figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
+    figures |= {"state_bytes": made.compiled.state_bytes}
     compiled = {**bundle.manifest["c_model"], **figures}
     header = made.contents.get(f"{bundle.identifier}_frontend.h")
     text = None if header is None else header.decode("ascii")

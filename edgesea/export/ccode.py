@@ -54,6 +54,7 @@ def c_compiler(
             "files": [file.name for file in compiled.files],
             "sensor_files": [file.relative_to(folder).as_posix() for file in sensor],
             "arena_bytes": compiled.arena_bytes,
+            **({"state_bytes": compiled.state_bytes} if compiled.state_bytes else {}),
             "constant_bytes": compiled.constant_bytes,
             "peak": compiled.peak,
             **({} if ram_budget is None else {"ram_budget": ram_budget}),

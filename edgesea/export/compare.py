@@ -114,9 +114,9 @@ class Comparison:
         return (
             f"{kind.capitalize()} against float: the {name} is {figure} over {self.n} held-out patches where "
             f"at least {threshold:g} is asked for, an error of {self.error:.2g} beside the float embeddings' "
-            f"own spread of {self.spread:.2g}; the worst layer is {worst.name!r}, a {worst.operator} that alone "
-            f"loses {worst.loss:.2g} of R^2 and has 99 % of its values in {worst.typical_range:.0%} of its "
-            "range: calibrate on more of the domain, change that layer, or lower the threshold."
+            f"own spread of {self.spread:.2g}; the worst layer is {worst.name!r}, a {worst.operator} that "
+            f"alone loses {worst.loss:.2g} of R^2 and has 99 % of its values in {worst.typical_range:.0%} of "
+            "its range: calibrate on more of the domain, change that layer, or lower the threshold."
         )
 
 

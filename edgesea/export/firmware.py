@@ -92,7 +92,7 @@ def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
                 )
         except ModelError as error:
             raise EdgeseaError(f"The C model of {source}: {error}") from error
-        sensor = _sensor(bundle, ends, folder, command)
+        sensor = _sensor(bundle, compiled or ends, folder, command)
         contents = {
             file.relative_to(folder).as_posix(): file.read_bytes()
             for file in sorted(folder.rglob("*"))
@@ -101,7 +101,7 @@ def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
     return Made(contents, sensor, compiled)
 
 
-def _sensor(bundle: Bundle, ends: Ends, folder: Path, command: str) -> frozenset[str]:
+def _sensor(bundle: Bundle, ends: CompiledModel | Ends, folder: Path, command: str) -> frozenset[str]:
     # The C frontend makes int8 patches.
     if bundle.frontend is None or bundle.int8 is None:
         return frozenset()
@@ -158,6 +158,7 @@ def write_firmware(
         "count": len(inputs),
         "input_bytes": inputs.shape[1],
         "output_bytes": outputs.shape[1],
+        "state_bytes": made.compiled.state_bytes if made.compiled else 0,
         "inputs": inputs,
         "outputs": outputs,
         "steps": [operator.name for operator in made.compiled.operators] if made.compiled else [],

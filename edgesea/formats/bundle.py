@@ -112,6 +112,9 @@ class CModel(Strict):
         description="in c/: frontend and sensor program; empty where the frontend is not known"
     )
     arena_bytes: Bytes = Field(description="working memory of an inference")
+    state_bytes: Positive | None = Field(
+        None, description="bytes kept from one inference to the next, where there are any"
+    )
     constant_bytes: Annotated[dict[Literal["plain", "dsp", "mve"], Bytes], Field(min_length=3)] = Field(
         description="kind of kernels -> weights, biases, multipliers and tables in flash"
     )
