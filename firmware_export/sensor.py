@@ -18,7 +18,7 @@ from firmware_export import ctext
 from firmware_export.compile import CompiledModel
 from firmware_export.emit import RUNTIME, TEMPLATES
 from firmware_export.files import write_text
-from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit
+from firmware_export.frontend import HEADERS, SOURCES, FrontendError, frontend_sources
 from firmware_export.graph import Graph, Quantization
 
 PROGRAM = "sensor"
@@ -86,7 +86,7 @@ def write_sensor(
     """
     patch = _int8(compiled, "input", compiled.inputs)
     embedding = _int8(compiled, "output", compiled.outputs)
-    files = emit(
+    files = frontend_sources(
         frontend,
         compiled.name,
         scale=patch[1].scale,
