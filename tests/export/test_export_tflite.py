@@ -165,7 +165,7 @@ def test_a_student_of_unknown_size_is_refused():
         ),
         (
             lambda p: np.where(np.arange(len(p))[:, None, None, None] == 5, np.nan, p),
-            "calibration patch 5 holds",
+            "The calibration patch 5 holds NaN or infinity: leave such frames out.",
         ),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_tflite_stays_what_it_is(tmp_path):
 
 def test_the_command_exports_a_run(finished_run, tmp_path):
     out = tmp_path / "bundle"
-    words = ["--int16x8", "--no-onnx", "--min-r2", "-1e9", "--min-cosine", "-1", "--out", str(out)]
+    words = ["--int16x8", "--no-onnx", "--min-r2=-1e9", "--min-cosine=-1", "--out", str(out)]
     done = CliRunner().invoke(export_command, [str(finished_run), *words])
     assert done.exception is None, done.exception
     assert "\nint16x8 against float on " in done.output
