@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from host_firmware import random_graphs
 from pydantic import ValidationError
 
 from edgesea import bench
@@ -121,6 +122,20 @@ def test_a_foreign_int16x8_model_is_as_welcome(bundle, tmp_path):
     assert made.int16x8.read_bytes() == bundle.int16x8.read_bytes()
     assert made.manifest["c_model"]["arena_bytes"] == bundle.manifest["c_model"]["arena_bytes"]
     assert made.golden()["inputs"].min() < -30_000
+
+
+def test_a_model_with_ends_of_two_types_is_refused(tmp_path):
+    net = random_graphs.Net(np.random.default_rng(0))
+    x = net.input((1, 8), 0.1)
+    y = net.tensor((1, 8), "int16", 0.001)
+    net.add("QUANTIZE", [x], [y])
+    model = tmp_path / "mixed.tflite"
+    model.write_bytes(net.bytes([y]))
+    with pytest.raises(UsageError) as caught:
+        export_tflite(model, tmp_path / "bundle")
+    assert str(caught.value) == (
+        f"{model} has an int8 input and an int16 output: convert it with both ends of one type."
+    )
 
 
 def test_bench_measures_it_on_the_host(bundle):
