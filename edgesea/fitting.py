@@ -43,24 +43,25 @@ def fit(bundle: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
 
 def _made_again(bundle: Bundle) -> tuple[dict[str, Any], str | None]:
     """The manifest with the figures that the .tflite itself gives, and the text of the frontend's header."""
-    if bundle.int8 is None:
+    if bundle.integer is None:
         return bundle.manifest, None
-    manifest = _measured(bundle.manifest, bundle.int8)
+    manifest = _measured(bundle.manifest, "int8" if bundle.int8 else "int16x8", bundle.integer)
     if bundle.manifest["c_model"] is None:
         return manifest, None
     made = remake(bundle)
     assert made.compiled is not None  # the model itself was asked for
     figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
+    figures |= {"state_bytes": made.compiled.state_bytes}
     header = made.contents.get(f"{bundle.identifier}_frontend.h")
     compiled = {**bundle.manifest["c_model"], **figures}
     return {**manifest, "c_model": compiled}, None if header is None else header.decode("ascii")
 
 
-def _measured(manifest: dict[str, Any], int8: Path) -> dict[str, Any]:
-    graph = read(int8)
+def _measured(manifest: dict[str, Any], kind: str, model: Path) -> dict[str, Any]:
+    graph = read(model)
     figures = {
         "multiply_accumulates": sum(map(graph.multiply_accumulates, graph.operators)),
         "storage": memory.storage(graph),
         "activation": memory.activation(graph),
     }
-    return {**manifest, "int8": {**manifest["int8"], **figures}}
+    return {**manifest, kind: {**manifest[kind], **figures}}

@@ -13,6 +13,7 @@ from edgesea.errors import UsageError
 @click.argument("target", metavar="[RUN|MODEL.tflite|BUNDLE]", required=False)
 @click.option("--out", help="Folder of the bundle; of the project, where a BUNDLE is given.")
 @click.option("--int8", is_flag=True, help="Full-integer int8, calibrated on the run's own sound; C arrays.")
+@click.option("--int16x8", is_flag=True, help="Or int16 activations: nearer to float, slower, larger.")
 @click.option("--name", help="Name of the model, also in C.  [default: the name of the run or file]")
 @click.option("--frontend", help="Frontend of a MODEL.tflite, if it is one of the presets.")
 @click.option(
@@ -43,6 +44,7 @@ def export(
     target,
     out,
     int8,
+    int16x8,
     name,
     frontend,
     min_cosine,
@@ -57,7 +59,7 @@ def export(
     board,
     as_json,
 ):
-    """Makes a bundle of a run's student, or of any int8 .tflite: everything that a device needs.
+    """Makes a bundle of a run's student, or of any int8 or int16x8 .tflite: everything that a device needs.
 
     With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
     """
@@ -80,6 +82,10 @@ def export(
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
     target = Path(target)
+    if int8 and int16x8:
+        raise UsageError("A bundle holds one integer model: say --int8 or --int16x8, not both.")
+    if int16x8 and target.suffix == ".tflite":
+        raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
     command = command_line()
     if kind and not int8 and target.suffix != ".tflite":
         raise UsageError("A project is made of the int8 model: say --int8 too.")
@@ -111,6 +117,7 @@ def export(
             out,
             name=name,
             int8=int8,
+            int16x8=int16x8,
             onnx=not no_onnx,
             c_model=c_model,
             allow_failed=allow_failed,
@@ -118,16 +125,22 @@ def export(
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
-    for sentence in (bundle.manifest.get("failed"), renamed(bundle.name)):
+    unheard = _UNHEARD if bundle.int16x8 and bundle.frontend and bundle.manifest["c_model"] else None
+    for sentence in (bundle.manifest.get("failed"), renamed(bundle.name), unheard):
         if sentence:
             click.echo(sentence, err=True)
     if as_json:
         print_json({"bundle": str(bundle.path), **bundle.manifest})
     else:
         _print(bundle)
-        if explain and bundle.int8:
+        if explain and bundle.integer:
             click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
 
+
+_UNHEARD = (
+    "The C frontend and the sensor program take int8 models, so this int16x8 bundle is without "
+    "them: make its patches yourself, or export with --int8."
+)
 
 # What says something of a project; the rest is about how a bundle is made.
 _OF_A_PROJECT = {"target", "out", "kind", "runtime", "board", "as_json"}
@@ -164,10 +177,11 @@ def _print(bundle) -> None:
     }
     rows = [[name, f"{entry['bytes']:,}"] for name, entry in files.items()]
     print_table(f"{bundle.name} in {bundle.path}", ["file", "bytes"], rows)
+    kind = "int8" if bundle.int8 else "int16x8"
     if comparison := bundle.manifest["comparison"]:
         r2 = "not defined" if comparison["r2"] is None else f"{comparison['r2']:.4f}"
         click.echo(
-            f"int8 against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
+            f"{kind} against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
             f"R² {r2}; worst layer: {comparison['worst_layer']}"
         )
     if project := bundle.manifest["project"]:

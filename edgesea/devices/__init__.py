@@ -42,7 +42,7 @@ def _written(name: str) -> str:
 
 
 def measure(path: Path | str, device: str = "host", *, progress: Progress = SILENT, **options) -> dict:
-    """Measures a bundle's int8 model, or any .tflite, on `device`; a bundle keeps the answer, see `results`.
+    """Measures a bundle's int8 or int16x8 model, or any .tflite, on `device`; a bundle keeps the answer, see `results`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def measure(path: Path | str, device: str = "host", *, progress: Progress = SILE
 
 
 def find_model(path: Path | str) -> Path:
-    """The .tflite to measure: `path` itself, or the int8 model of the bundle that `path` is.
+    """The .tflite to measure: `path` itself, or the int8 or int16x8 model of the bundle `path`.
 
     Raises
     ------
@@ -88,11 +88,11 @@ def find_model(path: Path | str) -> Path:
         from edgesea.exporting.bundle import load_bundle
 
         bundle = load_bundle(path)
-        if bundle.int8 is None:
+        if bundle.integer is None:
             raise UsageError(
                 f"The bundle {path} holds no int8 model: export it again with --int8, or name its .tflite."
             )
-        return bundle.int8
+        return bundle.integer
     if found.kind not in ("tflite", "unknown"):
         raise UsageError(advice(found, "bench"))
     return path

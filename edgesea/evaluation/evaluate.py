@@ -127,6 +127,11 @@ def _writable(folder: Path) -> Path | None:
 def _subject(target: Path) -> Subject:
     if (target / "manifest.json").is_file():
         bundle = load_bundle(target)
+        if bundle.int16x8:
+            raise UsageError(
+                f"The bundle {target} holds an int16x8 model where float and int8 can be scored: "
+                "name its run, or export with --int8."
+            )
         files = {"float": bundle.float, "int8": bundle.int8}
         models = {kind: file.read_bytes() for kind, file in files.items() if file}
         return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle=True)

@@ -1,8 +1,8 @@
-"""A float .tflite with one of its layers in int8: what that layer alone does to the embedding.
+"""A float .tflite with one of its layers in integers: what that layer alone does to the embedding.
 
 The result of the layer goes through QUANTIZE and DEQUANTIZE, with the scale and zero point that it has in the
-int8 model, and its constants become what the int8 model's stand for. All else stays float. So the error of
-the embedding is that layer's own: neither gathered before it nor hidden by loud channels that nothing reads.
+integer model, and its constants become what the integer model's stand for. All else stays float. So the error
+of the embedding is that layer's own: not gathered before it, nor hidden by loud channels that nothing reads.
 """
 
 import copy
@@ -15,14 +15,14 @@ from firmware_export.graph import Tensor as GraphTensor
 
 
 class FloatModel:
-    """A float .tflite, unpacked, of which `with_int8` makes variants."""
+    """A float .tflite, unpacked, of which `with_rounded` makes variants."""
 
     def __init__(self, content: bytes):
         self.schema = tflite_schema()
         self.model = unpack(content)
 
-    def with_int8(self, tensor: int, twin: GraphTensor, int8: Graph) -> bytes:
-        """The model with float tensor number `tensor` computed as `twin` of the int8 model is.
+    def with_rounded(self, tensor: int, twin: GraphTensor, integer: Graph) -> bytes:
+        """The model with float tensor number `tensor` computed as `twin` of the integer model is.
 
         tensor : the model's input, or the result of an operator
         """
@@ -30,10 +30,10 @@ class FloatModel:
         main = model.subgraphs[0]
         producer = next((place for place, op in enumerate(main.operators) if tensor in op.outputs), None)
         if producer is not None:
-            self._round_constants(model, main.operators[producer], int8, int8.producer(twin.index))
+            self._round_constants(model, main.operators[producer], integer, integer.producer(twin.index))
         first = 0 if producer is None else producer + 1
 
-        rounded = self._add_tensor(main, twin, self.schema.TensorType.INT8)
+        rounded = self._add_tensor(main, twin, getattr(self.schema.TensorType, twin.dtype.upper()))
         result = self._add_tensor(main, twin, self.schema.TensorType.FLOAT32)
         for op in main.operators[first:]:
             op.inputs = [result if index == tensor else index for index in op.inputs]
@@ -45,11 +45,11 @@ class FloatModel:
         ]
         return pack(model)
 
-    def _round_constants(self, model, op, int8: Graph, twin) -> None:
-        """Gives `op` the weights and biases that the int8 operator `twin` has, as float32."""
+    def _round_constants(self, model, op, integer: Graph, twin) -> None:
+        """Gives `op` the weights and biases that the integer operator `twin` has, as float32."""
         main = model.subgraphs[0]
         for place, index in enumerate(op.inputs):
-            constant = int8.input(twin, place)
+            constant = integer.input(twin, place)
             if constant is None or not constant.constant or constant.quantization is None:
                 continue
             buffer = self.schema.BufferT()
@@ -61,7 +61,7 @@ class FloatModel:
         tensor = self.schema.TensorT()
         tensor.shape = list(twin.shape)
         tensor.type = kind
-        if kind == self.schema.TensorType.INT8:
+        if kind != self.schema.TensorType.FLOAT32:
             tensor.quantization = self.schema.QuantizationParametersT()
             tensor.quantization.scale = [twin.quantization.scale]
             tensor.quantization.zeroPoint = [twin.quantization.zero_point]

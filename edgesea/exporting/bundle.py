@@ -3,6 +3,7 @@
     BUNDLE/manifest.json       what is here: sizes, SHA-256, operators, quantisation, memory, provenance
     BUNDLE/MODEL_CARD.md       the same for people
     BUNDLE/model_int8.tflite   patch int8 -> embedding int8
+    BUNDLE/model_int16x8.tflite  in its place: patch int16 -> embedding int16, weights int8
     BUNDLE/model_float.tflite  patch float32 -> embedding float32
     BUNDLE/model.onnx          the float model as ONNX
     BUNDLE/frontend.json       every constant of waveform -> patch
@@ -15,8 +16,8 @@ What a bundle was not given is not in it, and null in the manifest. No file hold
 exported twice by the same versions, gives the same bytes.
 
 `golden.npz` holds `patches` (n, frames, mels, 1) float32, `embeddings` (n, d) float32 as the best model here
-gives them, and, with an int8 model, `inputs` and `outputs`, the int8 that goes in and that TFLite's reference
-kernels give.
+gives them, and, with an int8 or int16x8 model, `inputs` and `outputs`, the integers that go in and that
+TFLite's reference kernels give.
 """
 
 import contextlib
@@ -58,6 +59,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
 INT8 = "model_int8.tflite"
+INT16X8 = "model_int16x8.tflite"
 FLOAT = "model_float.tflite"
 ONNX = "model.onnx"
 FRONTEND = "frontend.json"
@@ -73,8 +75,8 @@ REMEDY = "export the bundle again"
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
 CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
-"""Compiles an int8 model into C files in a folder, under an identifier, with its frontend where that is
-known; returns its entry in the manifest, None where there is no C of it."""
+"""Compiles an int8 or int16x8 model into C files in a folder, under an identifier, with its frontend where
+that is known; returns its entry in the manifest, None where there is no C of it."""
 
 Seconds = float  # `Bundle.float` is a file
 
@@ -124,6 +126,15 @@ class Bundle:
     @property
     def int8(self) -> Path | None:
         return self._file(INT8)
+
+    @property
+    def int16x8(self) -> Path | None:
+        return self._file(INT16X8)
+
+    @property
+    def integer(self) -> Path | None:
+        """The model that C is made of: int8 or int16x8, never both."""
+        return self.int8 or self.int16x8
 
     @property
     def float(self) -> Path | None:
@@ -239,6 +250,7 @@ def write_bundle(
     *,
     name: str,
     int8: bytes | None = None,
+    int16x8: bytes | None = None,
     float_: bytes | None = None,
     onnx: bytes | None = None,
     frontend: Frontend | None = None,
@@ -254,19 +266,22 @@ def write_bundle(
 
     out : a new path, an empty folder, or an older bundle, which is replaced
     name : any text; C gets the `firmware_export.ctext.identifier` of it
-    int8, float_, onnx : the models' files, at least one of the first two
-    failed : one sentence that says why int8 is no stand-in for float, where that is so
+    int8, int16x8, float_, onnx : the models' files, at least one of the first three, one of the first two
+    failed : one sentence that says why the integer model is no stand-in for float, where that is so
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
-    c_model : see `CModel`; called only with an int8 model
+    c_model : see `CModel`; called only with an int8 or int16x8 model
     project : see `ProjectWriter`
     command : that made the bundle
 
     Raises UsageError where `out` is something else that would be lost, EdgeseaError where the folder cannot
     be written or a model not read.
     """
-    if int8 is None and float_ is None:
+    integer = int8 or int16x8
+    if integer is None and float_ is None:
         raise UsageError("a bundle needs a model: give an int8 or a float .tflite")
+    if int8 and int16x8:
+        raise UsageError("A bundle holds one integer model: give int8 or int16x8, not both.")
     if not without_control(name).strip():
         raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
     # What a terminal takes for commands is read back by no one.
@@ -274,15 +289,16 @@ def write_bundle(
     out = Path(os.path.realpath(out))
     _check_replaceable(out)
     identifier = identifier_of(name)
-    models = {kind: _model(content) for kind, content in (("int8", int8), ("float", float_)) if content}
-    contents = {INT8: int8, FLOAT: float_, ONNX: onnx}
+    given = {"int8": int8, "int16x8": int16x8, "float": float_}
+    models = {kind: _model(content) for kind, content in given.items() if content}
+    contents = {INT8: int8, INT16X8: int16x8, FLOAT: float_, ONNX: onnx}
     if frontend is not None:
         contents[FRONTEND] = _json(frontend.to_dict())
     if golden is not None:
-        contents[GOLDEN] = _golden(golden, int8, float_)
-    if int8 is not None:
+        contents[GOLDEN] = _golden(golden, integer, float_)
+    if integer is not None:
         sources = carray.render(
-            int8, name=name, frontend=frontend, student=_student(provenance), command=command
+            integer, name=name, frontend=frontend, student=_student(provenance), command=command
         )
         contents |= {f"{C_FOLDER}/{file}": text.encode("ascii") for file, text in sources.items()}
 
@@ -291,8 +307,8 @@ def write_bundle(
             if content is not None:
                 files.write_bytes(folder / path, content)
         compiled = None
-        if c_model is not None and int8 is not None:
-            compiled = c_model(int8, folder / C_FOLDER, identifier, frontend)
+        if c_model is not None and integer is not None:
+            compiled = c_model(integer, folder / C_FOLDER, identifier, frontend)
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -301,6 +317,7 @@ def write_bundle(
             "command": command,
             "versions": _versions(),
             "int8": models.get("int8"),
+            **({} if int16x8 is None else {"int16x8": models["int16x8"]}),
             "float": models.get("float"),
             "c_model": compiled,
             "comparison": comparison.to_dict() if comparison else None,
@@ -336,7 +353,7 @@ def load_bundle(path: Path | str) -> Bundle:
                 f"The file {file} is not the file that {MANIFEST} describes: export the bundle again."
             )
     bundle = Bundle(path, manifest)
-    for kind, name in (("int8", INT8), ("float", FLOAT)):
+    for kind, name in (("int8", INT8), ("int16x8", INT16X8), ("float", FLOAT)):
         _check_model(bundle, kind, name)
     if FRONTEND in manifest["files"]:
         _check_frontend(bundle)
@@ -360,7 +377,7 @@ def _inside(path: Path, name: str) -> Path:
 
 def _check_model(bundle: Bundle, kind: str, name: str) -> None:
     """EdgeseaError where the manifest says other things of a model than the model's file does."""
-    described = bundle.manifest[kind]
+    described = bundle.manifest.get(kind)
     if (described is None) != (name not in bundle.manifest["files"]):
         raise EdgeseaError(
             f"The file {bundle.path / MANIFEST} says of {name} that it is there and that it is not: "
@@ -453,10 +470,10 @@ def _model(content: bytes) -> dict:
     }
 
 
-def _golden(patches: np.ndarray, int8: bytes | None, float_: bytes | None) -> bytes:
+def _golden(patches: np.ndarray, integer: bytes | None, float_: bytes | None) -> bytes:
     arrays = {"patches": np.asarray(patches, np.float32)}
-    if int8 is not None:
-        reference = open_interpreter(int8, resolver="reference")
+    if integer is not None:
+        reference = open_interpreter(integer, resolver="reference")
         arrays["inputs"] = reference.input.quantise(arrays["patches"])
         outputs = [reference.invoke(example) for example in arrays["inputs"]]
         arrays["outputs"] = np.stack(outputs).reshape(len(outputs), -1)

@@ -3,6 +3,7 @@
 import functools
 
 import jinja2
+import numpy as np
 
 from edgesea.measures.figures import MEASURED, at
 
@@ -21,11 +22,17 @@ def model_card(manifest: dict) -> str:
 
     manifest : as in manifest.json, with or without `files`
     """
+    kind = "int16x8" if manifest.get("int16x8") else "int8"
+    integer = manifest.get(kind)
+    models = {each: manifest[each] for each in ("int8", "int16x8", "float") if manifest.get(each)}
     values = {
         **manifest,
         "student": "teacher" in manifest["provenance"],
         "failed": manifest.get("failed"),
-        "costs": _costs({kind: manifest[kind] for kind in ("int8", "float") if manifest[kind]}),
+        "costs": _costs(models),
+        "kind": kind,
+        "integer": integer,
+        "limits": np.iinfo(integer["input"]["type"]) if integer else None,
         "frontend": _rows(manifest["frontend"] or {}),
         "provenance": _rows(manifest["provenance"]),
         "versions": _rows(manifest["versions"]),

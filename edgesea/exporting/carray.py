@@ -1,4 +1,4 @@
-"""An int8 .tflite as a C array with the figures that a program around it needs, for TensorFlow Lite Micro.
+"""An int8 or int16x8 .tflite as a C array for TensorFlow Lite Micro, with the figures that a program needs.
 
 `render` gives the text of two files, NAME_model.h and NAME_model.c, which compile as C99, C11 and C++11
 without a warning. The header holds sizes, shapes, quantisation and every constant of the frontend, with its
@@ -7,6 +7,8 @@ unit; the array is const (so it stays in flash) and aligned to 16 bytes (so no i
 
 import hashlib
 from pathlib import Path
+
+import numpy as np
 
 from edgesea import __version__
 from edgesea.frontend import Frontend
@@ -58,7 +60,7 @@ def render(
     student: bool = False,
     command: str = "",
 ) -> dict[str, str]:
-    """The two files of the int8 .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
+    """The two files of the .tflite `content`: {'NAME_model.h': text, 'NAME_model.c': text}.
 
     name : of the bundle; its `firmware_export.ctext.identifier` is the prefix of everything in the files
     student : whether it is a student of edgesea's, of which the output is known to be an embedding
@@ -74,6 +76,7 @@ def render(
         "version": __version__,
         "command": comment(command),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "kind": {"int16": "int16x8"}.get(interpreter.input.dtype.name, "int8"),
         "bytes": len(content),
         "student": student,
         "input": _form(interpreter.input),
@@ -91,7 +94,11 @@ def render(
 
 
 def _form(tensor: Tensor) -> dict:
+    limits = np.iinfo(tensor.dtype)
     return {
+        "type": tensor.dtype.name,
+        "low": limits.min,
+        "high": limits.max,
         "bytes": tensor.bytes,
         "shape": " x ".join(map(str, tensor.shape)),
         "scale": number(tensor.scale),

@@ -1,5 +1,7 @@
 """The C of a bundle: the compiled model, and, where the frontend is known, C frontend and sensor program.
 
+The C frontend makes int8 patches, so an int16x8 model is compiled without it.
+
 All of it is made by `firmware_export`; here it is put into a bundle's folder `c/` and described for the
 manifest.
 """
@@ -29,11 +31,15 @@ def c_compiler(
         from firmware_export.compile import compile_model
         from firmware_export.explain import as_text, draw
         from firmware_export.frontend import FrontendError
-        from firmware_export.sensor import write_sensor
+        from firmware_export.sensor import hears_int8, write_sensor
 
         try:
             compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
-            sensor = write_sensor(compiled, frontend, folder, command=command) if frontend else ()
+            sensor = (
+                write_sensor(compiled, frontend, folder, command=command)
+                if frontend and hears_int8(compiled)
+                else ()
+            )
         except ModelError as error:
             if optional:
                 return None
@@ -48,6 +54,7 @@ def c_compiler(
             "files": [file.name for file in compiled.files],
             "sensor_files": [file.relative_to(folder).as_posix() for file in sensor],
             "arena_bytes": compiled.arena_bytes,
+            **({"state_bytes": compiled.state_bytes} if compiled.state_bytes else {}),
             "constant_bytes": compiled.constant_bytes,
             "peak": compiled.peak,
             **({} if ram_budget is None else {"ram_budget": ram_budget}),

@@ -62,15 +62,16 @@ class Made:
 
 
 def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
-    """Compiles a bundle's int8 model, and its frontend where that is known.
+    """Compiles a bundle's int8 or int16x8 model, and its frontend where that is known.
 
     model : False leaves the model itself out, for TensorFlow Lite Micro, which may run what C cannot
 
     Raises
     ------
-    EdgeseaError : no int8 model, or one that the C model cannot compile
+    EdgeseaError : no such model, or one that the C model cannot compile
     """
-    if bundle.int8 is None:
+    source = bundle.integer
+    if source is None:
         raise EdgeseaError(
             f"The bundle {bundle.path} holds no int8 model, which firmware is made of: export it again with "
             "--int8."
@@ -80,18 +81,18 @@ def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
         folder = Path(name)
         compiled = None
         try:
-            ends = ends_of(read(bundle.int8), bundle.identifier)
+            ends = ends_of(read(source), bundle.identifier)
             if model:
                 compiled = compile_model(
-                    bundle.int8.read_bytes(),
+                    source.read_bytes(),
                     folder,
                     bundle.identifier,
                     ram_budget=described.get("ram_budget"),
                     command=command,
                 )
         except ModelError as error:
-            raise EdgeseaError(f"The C model of {bundle.int8}: {error}") from error
-        sensor = _sensor(bundle, ends, folder, command)
+            raise EdgeseaError(f"The C model of {source}: {error}") from error
+        sensor = _sensor(bundle, compiled or ends, folder, command)
         contents = {
             file.relative_to(folder).as_posix(): file.read_bytes()
             for file in sorted(folder.rglob("*"))
@@ -100,8 +101,9 @@ def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
     return Made(contents, sensor, compiled)
 
 
-def _sensor(bundle: Bundle, ends: Ends, folder: Path, command: str) -> frozenset[str]:
-    if bundle.frontend is None:
+def _sensor(bundle: Bundle, ends: CompiledModel | Ends, folder: Path, command: str) -> frozenset[str]:
+    # The C frontend makes int8 patches.
+    if bundle.frontend is None or bundle.int8 is None:
         return frozenset()
     try:
         written = write_sensor(ends, bundle.frontend, folder, command=command)
@@ -138,6 +140,11 @@ def write_firmware(
     if vectors < 1:
         raise EdgeseaError(f"The number of golden vectors must be at least 1, received {vectors}.")
     bundle = load_bundle(bundle_folder)
+    if bundle.int8 is None:
+        raise EdgeseaError(
+            f"The bundle {bundle.path} holds no int8 model, which firmware is made of: export it again with "
+            "--int8."
+        )
     made = remake(bundle, model=model, command=command)
     contents = made.contents
     inputs, outputs = golden(bundle, vectors)
@@ -151,6 +158,7 @@ def write_firmware(
         "count": len(inputs),
         "input_bytes": inputs.shape[1],
         "output_bytes": outputs.shape[1],
+        "state_bytes": made.compiled.state_bytes if made.compiled else 0,
         "inputs": inputs,
         "outputs": outputs,
         "steps": [operator.name for operator in made.compiled.operators] if made.compiled else [],

@@ -17,7 +17,7 @@ def export_run(folder: Path | str, out: Path | str, *, name: str | None = None, 
     """Exports the student of a run.
 
     name : of the model; the name of its data where there is none
-    options : of `edgesea.exporting.export_student`: int8, onnx, min_cosine, min_r2, c_model, command
+    options : of `edgesea.exporting.export_student`: int8, int16x8, onnx, min_cosine, min_r2, c_model, command
 
     Raises `UsageError` for a folder that is no finished run, and what `export_student` raises.
     """
@@ -38,7 +38,7 @@ def export_run(folder: Path | str, out: Path | str, *, name: str | None = None, 
         run.load_student(),
         name=name or results["data"]["name"],
         out=out,
-        calibration=run.calibration() if options.get("int8", True) else None,
+        calibration=run.calibration() if options.get("int8", True) or options.get("int16x8") else None,
         held_out=run.part("held-out", HELD_OUT_FRAMES).patches(),
         frontend=run.frontend(),
         provenance=provenance,

@@ -1,10 +1,10 @@
-"""Student -> .tflite, in float32 and in full-integer int8.
+"""Student -> .tflite, in float32, in full-integer int8, and with int16 activations and int8 weights.
 
-The int8 model has integers from end to end (the patch arrives as int8, the embedding leaves as int8), weights
-quantised per channel, and ranges of activations taken from patches of the user's own domain: ranges from
-anything else have made models that answer the same to every sound.
+The integer models have integers from end to end (the patch arrives as int8 or int16, the embedding leaves as
+the same), int8 weights quantised per channel, and ranges of activations taken from patches of the user's own
+domain: ranges from anything else have made models that answer the same to every sound.
 
-Both are refused unless all their operators are among those that the C model compiles.
+All are refused unless all their operators are among those that the C model compiles.
 """
 
 import re
@@ -36,7 +36,7 @@ def convert_float(student) -> bytes:
 
     Raises EdgeseaError naming the operator that has no place in TFLite or in the C model.
     """
-    return _convert(student, None)
+    return _convert(student, None, None)
 
 
 def convert_int8(student, calibration: np.ndarray) -> bytes:
@@ -46,13 +46,25 @@ def convert_int8(student, calibration: np.ndarray) -> bytes:
 
     Raises UsageError for patches that cannot calibrate, EdgeseaError as `convert_float` does.
     """
+    return _convert(student, _enough(student, calibration, "int8"), "int8")
+
+
+def convert_int16x8(student, calibration: np.ndarray) -> bytes:
+    """The same with int16 activations, zero points 0, and int8 weights: what int8 loses, for more memory.
+
+    calibration : as for `convert_int8`
+    """
+    return _convert(student, _enough(student, calibration, "int16x8"), "int16x8")
+
+
+def _enough(student, calibration: np.ndarray, kind: str) -> np.ndarray:
     calibration = checked_patches(student, calibration, "calibration")
     if len(calibration) < FEWEST_CALIBRATION_PATCHES:
         raise UsageError(
-            f"int8 needs at least {FEWEST_CALIBRATION_PATCHES} calibration patches of the domain, "
-            f"received {len(calibration)}: give more sound"
+            f"The {kind} model needs at least {FEWEST_CALIBRATION_PATCHES} calibration patches of "
+            f"the domain, received {len(calibration)}: give more sound."
         )
-    return _convert(student, calibration)
+    return calibration
 
 
 def checked_patches(student, patches: np.ndarray, use: str) -> np.ndarray:
@@ -61,12 +73,12 @@ def checked_patches(student, patches: np.ndarray, use: str) -> np.ndarray:
     shape = patch_shape(student)
     if patches.ndim != 4 or patches.shape[1:] != shape or not len(patches):
         raise UsageError(
-            f"the {use} patches must have the shape (n, {', '.join(map(str, shape))}) with n >= 1, "
-            f"received {patches.shape}: make them with the frontend of the student's run"
+            f"The {use} patches must have the shape (n, {', '.join(map(str, shape))}) with n >= 1, "
+            f"received {patches.shape}: make them with the frontend of the student's run."
         )
     if not np.isfinite(patches).all():
         bad = int(np.flatnonzero(~np.isfinite(patches).all(axis=(1, 2, 3)))[0])
-        raise UsageError(f"{use} patch {bad} holds NaN or infinity: leave such frames out")
+        raise UsageError(f"The {use} patch {bad} holds NaN or infinity: leave such frames out.")
     return patches
 
 
@@ -76,24 +88,28 @@ def check_operators(content: bytes) -> None:
         if operator.custom or operator.opcode not in OPERATORS:
             kind = "custom or Flex operator" if operator.custom else "operator"
             raise EdgeseaError(
-                f"the model has the {kind} {operator.opcode} (number {operator.index}), which no device here "
-                f"runs: build the student from layers that become {', '.join(sorted(OPERATORS))}"
+                f"The model has the {kind} {operator.opcode} (number {operator.index}), which no device here "
+                f"runs: build the student from layers that become {', '.join(sorted(OPERATORS))}."
             )
 
 
-def _convert(student, calibration: np.ndarray | None) -> bytes:
+def _convert(student, calibration: np.ndarray | None, kind: str | None) -> bytes:
     with quiet_converter():
         import tensorflow as tf
         from tensorflow.lite.python.convert_phase import ConverterError
 
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete_function(student)])
-        if calibration is None:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        else:
+        sets = tf.lite.OpsSet
+        operators, ends = {
+            None: (sets.TFLITE_BUILTINS, tf.float32),
+            "int8": (sets.TFLITE_BUILTINS_INT8, tf.int8),
+            "int16x8": (sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, tf.int16),
+        }[kind]
+        converter.target_spec.supported_ops = [operators]
+        if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ([patch[None]] for patch in calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.int8
+            converter.inference_input_type = converter.inference_output_type = ends
         try:
             content = converter.convert()
         except ConverterError as error:
@@ -135,5 +151,8 @@ def _refusal(message: str) -> str:
     """One sentence from the converter's page: the TensorFlow operators that it could not place."""
     names = sorted(set(re.findall(r"\btf\.([A-Z]\w*)", message)))
     if names:
-        return f"the student uses {', '.join(names)}, which TFLite has no operator for: leave that layer out"
-    return f"TFLite's converter refused the student: {' '.join(message.split())[:200]}"
+        return f"The student uses {', '.join(names)}, which TFLite has no operator for: leave that layer out."
+    return (
+        f"TFLite's converter refused the student ({' '.join(message.split())[:200]}): "
+        "build it from other layers."
+    )

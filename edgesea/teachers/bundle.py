@@ -1,4 +1,4 @@
-"""A bundle as a teacher: its float model, or the int8 one where it has no other, on its own frontend."""
+"""A bundle as a teacher: its float model, or the integer one where it has no other, on its own frontend."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ def load(path: Path, options: TeacherOptions):
     from edgesea.exporting.bundle import load_bundle
 
     bundle = load_bundle(path)
-    file = bundle.float or bundle.int8
+    file = bundle.float or bundle.integer
     if file is None:
         raise UsageError(f"The bundle {path} holds no .tflite: export it again.")
     return tflite.load(
