@@ -1,0 +1,10 @@
+/* Stand-in for the Pico SDK's pico/stdio.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool stdio_init_all(void);
+void stdio_flush(void);
+int getchar_timeout_us(uint32_t timeout_us);
+int putchar_raw(int c);
