@@ -301,7 +301,7 @@ class _Project:
         return blanks | (self.tflm or {})
 
     def _options(self) -> list[str]:
-        """Lines of the framework's configuration: its own, the board's, TensorFlow Lite Micro's, the microphone's."""
+        """Lines of the framework's configuration: its own, the board's, the runtime's, the microphone's."""
         return [
             *self.framework.options,
             *self.known.options,
@@ -358,8 +358,8 @@ class _Project:
         if rate < microphone.least_rate or (rates and rate not in rates):
             takes = " or ".join(f"{each:,}" for each in rates) or f"{microphone.least_rate:,} or more"
             return None, (
-                f"The microphone gives {takes} samples a second, and this model wants {rate:,}: {left_out}.\n"
-                f"{still}"
+                f"The microphone gives {takes} samples a second, and this model wants {rate:,}: "
+                f"{left_out}.\n{still}"
             )
         wiring = microphone.wiring.format(rate=rate, **self.board.pins)
         return Listening(microphone, rate, decimate, wiring), ""
@@ -425,7 +425,8 @@ def _clear(out: Path) -> None:
     if not marker.is_file() or marker.is_symlink():
         if any(out.iterdir()):
             raise UsageError(
-                f"The folder {out} is not empty and not a project: name a folder that is new or an older project."
+                f"The folder {out} is not empty and not a project: name a folder that is new or an older "
+                "project."
             )
         return
     remedy = "name a folder that is new or an older project"

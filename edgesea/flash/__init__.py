@@ -5,8 +5,9 @@
     result = flash(prepared)               # result.passed, result.text
 
 For a real board the bundle becomes a project of the framework that the board's file names, or of another that
-knows the board; that framework's tool builds it, see `Builder` in firmware_export/projects, and the board's own
-tool writes the image, see `Flasher` in firmware_export/boards. An emulated board is loaded through gdb while QEMU runs: see `emulated`.
+knows the board; that framework's tool builds it, see `Builder` in firmware_export/projects, and the board's
+own tool writes the image, see `Flasher` in firmware_export/boards. An emulated board is loaded through gdb
+while QEMU runs: see `emulated`.
 
 Every program is called with a list of arguments, by no shell, in a process group of its own that is killed
 when the caller is interrupted. Nothing is built before all of the programs are found.
@@ -92,7 +93,7 @@ def plan(
     bundle : folder with the C model in it
     board : a name of `boards.names()`
     port : of the board's serial line; None: looked for by USB vendor
-    kind : a framework that knows the board and whose folder says how its tool builds; None: the board's own
+    kind : a framework that knows the board and says how its tool builds; None: the board's own
     folder : for projects and builds; None: beside the bundle, named after it and the board
     look : False leaves a serial port that is not given as the word PORT
 
@@ -117,7 +118,8 @@ def plan(
     builders = buildable(target)
     if kind not in builders:
         raise UsageError(
-            f"There is no {kind} project to build for the board {board!r}: choose one of {', '.join(builders)}."
+            f"There is no {kind} project to build for the board {board!r}: choose one of "
+            f"{', '.join(builders)}."
         )
     folder = Path(folder) if folder is not None else _beside(Path(bundle), board)
     if any(character in str(folder) for character in "{}\\\n"):
@@ -134,8 +136,8 @@ def plan(
     wanted = next((each for each in ("elf", "bin", "uf2") if _takes(flasher, each)), None)
     if wanted and wanted not in builder.images:
         raise UsageError(
-            f"The program {flasher.program} writes a .{wanted} to the board {board!r}, which {kind} does not make: "
-            "leave --project out."
+            f"The program {flasher.program} writes a .{wanted} to the board {board!r}, which {kind} does not "
+            "make: leave --project out."
         )
     if wanted:
         words[wanted] = _fill(builder.images[wanted], words)

@@ -1,7 +1,7 @@
 """What the host knows of a serial port: the USB vendor of the device that it is.
 
-Linux says so in /sys/class/tty: one of the folders above the port's device is the USB device, which has idVendor.
-Elsewhere nothing is known.
+Linux says so in /sys/class/tty: one of the folders above the port's device is the USB device, which has
+idVendor. Elsewhere nothing is known.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def vendor(port: str) -> int | None:
 def is_native(port: str) -> bool:
     """Whether a port is a chip itself and no UART behind a probe or bridge.
 
-    Such a port is no line before its host has raised DTR: a core drops what is written to it, and reads nothing.
+    Such a port is no line before its host has raised DTR: a core drops what is written to it until then.
     A bridge may have the chip's reset and boot pins at these lines.
     """
     found = vendor(port)

@@ -13,8 +13,9 @@ A board's file holds:
     standing  str    "run here": the project's tests run models on it; "builds": they compile a model for its
                      core with its flags, and no one has run that on the board; "untested": neither
     [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
-    native_usb  [int]  USB vendors of the serial port that the chip itself is: its cores send nothing before the
-                     host has raised DTR, which a UART behind a probe may take for its boot pin; may be left out
+    native_usb  [int]  USB vendors of the serial port that the chip itself is: its cores send nothing before
+                     the host has raised DTR, which a board behind a bridge may take for its boot pin;
+                     may be left out
     no_microphone  str  why the board's own microphone cannot be read; left out where it can, or there is none
     [pins]           GPIO numbers that a microphone is wired to: clock, data, and for I2S select
     [flasher]        program, kind of project, arguments, how to install it, USB vendors; only real boards
@@ -122,8 +123,8 @@ class Memory:
 @dataclass(frozen=True)
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
-    `memory` empty on real boards, `flasher` None on emulated ones. `known` holds what frameworks that know the
-    board have to know of it."""
+    `memory` empty on real boards, `flasher` None on emulated ones. `known` holds what
+    the frameworks that know the board have to know of it."""
 
     name: str
     title: str

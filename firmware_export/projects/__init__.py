@@ -1,7 +1,7 @@
 """Frameworks by name: how each wants a project laid out, and how its tool builds one.
 
-One folder a framework lies beside this file, with a framework.toml and its templates; putting a folder there is
-all that adding a framework takes. `framework("zephyr")` reads and checks one, `names()` lists them.
+One folder a framework lies beside this file, with a framework.toml and its templates; putting a folder there
+is all that adding a framework takes. `framework("zephyr")` reads and checks one, `names()` lists them.
 
 framework.toml holds the fields of `Framework`. Templates are named from here on ("zephyr/prj.conf" is
 zephyr/prj.conf.jinja), so a framework may use another's. In places, commands and texts {name} stands for the
@@ -71,8 +71,8 @@ class Emulated:
 
 @dataclass(frozen=True)
 class Builder:
-    """How `edgesea flash` has a project built: {project} and {build} stand for folders; `images` says where each
-    kind of image is then."""
+    """How `edgesea flash` has a project built: {project} and {build} stand for folders; `images` says where
+    each kind of image is then."""
 
     program: str
     install: str
@@ -126,8 +126,8 @@ def names() -> list[str]:
 
 
 def framework(name: str) -> Framework:
-    """Reads and checks the framework called `name`, which is one of `names()`; FrameworkError where its file is
-    wrong."""
+    """Reads and checks the framework called `name`, which is one of `names()`; FrameworkError where its file
+    is wrong."""
     path = next(folder / name / FILE for folder in FOLDERS if (folder / name / FILE).is_file())
     reader = Reader(path, "Framework", FrameworkError)
     found = reader.table(Framework, load(path, "framework", FrameworkError))

@@ -8,9 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
+extern "C" {
 unsigned long micros();
 unsigned long millis();
 void delay(unsigned long ms);
+}
 
 class Print
 {

@@ -1,6 +1,11 @@
 /* Stand-in for the Pico SDK's pico/stdio.h. */
 #pragma once
 
+/* The build says which board it is for. */
+#ifndef PICO_BOARD
+#define PICO_BOARD "stand_in"
+#endif
+
 #include <stdbool.h>
 #include <stdint.h>
 
