@@ -127,8 +127,8 @@ def origin(command: str = "") -> str:
     return f"Made by edgesea {__version__}" + (f" with: {comment(command)}" if command else "")
 
 
-def environment(folder: Path | str) -> jinja2.Environment:
-    """The templates in `folder` of C and of what is built beside it.
+def environment(folder: Path | str | list[Path]) -> jinja2.Environment:
+    """The templates in `folder`, or in several, of C and of what is built beside it.
 
     Nothing is escaped by itself. Filters: `comment`, `string`, `rows` and `floats` (lines of an initialiser).
     """

@@ -35,13 +35,15 @@ TIGHT = 0.1
 
 # core -> (kernels, lowest and highest instructions a multiply-accumulate, the same a second of sound in the
 # frontend). Measured on QEMU for three models and two frontends, see benchmarks/results/engine.md and
-# docs/c-frontend.md; the Xtensa core has not been emulated and stands between the M3 and RISC-V.
+# docs/c-frontend.md; the Xtensa cores have not been emulated and stand between the M3 and RISC-V.
 CORES = {
     "cortex-m0plus": ("plain", (5.6, 12.2), (15.1e6, 17.6e6)),
     "cortex-m4": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
     "cortex-m7": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
     "cortex-m33": ("dsp", (0.9, 2.0), (2.6e6, 2.8e6)),
     "cortex-m55": ("mve", (0.16, 0.8), (2.6e6, 2.8e6)),
+    "riscv32": ("plain", (5.2, 7.9), (7.2e6, 9.3e6)),
+    "xtensa-lx6": ("plain", (2.9, 7.9), (2.6e6, 9.3e6)),
     "xtensa-lx7": ("plain", (2.9, 7.9), (2.6e6, 9.3e6)),
 }
 CYCLES_AN_INSTRUCTION = (1.0, 2.0)

@@ -7,6 +7,7 @@ import click
 from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
 from edgesea.errors import UsageError
+from firmware_export import projects
 
 
 @click.command()
@@ -33,7 +34,7 @@ from edgesea.errors import UsageError
     "--project",
     "kind",
     metavar="FRAMEWORK",
-    help="Also write a project to open and build: arduino, platformio, esp-idf, zephyr or cmake.",
+    help=f"Also write a project to open and build: {', '.join(projects.names())}.",
 )
 @click.option("--runtime", help="What runs the model there: c or tflm, TensorFlow Lite Micro.  [default: c]")
 @click.option("--board", help="Board of the project.  [default: the framework's own]")

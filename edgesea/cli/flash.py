@@ -12,7 +12,7 @@ from edgesea.cli.common import as_json, print_json
 @click.option("--port", help="Its serial port.  [default: looked for by USB vendor]")
 @click.option(
     "--project",
-    help="Framework to build with: arduino, esp-idf, platformio or zephyr.  [default: the board's own]",
+    help="Framework to build with, such as zephyr or pico-sdk.  [default: the board's own]",
 )
 @click.option("--build", type=click.Path(), help="Folder to build in.  [default: BUNDLE-BOARD]")
 @click.option(

@@ -42,7 +42,7 @@ def _written(name: str) -> str:
 
 
 def measure(path: Path | str, device: str = "host", *, progress: Progress = SILENT, **options) -> dict:
-    """Measures a bundle's int8 or int16x8 model, or any .tflite, on `device`; a bundle keeps the answer, see `results`.
+    """Measures the integer model of a bundle, which keeps the answer (see `results`), or any .tflite.
 
     Parameters
     ----------

@@ -29,6 +29,7 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
 from edgesea.measures import memory
 from edgesea.measures.inputs import random_examples
+from edgesea.running import usb
 from firmware_export.graph import read
 
 # What follows the colon of the device's name.
@@ -122,7 +123,7 @@ class Link:
 
     @classmethod
     def open(cls, port: str, *, patience_s: float | None = None, limit_s: float | None = None) -> "Link":
-        """Opens a serial port with DTR and RTS clear, and for nobody else.
+        """Opens a serial port for nobody else: RTS clear, DTR raised only where the chip itself is the port.
 
         Raises UsageError where there is no such port, EdgeseaError where it is in use, forbidden, or pyserial
         is missing.
@@ -536,8 +537,8 @@ def _open(name: str):
     port.timeout = 0.02
     port.write_timeout = 1.0
     port.exclusive = True
-    # A board may take these lines as its reset and boot pins.
-    port.dtr = False
+    # A board may take these lines as its reset and boot pins; one that is the port itself waits for DTR.
+    port.dtr = usb.is_native(name)
     port.rts = False
     try:
         port.open()

@@ -22,200 +22,62 @@ from edgesea.exporting import carray, tflm
 from edgesea.exporting.bundle import Bundle
 from edgesea.files import write_bytes, write_json
 from edgesea.running.emulator import ALONE
-from firmware_export import boards, ctext, emit
+from firmware_export import boards, ctext, emit, projects
+from firmware_export.projects import Framework
 
-TEMPLATES = Path(emit.__file__).resolve().parent / "projects"
-EMULATED = TEMPLATES.parent / "emulated"
+PROGRAM = projects.FOLDER / "program"
+EMULATED = Path(emit.__file__).resolve().parent / "emulated"
 
 RUNTIMES = ("c", "tflm")
 
 # What tells an older project, which may be replaced, from a folder that is someone's own.
 MARKER = "edgesea-project.json"
 
-# PDM microphones do not work at a clock that gives fewer samples a second.
-LEAST_MICROPHONE_RATE = 16000
-
-PDM_WIRING = "a PDM microphone: its clock at GPIO 42, its data at GPIO 41, its channel select at ground"
-NO_MICROPHONE = "This core has no library that reads a microphone: the sensor program is left out."
+NO_LIBRARY = "This core has no library that reads a microphone"
 
 
 @dataclass(frozen=True)
-class Microphone:
-    """The microphone that a project reads; `template` is its file under the framework's folder."""
+class Listening:
+    """The microphone of one project.
 
-    template: str
-    wiring: str
-
-
-@dataclass(frozen=True)
-class Framework:
-    """How a framework wants a project laid out.
-
-    title : for people
-    board : the board of a project that names none
-    firmware : folder of the C that is the same in all projects, for the identifier {name}
-    own : folder of the microphone
-    files : template -> its place in the project, for the identifier {name}
-    build : the commands that build and flash, for {board}, {name}
-    tflm_needs : where TensorFlow Lite Micro comes from
-    tflm_headers : what a C++ file includes before TensorFlow Lite Micro's own headers
-    microphones : board -> its microphone; "" is any other board's, and what is not here has none
+    microphone : of the framework
+    rate : samples a second that it gives
+    decimate : how many of them make one of the model's
+    wiring : for people
     """
 
-    title: str
-    board: str
-    firmware: str
-    own: str
-    files: dict[str, str]
-    build: tuple[str, ...]
-    needs: str
-    tflm_needs: str
-    microphones: dict[str, Microphone]
-    tflm_headers: tuple[str, ...] = ()
-
-
-_ARDUINO_MICROPHONES = {
-    "nano33ble": Microphone("arduino/microphone_pdm/microphone.cpp", "the board's own microphone"),
-    "esp32-s3": Microphone("arduino/microphone_esp32/microphone.cpp", PDM_WIRING),
-}
-_ARDUINO_TFLM = "https://github.com/tensorflow/tflite-micro-arduino-examples"
-
-FRAMEWORKS = {
-    "arduino": Framework(
-        title="Arduino",
-        board="nano33ble",
-        firmware="src",
-        own="src",
-        files={"arduino/sketch.ino": "{name}.ino", "arduino/board.cpp": "src/board.cpp"},
-        build=("arduino-cli compile --fqbn {board} .", "arduino-cli upload --fqbn {board} --port PORT ."),
-        needs="Or open the folder in the Arduino IDE, choose the board, and press Upload.",
-        tflm_needs=f"TensorFlow Lite Micro is the library of {_ARDUINO_TFLM}, cloned into Arduino/libraries.",
-        microphones=_ARDUINO_MICROPHONES,
-        tflm_headers=("<TensorFlowLite.h>",),
-    ),
-    "platformio": Framework(
-        title="PlatformIO",
-        board="nano33ble",
-        firmware="lib/{name}",
-        own="src",
-        files={
-            "platformio/platformio.ini": "platformio.ini",
-            "platformio/library.json": "lib/{name}/library.json",
-            "platformio/main.cpp": "src/main.cpp",
-            "arduino/board.cpp": "src/board.cpp",
-        },
-        build=("pio run", "pio run --target upload", "pio device monitor"),
-        needs="The project uses PlatformIO's Arduino framework.",
-        tflm_needs=f"PlatformIO fetches TensorFlow Lite Micro from {_ARDUINO_TFLM}.",
-        microphones=_ARDUINO_MICROPHONES,
-        tflm_headers=("<TensorFlowLite.h>",),
-    ),
-    "esp-idf": Framework(
-        title="ESP-IDF",
-        board="esp32-s3",
-        firmware="main/firmware",
-        own="main",
-        files={
-            "esp-idf/CMakeLists.txt": "CMakeLists.txt",
-            "esp-idf/sdkconfig.defaults": "sdkconfig.defaults",
-            "esp-idf/main/CMakeLists.txt": "main/CMakeLists.txt",
-            "esp-idf/main/idf_component.yml": "main/idf_component.yml",
-            "esp-idf/main/main.c": "main/main.c",
-            "esp-idf/main/board.c": "main/board.c",
-        },
-        build=("idf.py set-target {board}", "idf.py build", "idf.py --port PORT flash monitor"),
-        needs="ESP-IDF 5.3 or newer.",
-        tflm_needs="The component manager fetches TensorFlow Lite Micro, espressif/esp-tflite-micro.",
-        microphones={"": Microphone("esp-idf/main/microphone.c", PDM_WIRING)},
-    ),
-    "zephyr": Framework(
-        title="Zephyr",
-        board="nrf52840",
-        firmware="src/firmware",
-        own="src",
-        files={
-            "zephyr/CMakeLists.txt": "CMakeLists.txt",
-            "zephyr/prj.conf": "prj.conf",
-            "zephyr/boards/nrf52840dk_nrf52840.overlay": "boards/nrf52840dk_nrf52840.overlay",
-            "zephyr/src/main.c": "src/main.c",
-            "zephyr/src/board.c": "src/board.c",
-        },
-        build=("west build --board {board}", "west flash"),
-        needs="In a Zephyr workspace, 3.7 or newer; other boards of Zephyr's work as well.",
-        tflm_needs="TensorFlow Lite Micro is Zephyr's module tflite-micro:\n"
-        "`west config manifest.project-filter -- +tflite-micro` and `west update`.",
-        microphones={
-            "": Microphone(
-                "zephyr/src/microphone.c",
-                "what the devicetree's node labelled `dmic_dev` says; a board without that node does not\n"
-                "listen. On the nRF52840 DK: a PDM microphone, its clock at P0.30, its data at P0.31, its\n"
-                "channel select at ground",
-            )
-        },
-    ),
-    "cmake": Framework(
-        title="CMake",
-        board="qemu-cortex-m4",
-        firmware="firmware",
-        own="emulated",
-        files={
-            "cmake/CMakeLists.txt": "CMakeLists.txt",
-            "cmake/CMakePresets.json": "CMakePresets.json",
-            "cmake/toolchain.cmake": "toolchain.cmake",
-            "cmake/memory.ld": "emulated/memory.ld",
-            "cmake/main.c": "main.c",
-            "cmake/sound.S": "emulated/sound.S",
-        },
-        build=("cmake --preset {board}", "cmake --build --preset {board}", "ctest --preset {board}"),
-        needs="For a board of your own, write the functions of firmware/edgesea_board.h and\n"
-        "firmware/microphone.h, and link the target `firmware`.",
-        tflm_needs="TensorFlow Lite Micro: `cmake --preset {board} -D TFLM_DIR=FOLDER`, a tree made by its\n"
-        "create_tflm_tree.py with libtensorflow-microlite.a built in it.",
-        microphones={
-            "": Microphone(
-                "cmake/microphone.c",
-                "none, the board is emulated: it hears build/sound.pcm, which is built into the image,\n"
-                "16 bits, little-endian, one channel, {rate} Hz:\n"
-                "`sox SOUND.wav -t s16 -r {rate} -c 1 build/sound.pcm`, then build again",
-            )
-        },
-    ),
-}
-
-_TFLM_CMAKE = """\
-
-set(TFLM_DIR "" CACHE PATH "TensorFlow Lite Micro: headers and libtensorflow-microlite.a")
-if(NOT EXISTS "${TFLM_DIR}/tensorflow/lite/micro/micro_interpreter.h")
-  message(FATAL_ERROR "TensorFlow Lite Micro is not in TFLM_DIR, '${TFLM_DIR}': say -D TFLM_DIR=FOLDER")
-endif()
-find_library(TFLM_LIBRARY tensorflow-microlite PATHS "${TFLM_DIR}" "${TFLM_DIR}/lib" NO_DEFAULT_PATH
-             NO_CMAKE_FIND_ROOT_PATH REQUIRED)
-target_include_directories(firmware SYSTEM PUBLIC "${TFLM_DIR}" "${TFLM_DIR}/third_party/flatbuffers/include"
-                           "${TFLM_DIR}/third_party/gemmlowp" "${TFLM_DIR}/third_party/ruy")
-target_compile_definitions(firmware PUBLIC TF_LITE_STATIC_MEMORY)
-target_link_libraries(firmware PUBLIC "${TFLM_LIBRARY}")"""
+    microphone: projects.Microphone
+    rate: int
+    decimate: int
+    wiring: str
 
 
 def check(kind: str, runtime: str = "c", board: str | None = None) -> boards.Board:
     """The board of a project; UsageError where there is no such project, runtime or board."""
-    if kind not in FRAMEWORKS:
-        raise UsageError(f"there is no project for {kind!r}: choose one of {', '.join(FRAMEWORKS)}")
+    if kind not in projects.names():
+        raise UsageError(f"There is no project for {kind!r}: choose one of {', '.join(projects.names())}.")
     if runtime not in RUNTIMES:
-        raise UsageError(f"there is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
-    known = known_boards(kind)
-    name = FRAMEWORKS[kind].board if board is None else board
+        raise UsageError(f"There is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}.")
+    framework, known = projects.framework(kind), known_boards(kind)
+    name = framework.board if board is None else board
     if name not in known:
         raise UsageError(
-            f"{FRAMEWORKS[kind].title} does not know the board {name!r}: choose one of {', '.join(known)}"
+            f"{framework.title} does not know the board {name!r}: choose one of {', '.join(known)}."
         )
     return boards.board(name)
 
 
 def known_boards(kind: str) -> list[str]:
     """The boards that a project of this kind can be for, sorted."""
-    if kind == "cmake":
-        return [name for name in boards.names() if boards.board(name).emulator is not None]
-    return [name for name in boards.names() if kind in boards.board(name).frameworks]
+    framework = projects.framework(kind)
+    return [each.name for each in boards.readable()[0] if known(framework, each)]
+
+
+def known(framework: Framework, board: boards.Board) -> boards.Known | None:
+    """What a framework has to know of a board; None where it does not know it."""
+    if framework.emulated:
+        return boards.Known(board.name) if board.emulator else None
+    return board.known.get(framework.boards_of or framework.name)
 
 
 def write_project(
@@ -232,7 +94,7 @@ def write_project(
     Parameters
     ----------
     bundle : with an int8 model
-    kind : one of FRAMEWORKS
+    kind : one of `projects.names()`
     out : a new or empty folder, or an older project, whose files are replaced; of Arduino, whose sketches
         lie in a folder of their own name, OUT/IDENTIFIER where OUT is not called so already
     runtime : "c", the compiled model, or "tflm", TensorFlow Lite Micro
@@ -267,7 +129,7 @@ def in_bundle(
             "board": target.name,
             "runtime": runtime,
             "folder": folder,
-            "sensor": project.microphone is not None,
+            "sensor": project.listening is not None,
             "tflm": project.tflm
             and {**project.tflm["arena"].to_dict(), "resolver": list(project.tflm["methods"])},
         }
@@ -280,7 +142,8 @@ class _Project:
 
     def __init__(self, bundle: Bundle, kind: str, out: Path, runtime: str, board: boards.Board, command: str):
         self.bundle, self.kind, self.out, self.board = bundle, kind, out, board
-        self.framework = FRAMEWORKS[kind]
+        self.framework = projects.framework(kind)
+        self.known = known(self.framework, board)
         self.command = ctext.comment(command or bundle.manifest.get("command", ""))
         self.name = bundle.identifier
         if bundle.int8 is None:
@@ -288,21 +151,18 @@ class _Project:
                 f"The bundle {bundle.path} holds no int8 model, which a project is made of: export it again "
                 "with --int8."
             )
-        if kind == "arduino" and out.name != self.name:
-            # An Arduino sketch lies in a folder of its own name.
+        if self.framework.own_folder and out.name != self.name:
             self.out = out / self.name
         self.tflm = self._tflm() if runtime == "tflm" else None
-        self.microphone = self._microphone()
-        self.vectors, self.sources = 0, []  # known when the firmware is there
+        self.listening, self.deaf = self._listening()
+        self.vectors, self.model, self.program = 0, [], []  # known when the firmware is there
 
     def write(self) -> tuple[Path, ...]:
         contents = self._firmware()
-        texts = {
-            place.format(name=self.name): self._render(template)
-            for template, place in self._templates().items()
-        }
+        texts = {self._place(place): self._render(template) for template, place in self._templates().items()}
         texts["README.md"] = self._render("README.md")
         contents |= {file: text.encode("utf-8") for file, text in texts.items()}
+        contents["LICENSE"] = projects.LICENSE.read_bytes()
         contents = dict(sorted(contents.items()))
         try:
             _clear(self.out)
@@ -312,56 +172,67 @@ class _Project:
                 write_bytes(_unlinked(self.out, file), content)
         except OSError as error:
             raise EdgeseaError(
-                f"{self.out} cannot be written ({error.strerror}): choose another folder"
+                f"The folder {self.out} cannot be written ({error.strerror}): choose another folder."
             ) from error
         return tuple(self.out / file for file in (MARKER, *contents))
+
+    def _place(self, place: str) -> str:
+        return place.format(name=self.name)
 
     def _templates(self) -> dict[str, str]:
         """Template -> place of the framework's own files."""
         files = dict(self.framework.files)
-        if self.microphone is not None:
-            name = self.microphone.template
-            files[name] = f"{self.framework.own}/{PurePosixPath(name).name}"
-        else:
-            files = {
-                each: place for each, place in files.items() if not each.endswith((".overlay", "sound.S"))
-            }
+        if self.tflm is not None:
+            files |= self.framework.tflm.files
+        if self.listening is not None:
+            files |= self.listening.microphone.files
         return files
 
     def _firmware(self) -> dict[str, bytes]:
         """The C that is the same in all projects, by its place."""
-        from edgesea.exporting.firmware import MAIN, remake, write_firmware
+        from edgesea.exporting import firmware
 
         with tempfile.TemporaryDirectory(prefix="edgesea-project-") as folder:
             root = Path(folder)
-            written = write_firmware(self.bundle.path, root, model=self.tflm is None, command=self.command)
-            files = {path.relative_to(root).as_posix(): path.read_bytes() for path in written}
-        del files[MAIN]
-        if self.microphone is None:
-            sensor = remake(self.bundle, model=False).sensor
+            made = firmware.write_firmware(
+                self.bundle.path, root, model=self.tflm is None, command=self.command
+            )
+            files = {path.relative_to(root).as_posix(): path.read_bytes() for path in made}
+        del files[firmware.MAIN]
+        if self.listening is None:
+            sensor = firmware.remake(self.bundle, model=False).sensor
             files = {file: content for file, content in files.items() if file not in sensor}
-        # Frameworks differ in which folders of a source folder they look for headers in: there is only one.
-        files = {PurePosixPath(file).name: content for file, content in files.items()}
-        variant = "quiet" if self.microphone is None else "sensor"
-        for path in (TEMPLATES / "program" / "program.h", *(TEMPLATES / "program" / variant).glob("*.[ch]")):
-            files[path.name] = path.read_bytes()
-        if self.microphone is not None:
-            files["microphone.h"] = self._render("program/sensor/microphone.h").encode()
-            if self._decimate() == 1:
-                del files["half_band.c"], files["half_band.h"]
+        around = {*firmware.FILES, "firmware_model.h", f"{self.name}_golden.h", f"{self.name}_golden.c"}
+        # Builders differ in which folders of a folder they look for headers in: these have none.
+        program = {
+            PurePosixPath(file).name: content
+            for file, content in files.items()
+            if file in around or file.startswith("sensor/")
+        }
+        model = {
+            file: content
+            for file, content in files.items()
+            if file not in around and not file.startswith("sensor/")
+        }
+        variant = "quiet" if self.listening is None else "sensor"
+        for path in (PROGRAM / "program.h", *(PROGRAM / variant).glob("*.[ch]")):
+            program[path.name] = path.read_bytes()
+        if self.listening is not None:
+            program["microphone.h"] = self._render("program/sensor/microphone.h").encode()
+            if self.listening.decimate == 1:
+                del program["half_band.c"], program["half_band.h"]
         if self.tflm is not None:
-            files = self._with_tflm(files)
-        self.vectors = int(re.search(rb"_GOLDEN_COUNT (\d+)", files[f"{self.name}_golden.h"])[1])
-        folder = self.framework.firmware.format(name=self.name)
-        placed = {f"{folder}/{file}": content for file, content in files.items()}
-        self.sources = sorted(file for file in placed if file.endswith((".c", ".cpp")))
-        if self.kind == "cmake":
-            placed |= {f"emulated/{path.name}": path.read_bytes() for path in self._emulated()}
-        return placed
+            model = self._with_tflm(model, program)
+        self.vectors = int(re.search(rb"_GOLDEN_COUNT (\d+)", program[f"{self.name}_golden.h"])[1])
+        placed = {f"{self._place(self.framework.model)}/{file}": each for file, each in model.items()}
+        self.model = _sources(placed)
+        around = {f"{self._place(self.framework.program)}/{file}": each for file, each in program.items()}
+        self.program = _sources(around)
+        return placed | around | self._emulated()
 
-    def _with_tflm(self, files: dict[str, bytes]) -> dict[str, bytes]:
-        """The same files with TensorFlow Lite Micro in the place of the C model."""
-        kept = dict(files)
+    def _with_tflm(self, model: dict[str, bytes], program: dict[str, bytes]) -> dict[str, bytes]:
+        """The model's files with TensorFlow Lite Micro in the place of the C model."""
+        kept = dict(model)
         kept[f"{self.name}.h"] = self._render("tflm/model.h").encode()
         kept[f"{self.name}_tflm.cpp"] = self._render("tflm/model.cpp").encode()
         array = carray.render(
@@ -374,16 +245,28 @@ class _Project:
         )
         kept |= {file: text.encode("ascii") for file, text in array.items()}
         # Headers of the kernels that other files include too.
-        while missing := {file for file in _included(kept) - kept.keys() if (emit.RUNTIME / file).is_file()}:
+        while missing := {
+            file
+            for file in _included(kept | program) - kept.keys() - program.keys()
+            if (emit.RUNTIME / file).is_file()
+        }:
             kept |= {file: (emit.RUNTIME / file).read_bytes() for file in missing}
         return kept
 
+    def _emulated(self) -> dict[str, bytes]:
+        """Start-up code and serial line of an emulated board, by their place."""
+        if self.framework.emulated is None:
+            return {}
+        emulator, wanted = self.board.emulator, self.framework.emulated
+        names = [each.format(startup=emulator.startup, uart=emulator.uart) for each in wanted.files]
+        return {f"{wanted.folder}/{name}": (EMULATED / name).read_bytes() for name in names}
+
     def _render(self, template: str) -> str:
-        return ctext.environment(TEMPLATES).get_template(f"{template}.jinja").render(self._blanks())
+        return ctext.environment(projects.FOLDERS).get_template(f"{template}.jinja").render(self._blanks())
 
     def _blanks(self) -> dict:
-        frameworks = self.board.frameworks
-        board = frameworks.get(self.kind, self.board.name)
+        board = self.known.name
+        own = [self._place(place) for place in self._templates().values()]
         blanks = {
             "identifier": self.name,
             "name": self.name,
@@ -394,30 +277,41 @@ class _Project:
             "framework": self.framework.title,
             "board": board,
             "board_title": self.board.title,
-            "platform": frameworks.get("platformio-platform", ""),
-            "sources": self.sources,
+            "chip": self.board,
+            "pins": self.board.pins,
+            "platform": self.known.platform,
+            "options": self._options(),
+            "packages": list(self.framework.tflm.packages) if self.tflm else [],
+            "model_sources": self.model,
+            "program_sources": self.program,
+            "own_sources": _sources([*own, *self._emulated()]),
+            "sound": self.listening is not None,
+            "on_tflm": self.tflm is not None,
+            "qemu_alone": " ".join(ALONE),
             "sha256": self.bundle.manifest["int8"]["sha256"],
         }
         blanks |= self._readme(board)
-        own = {
-            "platformio": self._platformio,
-            "esp-idf": self._esp_idf,
-            "zephyr": self._zephyr,
-            "cmake": self._cmake,
-        }
-        blanks |= own.get(self.kind, dict)()
-        if self.microphone is not None:
-            rate = self.bundle.frontend.sample_rate
+        if self.listening is not None:
             blanks |= {
-                "sample_rate": rate,
-                "microphone_rate": rate * self._decimate(),
-                "decimate": self._decimate(),
-                "wiring": " ".join(self._wiring().split()),
+                "sample_rate": self.bundle.frontend.sample_rate,
+                "microphone_rate": self.listening.rate,
+                "decimate": self.listening.decimate,
+                "wiring": " ".join(self.listening.wiring.split()),
             }
         return blanks | (self.tflm or {})
 
+    def _options(self) -> list[str]:
+        """Lines of the framework's configuration: its own, the board's, the runtime's, the microphone's."""
+        return [
+            *self.framework.options,
+            *self.known.options,
+            *(self.framework.tflm.options if self.tflm else ()),
+            *(self.listening.microphone.options if self.listening else ()),
+        ]
+
     def _readme(self, board: str) -> dict:
-        needs = self.framework.needs
+        words = {"board": board, "name": self.name, "NAME": self.name.upper()}
+        needs = self.framework.needs.format(**words)
         engine = "the C model, compiled ahead of time"
         if self.tflm is not None:
             arena = self.tflm["arena"]
@@ -425,20 +319,18 @@ class _Project:
                 f"TensorFlow Lite Micro, {len(self.tflm['methods'])} operators, "
                 f"an arena of {arena.recommended:,} bytes ({arena.bytes:,} {arena.how})"
             )
-            needs = self.framework.tflm_needs.replace("{board}", board)
-        if self.microphone is None:
-            prints = "No sensor program runs: see below.\n"
-            microphone = (
-                "The bundle has no frontend, so there is none: the model's inputs come over the serial line."
-                if self.bundle.frontend is None
-                else f"{NO_MICROPHONE}\nGolden vectors and the serial line work."
-            )
-        else:
+            needs += "\n" + self.framework.tflm.needs.format(**words)
+        if self.known.note:
+            needs += "\n" + self.known.note
+        if self.listening is not None:
             prints = "then a line of JSON for every decision, as sensor.h describes it.\n"
-            microphone = self._wiring()[0].upper() + self._wiring()[1:] + "."
+            microphone = self.listening.wiring[0].upper() + self.listening.wiring[1:] + "."
+        else:
+            prints = "No sensor program runs: see below.\n"
+            microphone = self.deaf
         return {
             "engine": engine,
-            "build": [line.format(board=board, name=self.name) for line in self.framework.build],
+            "build": [line.format(**words) for line in self.framework.build],
             "needs": needs,
             "vectors": self.vectors,
             "tolerance": "to the bit" if self.tflm is None else "each byte at most one step off",
@@ -446,76 +338,31 @@ class _Project:
             "microphone": microphone,
         }
 
-    def _platformio(self) -> dict:
-        return {"libraries": "" if self.tflm is None else f"lib_deps = {_ARDUINO_TFLM}.git"}
-
-    def _esp_idf(self) -> dict:
-        return {"packages": [] if self.tflm is None else ['espressif/esp-tflite-micro: "^1.3"']}
-
-    def _zephyr(self) -> dict:
-        own = ["board.c", "main.c", *(["microphone.c"] if self.microphone else [])]
-        options = []
-        # Cores with a cycle counter; elsewhere the kernel's clock has to do.
-        if self.board.core.startswith("cortex-m") and self.board.core not in ("cortex-m0", "cortex-m0plus"):
-            options.append("CONFIG_TIMING_FUNCTIONS=y")
-        if self.board.name == "nano33ble":
-            options.append("CONFIG_REGULATOR=y")
-        if self.tflm is not None:
-            options += [
-                "CONFIG_CPP=y",
-                "CONFIG_STD_CPP17=y",
-                "CONFIG_REQUIRES_FULL_LIBCPP=y",
-                "CONFIG_TENSORFLOW_LITE_MICRO=y",
-            ]
-        return {
-            "options": options,
-            "sources": [*(f"src/{file}" for file in own), *self.sources],
-        }
-
-    def _cmake(self) -> dict:
-        toolchain = self.board.toolchain
-        emulated = [f"emulated/{path.name}" for path in self._emulated() if path.suffix == ".c"]
-        return {
-            "languages": " ".join(
-                ("C", *(["CXX"] if self.tflm else []), *(["ASM"] if self.microphone else []))
-            ),
-            "board_sources": [*emulated, *(["emulated/microphone.c"] if self.microphone else [])],
-            "sound": self.microphone is not None,
-            "uart_base": f"{self._uart()[1]:#x}",
-            "qemu": self.board.emulator.program,
-            "qemu_arguments": " ".join(self.board.emulator.arguments),
-            "qemu_alone": " ".join(ALONE),
-            "prefix": toolchain.prefix,
-            # A C library that is chosen when linking has headers of its own.
-            "flags": " ".join((*toolchain.flags, *toolchain.link_flags)),
-            "memory": [
-                f"{each.name} : ORIGIN = {each.origin:#x}, LENGTH = {each.length:#x}"
-                for each in self.board.memory
-            ],
-            "runtime_lines": "" if self.tflm is None else _TFLM_CMAKE,
-        }
-
-    def _uart(self) -> tuple[str, int]:
-        """Driver and address of an emulated board's serial line."""
-        return self.board.emulator.uart, self.board.emulator.uart_base
-
-    def _emulated(self) -> list[Path]:
-        names = (self.board.emulator.startup, "board.c", self._uart()[0], "ending_uart.c")
-        return [EMULATED / name for name in (*names, "emulated.h", "uart.h", "sections.ld")]
-
-    def _microphone(self) -> Microphone | None:
-        if self.bundle.frontend is None:
-            return None
-        known = self.framework.microphones
-        return known.get(self.board.name, known.get(""))
-
-    def _wiring(self) -> str:
-        return self.microphone.wiring.format(rate=self.bundle.frontend.sample_rate * self._decimate())
-
-    def _decimate(self) -> int:
-        """How many of the microphone's samples make one of the model's."""
-        below = self.bundle.frontend.sample_rate < LEAST_MICROPHONE_RATE
-        return 2 if below and self.kind != "cmake" else 1
+    def _listening(self) -> tuple[Listening | None, str]:
+        """The project's microphone; None, and a sentence why, where it has none."""
+        frontend, left_out = self.bundle.frontend, "the sensor program is left out"
+        still = "Golden vectors and the serial line work."
+        if frontend is None:
+            return None, (
+                "The bundle has no frontend, so there is none: the model's inputs come over the serial line."
+            )
+        if self.board.no_microphone and not self.known.microphone:
+            return None, f"{self.board.no_microphone}: {left_out}.\n{still}"
+        name = self.known.microphone or self.framework.microphone
+        if not name:
+            return None, f"{NO_LIBRARY}: {left_out}.\n{still}"
+        microphone = self.framework.microphones[name]
+        decimate = 2 if frontend.sample_rate < microphone.least_rate else 1
+        rate = decimate * frontend.sample_rate
+        rates = self.known.microphone_rates
+        if rate < microphone.least_rate or (rates and rate not in rates):
+            takes = " or ".join(f"{each:,}" for each in rates) or f"{microphone.least_rate:,} or more"
+            return None, (
+                f"The microphone gives {takes} samples a second, and this model wants {rate:,}: "
+                f"{left_out}.\n{still}"
+            )
+        wiring = microphone.wiring.format(rate=rate, **self.board.pins)
+        return Listening(microphone, rate, decimate, wiring), ""
 
     def _tflm(self) -> dict:
         model = self.bundle.manifest["int8"]
@@ -535,8 +382,12 @@ class _Project:
             "methods": methods,
             "arena": tflm.arena_of(self.bundle.int8.read_bytes()),
             "ends": ends,
-            "headers": self.framework.tflm_headers,
+            "headers": self.framework.tflm.headers,
         }
+
+
+def _sources(files) -> list[str]:
+    return sorted(file for file in files if file.endswith((".c", ".cpp")))
 
 
 def _included(files: dict[str, bytes]) -> set[str]:
@@ -569,12 +420,13 @@ def _clear(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file: name a folder that is new or an older project")
+        raise UsageError(f"The folder {out} is a file: name a folder that is new or an older project.")
     marker = out / MARKER
     if not marker.is_file() or marker.is_symlink():
         if any(out.iterdir()):
             raise UsageError(
-                f"{out} is not empty and not a project: name a folder that is new or an older project"
+                f"The folder {out} is not empty and not a project: name a folder that is new or an older "
+                "project."
             )
         return
     remedy = "name a folder that is new or an older project"

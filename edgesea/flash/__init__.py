@@ -5,8 +5,9 @@
     result = flash(prepared)               # result.passed, result.text
 
 For a real board the bundle becomes a project of the framework that the board's file names, or of another that
-knows the board; that framework's tool builds it, and the board's own tool writes the image: see `Flasher` in
-firmware_export/boards. An emulated board is loaded through gdb while QEMU runs: see `emulated`.
+knows the board; that framework's tool builds it, see `Builder` in firmware_export/projects, and the board's
+own tool writes the image, see `Flasher` in firmware_export/boards. An emulated board is loaded through gdb
+while QEMU runs: see `emulated`.
 
 Every program is called with a list of arguments, by no shell, in a process group of its own that is killed
 when the caller is interrupted. Nothing is built before all of the programs are found.
@@ -22,11 +23,11 @@ from pathlib import Path
 
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.exporting import Bundle, load_bundle
-from edgesea.exporting.project import write_project
+from edgesea.exporting.project import known, write_project
 from edgesea.flash import emulated, ports, uf2, verdict
 from edgesea.flash.verdict import Verdict
 from edgesea.running.programs import command, find
-from firmware_export import boards
+from firmware_export import boards, projects
 
 # A first build of a framework compiles the whole of it.
 BUILD_LIMIT_S = 3600.0
@@ -35,58 +36,6 @@ VERDICT_LIMIT_S = 60.0
 
 # Lines of a failed program's output that an error repeats.
 LAST_LINES = 8
-
-
-@dataclass(frozen=True)
-class Builder:
-    """How a framework's tool builds a project. {board} stands for the framework's name of the board,
-    {project} and {build} for folders, {name} for the project's name; `images` says where each kind of image
-    is then."""
-
-    program: str
-    install: str
-    commands: tuple[tuple[str, ...], ...]
-    images: dict[str, str]
-
-
-BUILDERS = {
-    "arduino": Builder(
-        "arduino-cli",
-        "sudo snap install arduino-cli",
-        (("compile", "--fqbn", "{board}", "--output-dir", "{build}", "{project}"),),
-        {
-            "elf": "{build}/{name}.ino.elf",
-            "uf2": "{build}/{name}.ino.uf2",
-            "bin": "{build}/{name}.ino.merged.bin",
-        },
-    ),
-    "esp-idf": Builder(
-        "idf.py",
-        "git clone --recursive https://github.com/espressif/esp-idf && esp-idf/install.sh esp32s3 "
-        "&& . esp-idf/export.sh",
-        (("-C", "{project}", "-B", "{build}", "-D", "IDF_TARGET={board}", "build", "merge-bin"),),
-        {"bin": "{build}/merged-binary.bin"},
-    ),
-    "platformio": Builder(
-        "pio",
-        "python3 -m pip install platformio",
-        (("run", "--project-dir", "{project}", "--environment", "{board}"),),
-        {
-            "elf": "{project}/.pio/build/{board}/firmware.elf",
-            "uf2": "{project}/.pio/build/{board}/firmware.uf2",
-        },
-    ),
-    "zephyr": Builder(
-        "west",
-        "python3 -m pip install west",
-        (("build", "--pristine", "auto", "--board", "{board}", "--build-dir", "{build}", "{project}"),),
-        {
-            "elf": "{build}/zephyr/zephyr.elf",
-            "bin": "{build}/zephyr/zephyr.bin",
-            "uf2": "{build}/zephyr/zephyr.uf2",
-        },
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -144,7 +93,7 @@ def plan(
     bundle : folder with the C model in it
     board : a name of `boards.names()`
     port : of the board's serial line; None: looked for by USB vendor
-    kind : arduino, esp-idf, platformio or zephyr; None: the board's own
+    kind : a framework that knows the board and says how its tool builds; None: the board's own
     folder : for projects and builds; None: beside the bundle, named after it and the board
     look : False leaves a serial port that is not given as the word PORT
 
@@ -160,21 +109,26 @@ def plan(
     if target.emulator is not None:
         for option, value in (("port", port), ("project", kind), ("build", folder)):
             if value is not None:
-                raise UsageError(f"--{option} has no meaning on the emulated board {board!r}: leave it out")
+                raise UsageError(
+                    f"The option --{option} has no meaning on the emulated board {board!r}: leave it out."
+                )
         return Plan(loaded, target)
     flasher = target.flasher
     kind = kind or flasher.project
-    if kind not in BUILDERS or kind not in target.frameworks:
-        known = ", ".join(each for each in BUILDERS if each in target.frameworks)
-        raise UsageError(f"there is no {kind} project for the board {board!r}: choose one of {known}")
+    builders = buildable(target)
+    if kind not in builders:
+        raise UsageError(
+            f"There is no {kind} project to build for the board {board!r}: choose one of "
+            f"{', '.join(builders)}."
+        )
     folder = Path(folder) if folder is not None else _beside(Path(bundle), board)
     if any(character in str(folder) for character in "{}\\\n"):
         raise UsageError(
-            f"the build's folder {str(folder)!r} has one of {{ }} \\ in it: name another with --build"
+            f"The build's folder {str(folder)!r} has one of {{ }} \\ in it: name another with --build."
         )
-    builder = BUILDERS[kind]
+    builder = builders[kind]
     words = {
-        "board": target.frameworks[kind],
+        "board": known(projects.framework(kind), target).name,
         "project": str(folder / kind / loaded.identifier),
         "build": str(folder / kind / "build"),
         "name": loaded.identifier,
@@ -182,15 +136,16 @@ def plan(
     wanted = next((each for each in ("elf", "bin", "uf2") if _takes(flasher, each)), None)
     if wanted and wanted not in builder.images:
         raise UsageError(
-            f"{flasher.program} writes a .{wanted} to the board {board!r}, which {kind} does not make: "
-            "leave --project out"
+            f"The program {flasher.program} writes a .{wanted} to the board {board!r}, which {kind} does not "
+            "make: leave --project out."
         )
     if wanted:
         words[wanted] = _fill(builder.images[wanted], words)
     if "{port}" in flasher.arguments and port is None:
         port = ports.find(target) if look else "PORT"
     write = () if flasher.program == "uf2" else ((flasher.program, *_arguments(flasher, words, port)),)
-    programs = {builder.program: builder.install, **({flasher.program: flasher.install} if write else {})}
+    install = _fill(builder.install, words)
+    programs = {builder.program: install, **({flasher.program: flasher.install} if write else {})}
     return Plan(
         bundle=loaded,
         board=target,
@@ -223,7 +178,8 @@ def flash(
         _run(each, BUILD_LIMIT_S, f"did not build the firmware for {board.name}")
     if prepared.image is not None and not prepared.image.is_file():
         raise EdgeseaError(
-            f"{prepared.build[-1][0]} made no {prepared.image}: see what it made in {prepared.image.parent}"
+            f"The program {prepared.build[-1][0]} made no {prepared.image}: see what it made in "
+            f"{prepared.image.parent}."
         )
     if drive is not None:
         say(f"copying {prepared.image} to {drive}")
@@ -232,6 +188,12 @@ def flash(
         say(f"writing to {board.name} with {each[0]}")
         _run(each, FLASH_LIMIT_S, f"did not write to {board.name}")
     return verdict.read(lambda: prepared.port or ports.find(board), prepared.sha256, limit_s=limit_s, say=say)
+
+
+def buildable(board: boards.Board) -> dict[str, projects.Builder]:
+    """Framework -> how its tool builds a project, of those that know a board; sorted."""
+    frameworks = map(projects.framework, projects.names())
+    return {each.name: each.builder for each in frameworks if each.builder and known(each, board)}
 
 
 def _beside(bundle: Path, board: str) -> Path:

@@ -164,7 +164,7 @@ class Arena(Strict):
 class Project(Strict):
     """The framework's project in the bundle."""
 
-    kind: Word = Field(description="arduino, platformio, esp-idf, zephyr or cmake")
+    kind: Word = Field(description="arduino, arduino-library, cmake, esp-idf, pico-sdk, platformio or zephyr")
     board: Word = Field(description="name of the board")
     runtime: Literal["c", "tflm"] = Field(description="what runs the model")
     folder: Inside = Field(description="where it is in the bundle")

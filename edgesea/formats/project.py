@@ -15,6 +15,6 @@ LARGEST = 1 << 20
 
 class Marker(Strict):
     edgesea: Word = Field(description="the version that wrote it")
-    kind: Word = Field(description="arduino, platformio, esp-idf, zephyr or cmake")
+    kind: Word = Field(description="arduino, arduino-library, cmake, esp-idf, pico-sdk, platformio or zephyr")
     board: Word = Field(description="name of the board")
     files: Annotated[list[Inside], Field(max_length=5000)] = Field(description="paths in the project")

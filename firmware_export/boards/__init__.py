@@ -13,26 +13,27 @@ A board's file holds:
     standing  str    "run here": the project's tests run models on it; "builds": they compile a model for its
                      core with its flags, and no one has run that on the board; "untested": neither
     [toolchain]      compiler prefix, flags of the core, link flags, Debian packages
+    native_usb  [int]  USB vendors of the serial port that the chip itself is: its cores send nothing before
+                     the host has raised DTR, which a board behind a bridge may take for its boot pin;
+                     may be left out
+    no_microphone  str  why the board's own microphone cannot be read; left out where it can, or there is none
+    [pins]           GPIO numbers that a microphone is wired to: clock, data, and for I2S select
     [flasher]        program, kind of project, arguments, how to install it, USB vendors; only real boards
-    [frameworks]     what frameworks call the board: arduino (its FQBN), esp-idf (target), platformio with
-                     platformio-platform, zephyr; those that know it, only real boards
+    [frameworks]     a text or a table for each framework that knows the board, see `Known`; a framework is a
+                     folder of firmware_export/projects; only real boards
     [emulator]       program, arguments, Debian package, start-up file, tick, serial line; only emulated
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
+from firmware_export import projects
 from firmware_export.errors import UserError
+from firmware_export.tables import Reader, load
 
 FOLDER = Path(__file__).resolve().parent
 STANDINGS = ("run here", "builds", "untested")
-FRAMEWORKS = ("arduino", "esp-idf", "platformio", "platformio-platform", "zephyr")
 
 
 class BoardError(UserError):
@@ -91,6 +92,26 @@ class Flasher:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A framework's own view of a board.
+
+    name               what it calls the board: Arduino the FQBN, ESP-IDF the target, Zephyr the board target
+    platform           of PlatformIO, with its version
+    microphone         one of the framework's own, by its name in framework.toml; "": its ordinary one, if any
+    microphone_rates   samples a second that its library takes; none said: any
+    options            lines for its configuration
+    note               a sentence for the project's README
+    """
+
+    name: str
+    platform: str = ""
+    microphone: str = ""
+    microphone_rates: tuple[int, ...] = ()
+    options: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Memory:
     """One region of the linker's memory map."""
 
@@ -102,8 +123,8 @@ class Memory:
 @dataclass(frozen=True)
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
-    `memory` empty on real boards, `flasher` None on emulated ones. `frameworks` holds a framework's name ->
-    its name for the board, of those that know it."""
+    `memory` empty on real boards, `flasher` None on emulated ones. `known` holds what
+    the frameworks that know the board have to know of it."""
 
     name: str
     title: str
@@ -117,7 +138,15 @@ class Board:
     memory: tuple[Memory, ...]
     largest_ram_bytes: int
     flasher: Flasher | None
-    frameworks: dict[str, str] = field(default_factory=dict, hash=False)
+    known: dict[str, Known] = field(default_factory=dict, hash=False)
+    native_usb: tuple[int, ...] = ()
+    no_microphone: str = ""
+    pins: dict[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def frameworks(self) -> dict[str, str]:
+        """A framework's name -> its name for the board, of those that know it."""
+        return {kind: known.name for kind, known in self.known.items()}
 
 
 def names() -> list[str]:
@@ -145,11 +174,8 @@ def readable() -> tuple[list[Board], list[str]]:
 
 def read(path: Path) -> Board:
     """Reads one board's TOML file; BoardError says what in it is wrong."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BoardError(f"The board file {path} cannot be read: {error}.") from None
-    reader = _Reader(path)
+    table = load(path, "board", BoardError)
+    reader = Reader(path, "Board", BoardError)
     clock = table.pop("clock", None)
     if clock is not None and clock != "none":
         reader.fail("clock", 'the word "none" (a real clock is clock_hz)', clock)
@@ -181,17 +207,18 @@ def read(path: Path) -> Board:
             if "flasher" in table
             else None
         ),
-        frameworks=reader.take(table, "frameworks", dict) if "frameworks" in table else {},
+        known={
+            kind: _known(reader, kind, entry)
+            for kind, entry in reader.take(table, "frameworks", dict, {}).items()
+        },
+        native_usb=reader.take(table, "native_usb", tuple[int, ...], []),
+        no_microphone=reader.take(table, "no_microphone", str, ""),
+        pins=reader.take(table, "pins", dict[str, int], {}),
     )
     if table:
         reader.fail(sorted(table)[0], "no such key", table[sorted(table)[0]])
     if result.standing not in STANDINGS:
         reader.fail("standing", f"one of {', '.join(STANDINGS)}", result.standing)
-    for key, value in result.frameworks.items():
-        if key not in FRAMEWORKS:
-            reader.fail(f"frameworks.{key}", f"one of {', '.join(FRAMEWORKS)}", key)
-        if not isinstance(value, str):
-            reader.fail(f"frameworks.{key}", "a text", value)
     for key in ("flash_bytes", "ram_bytes"):
         if getattr(result, key) <= 0:
             reader.fail(key, "a number of bytes above 0", getattr(result, key))
@@ -200,47 +227,11 @@ def read(path: Path) -> Board:
     return result
 
 
-# type of a field -> type of its items, and what a wrong value should have been
-_LISTS = {tuple[str, ...]: (str, "a list of texts"), tuple[int, ...]: (int, "a list of whole numbers")}
-
-
-class _Reader:
-    """Takes typed values out of a board's tables and says which one is wrong."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def fail(self, key: str, expected: str, value) -> None:
-        raise BoardError(f"Board file {self.path}: {key} must be {expected}. Received: {value!r}.")
-
-    def take(self, table: dict, key: str, kind: type):
-        value = table.pop(key, None)
-        # bool is an int in Python, but true is no number of bytes.
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.fail(
-                key, {str: "a text", int: "a whole number", float: "a number", dict: "a table"}[kind], value
-            )
-        return value
-
-    def table(self, kind: type, table: dict, where: str):
-        """Fills the dataclass `kind` from `table`; every field must be there, and nothing else."""
-        values = {}
-        for each in fields(kind):
-            key = f"{where}.{each.name}"
-            value = table.pop(each.name, None) if isinstance(table, dict) else None
-            if each.type in _LISTS:
-                kind_of_item, expected = _LISTS[each.type]
-                # type() and not isinstance(): true is no number.
-                if not isinstance(value, list) or not all(type(item) is kind_of_item for item in value):
-                    self.fail(key, expected, value)
-                values[each.name] = tuple(value)
-            elif each.type is float and isinstance(value, int) and not isinstance(value, bool):
-                values[each.name] = float(value)
-            elif not isinstance(value, each.type) or isinstance(value, bool):
-                kinds = {str: "a text", int: "a whole number", float: "a number"}
-                self.fail(key, kinds[each.type], value)
-            else:
-                values[each.name] = value
-        if table:
-            self.fail(f"{where}.{sorted(table)[0]}", "no such key", table[sorted(table)[0]])
-        return kind(**values)
+def _known(reader: Reader, kind: str, entry) -> Known:
+    if kind not in projects.names():
+        reader.fail(f"frameworks.{kind}", f"one of {', '.join(projects.names())}", kind)
+    if isinstance(entry, str):
+        return Known(entry)
+    if not isinstance(entry, dict):
+        reader.fail(f"frameworks.{kind}", "a text or a table", entry)
+    return reader.table(Known, entry, f"frameworks.{kind}")

@@ -21,7 +21,7 @@ void edgesea_board_start(void);
 int edgesea_board_read(void);
 
 /* Sends `count` bytes and returns when they are sent or kept. Where nobody takes them it drops them in the end: it
- * must not wait for ever. Nor may a USB port wait for DTR, which the workbench leaves clear. */
+ * must not wait for ever. The workbench leaves DTR clear, but where the chip itself is the USB port. */
 void edgesea_board_write(const char *bytes, size_t count);
 
 /* Cycles of the core's clock, counting up and wrapping at 2^32. */

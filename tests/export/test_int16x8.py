@@ -6,9 +6,6 @@ import subprocess
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from edgesea.export import c_compiler, export_student, export_tflite, load_bundle, write_bundle
-from edgesea.export.compare import compare
-from edgesea.export.firmware import write_firmware
 from host_firmware import random_graphs
 from pydantic import ValidationError
 
@@ -17,6 +14,9 @@ from edgesea.cli.export import export as export_command
 from edgesea.cli.fit import fit as fit_command
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation.evaluate import evaluate
+from edgesea.exporting import c_compiler, export_student, export_tflite, load_bundle, write_bundle
+from edgesea.exporting.compare import compare
+from edgesea.exporting.firmware import write_firmware
 from edgesea.flash import plan
 from edgesea.formats.bundle import Manifest
 from edgesea.interpreter import open_interpreter

@@ -3,6 +3,7 @@
 Where a framework cannot be installed, its headers are the stand-ins beside this file.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -17,17 +18,16 @@ import pytest
 from cached import Missing, cached
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.exporting import c_compiler, export_tflite, load_bundle, project, tflm, write_bundle
-from edgesea.exporting.project import FRAMEWORKS, MARKER, in_bundle, known_boards, write_project
+from edgesea.exporting import c_compiler, export_tflite, load_bundle, tflm, write_bundle
+from edgesea.exporting.project import MARKER, in_bundle, known_boards, write_project
 from edgesea.interpreter import open_interpreter
 from edgesea.running.emulator import ALONE
-from firmware_export import boards
+from firmware_export import boards, projects
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 LIMIT_S = 300
 PLATFORMIO = "platformio==6.2.0"
 STRICT = ("-Wall", "-Wextra", "-Werror", "-O1", "-c")
-CORTEX_M4 = boards.board("nano33ble").toolchain.flags
 # `_model` in it would clash with a suffix of ours, quotes and line ends with anything generated.
 HOSTILE = 'Rue "Bérard" `2`; $(x) ${y} */ /* \\ %d \n# {{ z }} \\'
 IDENTIFIER = "rue_berard_2_x_y_d_z"
@@ -89,90 +89,172 @@ def quiet_bundle(int8_model, tmp_path_factory):
 
 # ---------------------------------------------------------------- compiled
 
-
-def arduino_sources(folder: Path) -> tuple[list[Path], list[Path]]:
-    """What the Arduino builder compiles, and the folders of headers that it looks into."""
-    sketch = folder / f"{folder.name}.ino"
-    assert sketch.is_file()
-    # The builder makes a C++ file of the sketch.
-    unit = folder / f"{folder.name}.ino.cpp"
-    unit.write_text(f"#include <Arduino.h>\nvoid setup();\nvoid loop();\n{sketch.read_text()}")
-    return [unit, *sorted((folder / "src").rglob("*.c*"))], []
+# What a framework compiles with which folders of headers; a later part may use the headers of an earlier one.
+Parts = list[tuple[list[Path], list[Path]]]
 
 
-def platformio_sources(folder: Path) -> tuple[list[Path], list[Path]]:
+def sources_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in (".c", ".cpp"))
+
+
+def sketch(ino: Path) -> Path:
+    """The C++ file that the Arduino builder makes of a sketch."""
+    assert ino.is_file()
+    unit = ino.with_suffix(".ino.cpp")
+    unit.write_text(f"#include <Arduino.h>\nvoid setup();\nvoid loop();\n{ino.read_text()}")
+    return unit
+
+
+def arduino_parts(folder: Path) -> Parts:
+    own = sources_in(folder / "src")
+    return [([sketch(folder / f"{folder.name}.ino"), *own], [])]
+
+
+def arduino_library_parts(folder: Path) -> Parts:
+    properties = dict(line.split("=", 1) for line in (folder / "library.properties").read_text().splitlines())
+    assert properties["name"] == folder.name
+    assert (folder / "src" / properties["includes"]).is_file()
+    examples = sorted((folder / "examples").glob("*/*.ino"))
+    assert [file.stem for file in examples] == ["Embed", "Listen"]
+    return [(sources_in(folder / "src"), [folder / "src"]), ([sketch(file) for file in examples], [])]
+
+
+def platformio_parts(folder: Path) -> Parts:
     library = folder / "lib" / folder.name
-    return [*sorted((folder / "src").glob("*.c*")), *sorted(library.glob("*.c*"))], [folder / "src", library]
+    assert json.loads((library / "library.json").read_text())["license"] == "Apache-2.0"
+    return [(sources_in(library), [library]), (sources_in(folder / "src"), [folder / "src"])]
 
 
-def esp_idf_sources(folder: Path) -> tuple[list[Path], list[Path]]:
-    text = (folder / "main" / "CMakeLists.txt").read_text()
-    listed = {
-        key: re.findall(r'"([^"]+)"', text.split(key)[1].split("\n")[0])
-        for key in ("SRC_DIRS", "INCLUDE_DIRS")
-    }
-    sources = [file for each in listed["SRC_DIRS"] for file in sorted((folder / "main" / each).glob("*.c*"))]
-    return sources, [folder / "main" / each for each in listed["INCLUDE_DIRS"]]
+def esp_idf_parts(folder: Path) -> Parts:
+    parts = []
+    for component in (folder / "components" / folder.name, folder / "main"):
+        text = (component / "CMakeLists.txt").read_text()
+        listed = {
+            key: re.findall(r'"([^"]+)"', text.split(key)[1].split("\n")[0])
+            for key in ("SRC_DIRS", "INCLUDE_DIRS")
+        }
+        sources = [file for each in listed["SRC_DIRS"] for file in sorted((component / each).glob("*.c*"))]
+        parts.append((sources, [component / each for each in listed["INCLUDE_DIRS"]]))
+    assert f"PRIV_REQUIRES {folder.name} " in text
+    return parts
 
 
-def zephyr_sources(folder: Path) -> tuple[list[Path], list[Path]]:
+def listed_in(text: str, command: str, folder: Path) -> list[Path]:
+    """The files that a CMake command lists, one a line."""
+    files = re.search(rf"{command}\n(.*?)\)", text, re.DOTALL)[1].split()
+    return [(folder / each).resolve() for each in files]
+
+
+def zephyr_parts(folder: Path) -> Parts:
+    module = (folder / "zephyr" / "CMakeLists.txt").read_text()
+    alone = listed_in(module, r"zephyr_library_sources\(", folder / "zephyr")
+    assert "zephyr_include_directories(../src/model)" in module
     text = (folder / "CMakeLists.txt").read_text()
-    listed = re.search(r"target_sources\(app PRIVATE\n(.*?)\)", text, re.DOTALL)[1].split()
-    assert {folder / each for each in listed} == {
-        file for file in folder.rglob("*") if file.suffix in (".c", ".cpp")
-    }
-    return [folder / each for each in listed], [folder / "src", folder / "src" / "firmware"]
+    listed = listed_in(text, r"target_sources\(app PRIVATE", folder)
+    assert set(listed) == {file.resolve() for file in sources_in(folder)}
+    rest = [file for file in listed if file not in alone]
+    return [(alone, [folder / "src" / "model"]), (rest, [folder / "src", folder / "src" / "firmware"])]
 
 
-SOURCES = {
-    "arduino": arduino_sources,
-    "platformio": platformio_sources,
-    "esp-idf": esp_idf_sources,
-    "zephyr": zephyr_sources,
+def pico_sdk_parts(folder: Path) -> Parts:
+    text = (folder / "CMakeLists.txt").read_text()
+    model = listed_in(text, rf"add_library\({folder.name}_model STATIC", folder)
+    program = listed_in(text, rf"add_executable\({folder.name}", folder)
+    assert {*model, *program} == {file.resolve() for file in sources_in(folder)}
+    return [(model, [folder / "model"]), (program, [folder, folder / "firmware"])]
+
+
+PARTS = {
+    "arduino": arduino_parts,
+    "arduino-library": arduino_library_parts,
+    "platformio": platformio_parts,
+    "esp-idf": esp_idf_parts,
+    "zephyr": zephyr_parts,
+    "pico-sdk": pico_sdk_parts,
 }
-HEADERS = {"arduino": "arduino", "platformio": "arduino", "esp-idf": "esp-idf", "zephyr": "zephyr"}
+HEADERS = {kind: kind for kind in PARTS} | {"platformio": "arduino", "arduino-library": "arduino"}
 # What the C library, libgcc and the framework give; all else has to be in the project.
 GIVEN = {
-    "arduino": r"PDM|Serial|micros|SystemCoreClock|.*(PDMClass|SerialPort|I2SClass|Stream).*",
+    "arduino": r"PDM|Serial|micros|millis|delay|SystemCoreClock"
+    r"|.*(PDMClass|SerialPort|I2SClass|Stream|Print).*",
     "esp-idf": r"i2s_.*|uart_.*|esp_.*|vTaskDelay",
     "zephyr": r"stand_in_.*|dmic_.*|uart_.*|k_.*|timing_.*|sys_clock_.*|device_is_ready",
+    "pico-sdk": r"stdio_.*|getchar_timeout_us|putchar_raw|sleep_ms|time_us_32|clock_get_hz",
 }
-LIBRARY = r"mem(cpy|set|move|cmp)|str(len|n?cmp)|sqrtf?|__.*|_Z.*(6tflite|cxxabi).*"
+LIBRARY = (
+    r"mem(cpy|set|move|cmp)|str(len|n?cmp)|sqrtf?|__.*|_Z.*(6tflite|cxxabi).*|_ZTVN10__cxxabiv.*|_ZdlPv.*"
+)
+# What the board's own variant of an Arduino core defines: the Nano has a microphone.
+VARIANTS = {"nano33ble": ("-DPIN_PDM_DIN=36",)}
+# Of the ESP32's, those whose I2S receives PDM. Source: soc_caps.h of each.
+PDM_CHIPS = ("esp32", "esp32-s3")
 
 
-def compiler_of(kind: str) -> tuple[str, tuple[str, ...]]:
-    """A compiler of the board's kind of core, and its flags."""
-    if kind == "esp-idf" and shutil.which("xtensa-lx106-elf-gcc"):
-        return "xtensa-lx106-elf-", ("-mlongcalls",)
+def compiler_of(board: boards.Board, suffix: str) -> tuple[str, tuple[str, ...]]:
+    """A compiler for the board's kind of core, and its flags."""
+    if board.core.startswith("riscv"):
+        needs("riscv64-unknown-elf-gcc")
+        return "riscv64-unknown-elf-", (*board.toolchain.flags, "--specs=picolibc.specs")
+    # The least of a C library for another Xtensa has no C++: that is compiled for Arm.
+    if board.core.startswith("xtensa") and suffix == ".c" and shutil.which("xtensa-lx106-elf-gcc"):
+        return "xtensa-lx106-elf-", board.toolchain.flags
     needs("arm-none-eabi-gcc", "arm-none-eabi-g++")
-    return "arm-none-eabi-", CORTEX_M4
+    arm = board if not board.core.startswith("xtensa") else boards.board("nrf52840")
+    return "arm-none-eabi-", arm.toolchain.flags
 
 
-def compile_all(kind: str, folder: Path, objects: Path, *flags: str) -> set[str]:
-    """Compiles a project as its framework would; returns the symbols that it leaves to others."""
-    sources, includes = SOURCES[kind](folder)
-    prefix, core = compiler_of(kind)
-    headers = [STAND_INS / HEADERS[kind], STAND_INS / "tflm", *includes]
-    # The least of a C library for the Xtensa has no C++: that one file is compiled for Arm.
-    for suffix, language in ((".c", "-std=gnu11"), (".cpp", "-std=c++17")):
-        chosen = [file for file in sources if file.suffix == suffix]
-        if not chosen:
-            continue
-        if suffix == ".cpp":
-            needs("arm-none-eabi-g++")
-            prefix, core = "arm-none-eabi-", CORTEX_M4
-        program = prefix + ("gcc" if suffix == ".c" else "g++")
-        outcome = run(
-            program,
-            language,
-            *core,
-            *STRICT,
-            *flags,
-            *(f"-I{each}" for each in headers),
-            *chosen,
-            folder=objects,
-        )
-        assert outcome.returncode == 0, outcome.stderr
+def configured(kind: str, folder: Path, board: boards.Board, objects: Path) -> tuple[str, ...]:
+    """What a framework makes of the project's configuration, as flags."""
+    if kind == "zephyr":
+        lines = (folder / "prj.conf").read_text().splitlines()
+        chosen = [line.removesuffix("=y") for line in lines if re.fullmatch(r"CONFIG_\w+=y", line)]
+        return (*(f"-D{each}=1" for each in chosen), '-DCONFIG_BOARD="stand_in"')
+    if kind == "esp-idf":
+        menu = folder / "main" / "Kconfig.projbuild"
+        text = menu.read_text() if menu.is_file() else ""
+        options = re.findall(r"^config (\w+)\n.*\n    default (\d+)$", text, re.MULTILINE)
+        lines = [f"#define CONFIG_{name} {value}\n" for name, value in options]
+        if board.name in PDM_CHIPS:
+            lines.append("#define CONFIG_SOC_I2S_SUPPORTS_PDM_RX 1\n")
+        (objects / "sdkconfig.h").write_text("".join(lines))
+    return VARIANTS.get(board.name, ())
+
+
+# Kernels, frontend and protocol are the same files in every project.
+SAME = re.compile(r"edgesea_\w+\.c")
+
+
+def compile_all(
+    kind: str, folder: Path, objects: Path, *flags: str, board: str | None = None, whole: bool = True
+) -> set[str]:
+    """Compiles a project as its framework would; returns the symbols that it leaves to others.
+
+    whole : False leaves out what is the same in every project
+    """
+    chip = boards.board(board or projects.framework(kind).board)
+    includes = [objects, STAND_INS / HEADERS[kind], STAND_INS / "tflm"]
+    flags = (*configured(kind, folder, chip, objects), *flags)
+    for sources, headers in PARTS[kind](folder):
+        includes += headers
+        for suffix, name, language in ((".c", "gcc", "-std=gnu11"), (".cpp", "g++", "-std=c++17")):
+            chosen = [
+                file for file in sources if file.suffix == suffix and (whole or not SAME.match(file.name))
+            ]
+            if not chosen:
+                continue
+            prefix, core = compiler_of(chip, suffix)
+            program = prefix + name
+            outcome = run(
+                program,
+                language,
+                *core,
+                *STRICT,
+                *flags,
+                *(f"-I{each}" for each in includes),
+                *chosen,
+                folder=objects,
+            )
+            assert outcome.returncode == 0, outcome.stderr
     listing = run("nm", "-P", *sorted(objects.glob("*.o")), folder=objects).stdout
     if not listing.strip():  # binutils of this machine that know no other
         listing = run("arm-none-eabi-nm", "-P", *sorted(objects.glob("*.o")), folder=objects).stdout
@@ -183,29 +265,48 @@ def compile_all(kind: str, folder: Path, objects: Path, *flags: str) -> set[str]
     return {fields[0] for fields in symbols if fields[1] in "U"} - defined
 
 
-@pytest.mark.parametrize("runtime", ["c", "tflm"])
-@pytest.mark.parametrize("kind", list(SOURCES))
-def test_a_project_compiles_and_lacks_nothing(kind, runtime, written, tmp_path):
-    missing = compile_all(kind, written(kind, runtime), tmp_path)
-    given = re.compile(f"{GIVEN[HEADERS[kind]]}|{LIBRARY}")
+def lacks_nothing(kind: str, missing: set[str], whole: bool = True) -> None:
+    given = re.compile(f"{GIVEN[HEADERS[kind]]}|{LIBRARY}" + ("" if whole else "|edgesea_.*"))
     assert not [name for name in missing if not given.fullmatch(name)]
     assert missing, "a project asks its framework for something"
+
+
+def test_every_framework_but_cmake_is_compiled_here():
+    """CMake's own is built, linked and run below."""
+    assert {*PARTS, "cmake"} == {*projects.names()}
+
+
+@pytest.mark.parametrize("runtime", ["c", "tflm"])
+@pytest.mark.parametrize("kind", list(PARTS))
+def test_a_project_compiles_and_lacks_nothing(kind, runtime, written, tmp_path):
+    lacks_nothing(kind, compile_all(kind, written(kind, runtime), tmp_path))
 
 
 @pytest.mark.parametrize(
     ("kind", "board", "flags"),
     [
         ("arduino", "esp32-s3", ()),
+        ("arduino", "esp32-c6", ()),
+        ("arduino", "rp2350", ()),
+        ("platformio", "esp32", ()),
         ("platformio", "stm32h743", ("-DF_CPU=480000000L",)),
-        ("arduino", "rp2040", ("-mcpu=cortex-m0plus", "-mfloat-abi=soft")),
-        ("zephyr", "nrf52840", ("-DNO_DMIC", "-DCONFIG_TIMING_FUNCTIONS")),
+        ("arduino", "rp2040", ()),
+        ("esp-idf", "esp32", ()),
+        ("esp-idf", "esp32-c3", ()),
+        ("esp-idf", "esp32-c6", ()),
+        ("pico-sdk", "rp2350", ()),
+        ("zephyr", "nano33ble", ()),
+        ("zephyr", "microbit-v2", ()),
+        ("zephyr", "stm32h743", ("-DNO_DMIC",)),
     ],
 )
 def test_other_boards_compile(kind, board, flags, written, tmp_path):
-    compile_all(kind, written(kind, "c", board), tmp_path, *flags)
+    whole = board == "esp32-c3"  # of the RISC-V ones
+    missing = compile_all(kind, written(kind, "c", board), tmp_path, *flags, board=board, whole=whole)
+    lacks_nothing(kind, missing, whole)
 
 
-@pytest.mark.parametrize("kind", list(SOURCES))
+@pytest.mark.parametrize("kind", list(PARTS))
 def test_a_bundle_without_frontend_gives_golden_vectors_and_protocol(kind, quiet_bundle, tmp_path):
     folder = tmp_path / quiet_bundle.identifier
     write_project(quiet_bundle, kind, folder)
@@ -213,7 +314,7 @@ def test_a_bundle_without_frontend_gives_golden_vectors_and_protocol(kind, quiet
     assert not {"sensor.c", "microphone.h", "microphone.c", "microphone.cpp", "edgesea_frontend.c"} & names
     assert "there is none: the model's inputs come over the serial line" in (folder / "README.md").read_text()
     (tmp_path / "objects").mkdir()
-    compile_all(kind, folder, tmp_path / "objects")
+    lacks_nothing(kind, compile_all(kind, folder, tmp_path / "objects", whole=False), whole=False)
 
 
 # ---------------------------------------------------------------- run
@@ -349,7 +450,7 @@ def test_a_cmake_project_that_never_ends_is_stopped(functions, statement, quiet_
     assert "***Timeout" in outcome.stdout
 
 
-@pytest.mark.parametrize("kind", list(FRAMEWORKS))
+@pytest.mark.parametrize("kind", projects.names())
 def test_no_project_asks_for_semihosting(kind, written):
     for path in written(kind).rglob("*"):
         if path.is_file():
@@ -462,12 +563,23 @@ int main(void) { return program_run(); }
 
 def test_a_microphone_at_twice_the_rate_is_brought_down(bundle, frontend, written, tmp_path):
     needs("gcc")
-    firmware = written("zephyr") / "src" / "firmware"
+    folder = written("zephyr") / "src"
+    firmware = folder / "firmware"
     assert f"#define MICROPHONE_RATE {2 * frontend.sample_rate}" in (firmware / "microphone.h").read_text()
     (tmp_path / "host.c").write_text(HOST_BOARD)
     flags = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined")
-    sources = [tmp_path / "host.c", *sorted(firmware.glob("*.c"))]
-    outcome = run("gcc", *flags, f"-I{firmware}", *sources, "-lm", "-o", "program", folder=tmp_path)
+    sources = [tmp_path / "host.c", *sorted(firmware.glob("*.c")), *sorted((folder / "model").glob("*.c"))]
+    outcome = run(
+        "gcc",
+        *flags,
+        f"-I{firmware}",
+        f"-I{folder / 'model'}",
+        *sources,
+        "-lm",
+        "-o",
+        "program",
+        folder=tmp_path,
+    )
     assert outcome.returncode == 0, outcome.stderr
     twice = tones(frontend, 3, 2 * frontend.sample_rate)
     outcome = subprocess.run(
@@ -496,7 +608,7 @@ def test_the_half_band_filter_keeps_what_it_says():
 
 
 def half_band_taps() -> np.ndarray:
-    source = (project.TEMPLATES / "program" / "sensor" / "half_band.c").read_text()
+    source = (projects.FOLDER / "program" / "sensor" / "half_band.c").read_text()
     half = [int(value) for value in re.search(r"\] = \{\n(.*),\n\};", source)[1].split(",")]
     taps = np.zeros(63)
     taps[31] = 16384
@@ -508,7 +620,7 @@ def half_band_taps() -> np.ndarray:
 
 
 def test_the_resolver_holds_each_operator_once(bundle, written):
-    text = (written("zephyr", "tflm") / "src" / "firmware" / f"{IDENTIFIER}_tflm.cpp").read_text()
+    text = (written("zephyr", "tflm") / "src" / "model" / f"{IDENTIFIER}_tflm.cpp").read_text()
     operators = bundle.manifest["int8"]["operators"]
     assert f"MicroMutableOpResolver<{len(operators)}>;" in text
     assert sorted(re.findall(r"resolver\.(\w+)\(\)", text)) == sorted(set(tflm.resolver_methods(operators)))
@@ -608,7 +720,7 @@ def test_what_tflm_does_not_run_is_an_error():
 
 
 @pytest.mark.parametrize("runtime", ["c", "tflm"])
-@pytest.mark.parametrize("kind", list(FRAMEWORKS))
+@pytest.mark.parametrize("kind", projects.names())
 def test_a_name_never_breaks_the_text(kind, runtime, written):
     folder = written(kind, runtime)
     for file in folder.rglob("*"):
@@ -621,7 +733,8 @@ def test_a_name_never_breaks_the_text(kind, runtime, written):
 
 def test_the_readme_says_what_to_do(bundle, written):
     text = (written("zephyr") / "README.md").read_text()
-    assert "west build --board nrf52840dk/nrf52840\n" in text
+    assert "export ZEPHYR_BASE=WORKSPACE/zephyr\n    west build --board nrf52840dk/nrf52840\n" in text
+    assert "`west build --board nrf52840dk/nrf52840\n--source-dir` with this folder does the same" in text
     assert f"edgesea golden PASS 4 of 4 {IDENTIFIER} {bundle.manifest['int8']['sha256']}\n" in text
     assert "P0.30" in text
     assert "sound.pcm" in (written("cmake") / "README.md").read_text()
@@ -656,7 +769,7 @@ def test_platformio_itself_reads_the_project(written, platformio, tmp_path):
     sections = dict(json.loads(outcome.stdout))
     options = dict(sections["env:nano33ble"])
     assert (options["platform"], options["board"], options["framework"]) == (
-        "nordicnrf52",
+        boards.board("nano33ble").known["platformio"].platform,
         "nano33ble",
         ["arduino"],
     )
@@ -735,11 +848,18 @@ def test_the_bundle_holds_the_project(int8_model, frontend, tmp_path):
     [
         (
             ("keil",),
-            "there is no project for 'keil': choose one of arduino, platformio, esp-idf, zephyr, cmake",
+            "There is no project for 'keil': choose one of arduino, arduino-library, cmake, esp-idf, "
+            "pico-sdk, platformio, zephyr.",
         ),
-        (("zephyr", "tvm"), "there is no runtime 'tvm': choose one of c, tflm"),
-        (("esp-idf", "c", "rp2040"), "ESP-IDF does not know the board 'rp2040': choose one of esp32-s3"),
-        (("esp-idf", "c", "esp33"), "ESP-IDF does not know the board 'esp33': choose one of esp32-s3"),
+        (("zephyr", "tvm"), "There is no runtime 'tvm': choose one of c, tflm."),
+        (
+            ("esp-idf", "c", "rp2040"),
+            "ESP-IDF does not know the board 'rp2040': choose one of esp32, esp32-c3, esp32-c6, esp32-s3.",
+        ),
+        (
+            ("pico-sdk", "c", "esp33"),
+            "Pico SDK does not know the board 'esp33': choose one of rp2040, rp2350.",
+        ),
     ],
 )
 def test_a_wrong_call_is_one_sentence(arguments, sentence, bundle, tmp_path):
@@ -752,10 +872,17 @@ def test_a_wrong_call_is_one_sentence(arguments, sentence, bundle, tmp_path):
 
 
 def test_every_framework_knows_its_own_board():
-    for kind, framework in FRAMEWORKS.items():
-        assert framework.board in known_boards(kind)
+    for kind in projects.names():
+        assert projects.framework(kind).board in known_boards(kind)
     assert "qemu-cortex-m4" in known_boards("cmake")
     assert not [name for name in known_boards("zephyr") if boards.board(name).emulator]
+
+
+@pytest.mark.parametrize("kind", ["arduino", "arduino-library"])
+def test_a_sketch_lies_in_a_folder_of_its_own_name(kind, bundle, tmp_path):
+    write_project(bundle, kind, tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == [IDENTIFIER]
+    assert (tmp_path / "other" / IDENTIFIER / MARKER).is_file()
 
 
 def test_a_bundle_without_int8_model_is_refused(float_model, tmp_path):
@@ -771,12 +898,362 @@ def test_a_bundle_without_int8_model_is_refused(float_model, tmp_path):
 def test_a_folder_of_someone_s_own_is_left_alone(bundle, tmp_path):
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(
-        UsageError, match="is not empty and not a project: name a folder that is new or an older"
+        UsageError, match=r"is not empty and not a project: name a folder that is new or an older project\.$"
     ):
         write_project(bundle, "zephyr", tmp_path)
-    with pytest.raises(UsageError, match=r"notes is a file: name a folder that is new or an older project$"):
+    with pytest.raises(
+        UsageError, match=r"notes is a file: name a folder that is new or an older project\.$"
+    ):
         write_project(bundle, "zephyr", tmp_path / "notes")
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+# ---------------------------------------------------------------- what the real frameworks said
+
+# A native USB port, and a clock that only delays move: DTR rises after host_ms, or never if that is negative.
+NATIVE_PORT = r"""
+#include <Arduino.h>
+#include <cstdio>
+#include <cstdlib>
+#include "edgesea_board.h"
+static unsigned long now;
+static long host_ms;
+unsigned long millis() { return now; }
+unsigned long micros() { return 1000 * now; }
+void delay(unsigned long ms) { now += ms; }
+SerialPort Serial;
+SerialPort::operator bool() { return host_ms >= 0 && now >= (unsigned long)host_ms; }
+void SerialPort::begin(unsigned long) {}
+int SerialPort::available() { return bool(*this); }
+int SerialPort::read() { return bool(*this) ? 'x' : -1; }
+int SerialPort::peek() { return read(); }
+size_t SerialPort::write(uint8_t) { return 0; }
+size_t SerialPort::write(const uint8_t *bytes, size_t count)
+{
+    return bool(*this) ? fwrite(bytes, 1, count, stdout) : 0;
+}
+int main(int, char **words)
+{
+    host_ms = atol(words[1]);
+    edgesea_board_start();
+    edgesea_board_write("verdict", 7);
+    printf(" at %lu, read %d\n", now, edgesea_board_read());
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("host_ms", "said"),
+    [
+        (0, "verdict at 0, read 120\n"),  # a UART, which is always there
+        (1500, "verdict at 1500, read 120\n"),
+        (-1, " at 3000, read -1\n"),  # nobody opens it: the program goes on
+    ],
+)
+def test_the_verdict_waits_for_a_native_usb_port(host_ms, said, written, tmp_path):
+    needs("g++")
+    (tmp_path / "port.cpp").write_text(NATIVE_PORT)
+    source = written("arduino") / "src"
+    headers = (f"-I{STAND_INS / 'arduino'}", f"-I{source}")
+    outcome = run("g++", *headers, "port.cpp", source / "board.cpp", "-o", "port", folder=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    assert run("./port", host_ms, folder=tmp_path).stdout == said
+
+
+# A microphone that waits until all of it is there, as an ESP32's, and a board that counts looks at its line.
+WAITING_BOARD = r"""
+#include <stdio.h>
+#include "edgesea_board.h"
+#include "microphone.h"
+#include "program.h"
+static unsigned long looks, asked;
+void edgesea_board_start(void) {}
+int edgesea_board_read(void) { looks++; return -1; }
+void edgesea_board_write(const char *bytes, size_t count) { (void)bytes; (void)count; }
+uint32_t edgesea_board_cycles(void) { return 0; }
+uint32_t edgesea_board_clock_hz(void) { return 0; }
+const char *edgesea_board_name(void) { return "host"; }
+int microphone_start(void) { return 0; }
+int microphone_read(int16_t *pcm, size_t count)
+{
+    if (asked >= 2 * MICROPHONE_RATE) return -1;
+    for (size_t i = 0; i < count; i++) pcm[i] = (int16_t)(i * 37);
+    asked += count;
+    return (int)count;
+}
+int main(void)
+{
+    program_run();
+    printf("%lu looks, %lu samples\n", looks, asked);
+    return 0;
+}
+"""
+
+
+def test_the_line_is_looked_at_once_a_hop_whatever_the_microphone_does(frontend, written, tmp_path):
+    needs("gcc")
+    component = written("esp-idf") / "components" / IDENTIFIER
+    firmware = written("esp-idf") / "main" / "firmware"
+    (tmp_path / "board.c").write_text(WAITING_BOARD)
+    sources = [*component.glob("*.c"), *firmware.glob("*.c"), tmp_path / "board.c"]
+    headers = (f"-I{component}", f"-I{firmware}")
+    outcome = run("gcc", "-O1", *headers, *sources, "-lm", "-o", "program", folder=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    looks, samples = map(int, re.findall(r"\d+", run("./program", folder=tmp_path).stdout))
+    assert samples >= 2 * 2 * frontend.sample_rate
+    assert looks >= samples // 2 // frontend.hop
+
+
+# Zephyr's kernel with a clock that waiting moves; the microphone has a block every 100 ms.
+SLEEPING_KERNEL = r"""
+#include <stdio.h>
+#include <string.h>
+#include <zephyr/audio/dmic.h>
+#include "microphone.h"
+const struct device stand_in_dmic_dev;
+static unsigned now, ready = 100, looks;
+static int16_t sound[MICROPHONE_RATE / 10];
+bool device_is_ready(const struct device *device) { (void)device; return true; }
+int dmic_configure(const struct device *d, struct dmic_cfg *config) { (void)d; (void)config; return 0; }
+int dmic_trigger(const struct device *d, enum dmic_trigger command) { (void)d; (void)command; return 0; }
+uint32_t k_uptime_get_32(void) { return now; }
+void k_mem_slab_free(struct k_mem_slab *slab, void *block) { (void)slab; (void)block; }
+int dmic_read(const struct device *device, uint8_t stream, void **buffer, size_t *size, int32_t timeout)
+{
+    (void)device; (void)stream;
+    looks++;
+    if (looks > 100000) { now = 10000; }
+    if (now + (unsigned)timeout < ready) { now += (unsigned)timeout; return -11; }
+    now = ready > now ? ready : now;
+    ready += 100;
+    *buffer = sound;
+    *size = sizeof sound;
+    return 0;
+}
+int main(void)
+{
+    int16_t pcm[64];
+    microphone_start();
+    while (now < 10000) microphone_read(pcm, 64);
+    printf("%u\n", looks);
+    return 0;
+}
+"""
+
+
+def test_zephyr_sleeps_between_blocks(written, tmp_path):
+    needs("gcc")
+    folder = written("zephyr") / "src"
+    (tmp_path / "kernel.c").write_text(SLEEPING_KERNEL)
+    flags = (
+        "-DCONFIG_AUDIO=1",
+        "-DCONFIG_AUDIO_DMIC=1",
+        f"-I{STAND_INS / 'zephyr'}",
+        f"-I{folder / 'firmware'}",
+    )
+    outcome = run("gcc", *flags, "kernel.c", folder / "microphone.c", "-o", "kernel", folder=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    # In ten seconds: a few looks a block, not as many as the core can.
+    assert 100 <= int(run("./kernel", folder=tmp_path).stdout) <= 1000
+
+
+def test_zephyr_has_nothing_of_another_board_or_of_a_microphone_that_is_not_there(
+    written, quiet_bundle, tmp_path
+):
+    overlay = "boards/nrf52840dk_nrf52840.overlay"
+    assert (written("zephyr") / overlay).is_file()
+    assert "CONFIG_AUDIO_DMIC=y" in (written("zephyr") / "prj.conf").read_text()
+    assert "return CONFIG_BOARD;" in (written("zephyr") / "src" / "board.c").read_text()
+    assert not (written("zephyr", "c", "nano33ble") / overlay).exists()
+    write_project(quiet_bundle, "zephyr", tmp_path)
+    assert "CONFIG_AUDIO" not in (tmp_path / "prj.conf").read_text()
+    assert not (tmp_path / overlay).exists()
+
+
+def test_a_microphone_that_cannot_be_read_is_said(written):
+    folder = written("zephyr", "c", "microbit-v2")
+    assert "The board's microphone is analogue" in (folder / "README.md").read_text()
+    assert not [*folder.rglob("microphone.*"), *folder.rglob("sensor.c")]
+    assert "CONFIG_AUDIO" not in (folder / "prj.conf").read_text()
+    # The Nano's can, by Zephyr too; and the Pico 2 has a library for one that is wired to it.
+    assert (written("zephyr", "c", "nano33ble") / "src" / "microphone.c").is_file()
+    assert "its clock at GP3" in (written("arduino", "c", "rp2350") / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "board", "says"),
+    [
+        ("arduino", "nano33ble", "The microphone gives 16,000 or 41,667 samples a second"),
+        ("platformio", "nano33ble", "The microphone gives 16,000 or 41,667 samples a second"),
+        ("zephyr", "nrf52840", "The microphone gives 16,000 samples a second"),
+        ("esp-idf", "esp32-s3", None),
+    ],
+)
+def test_a_rate_that_a_microphone_does_not_take_leaves_the_sensor_out(
+    kind, board, says, int8_model, frontend, tmp_path
+):
+    fast = dataclasses.replace(frontend, sample_rate=48000)
+    (tmp_path / "model.tflite").write_bytes(int8_model)
+    made = export_tflite(tmp_path / "model.tflite", tmp_path / "bundle", frontend=fast)
+    write_project(made, kind, tmp_path / "model", board=board)
+    text = " ".join((tmp_path / "model" / "README.md").read_text().split())
+    sensor = [*(tmp_path / "model").rglob("sensor.c"), *(tmp_path / "model").rglob("microphone.c*")]
+    if says is None:
+        assert len(sensor) == 2
+    else:
+        assert f"{says}, and this model wants 48,000: the sensor program is left out." in text
+        assert not sensor
+
+
+def test_every_platform_of_platformio_is_pinned_and_has_what_the_microphone_needs():
+    for name in known_boards("platformio"):
+        board = boards.board(name)
+        platform = board.known["platformio"].platform
+        assert re.fullmatch(r"\w+@\d+\.\d+\.\d+|https://\S+/releases/download/[\d.]+/\S+\.zip", platform), (
+            name
+        )
+        if name.startswith("esp32"):
+            # ESP_I2S.h came with core 3; the platform that PlatformIO itself has brings core 2.
+            assert int(platform.split("/download/")[1].split(".")[0]) >= 53, name
+        ini = boards.board(name).frameworks["platformio"]
+        assert ini == ini.strip()
+
+
+def test_the_platform_is_in_the_project(written):
+    text = (written("platformio", "c", "esp32") / "platformio.ini").read_text()
+    assert f"platform = {boards.board('esp32').known['platformio'].platform}\n" in text
+
+
+def test_the_pico_waits_for_its_usb_port(written):
+    text = (written("pico-sdk") / "CMakeLists.txt").read_text()
+    assert "PICO_STDIO_USB_CONNECT_WAIT_TIMEOUT_MS=3000" in text
+    assert "pico_enable_stdio_usb(" in text
+
+
+# ---------------------------------------------------------------- into a project that is there already
+
+PARENT = """\
+cmake_minimum_required(VERSION 3.20)
+project(parent LANGUAGES C)
+enable_testing()
+add_subdirectory(NAME)
+add_executable(mine main.c)
+target_link_libraries(mine PRIVATE NAME)
+"""
+
+
+def test_cmake_takes_the_project_as_a_subdirectory(bundle, written, tmp_path):
+    """By the host's compiler: no board, no test and no target but the model's two."""
+    needs("cmake", "gcc")
+    shutil.copytree(written("cmake"), tmp_path / IDENTIFIER, ignore=shutil.ignore_patterns("build"))
+    (tmp_path / "CMakeLists.txt").write_text(PARENT.replace("NAME", IDENTIFIER))
+    golden = bundle.golden()
+    given, wanted = (", ".join(map(str, golden[key][0].ravel())) for key in ("inputs", "outputs"))
+    (tmp_path / "main.c").write_text(
+        f"""#include "{IDENTIFIER}.h"
+#include <string.h>
+static const int8_t given[] = {{{given}}}, wanted[] = {{{wanted}}};
+static int8_t found[sizeof wanted];
+int main(void) {{
+    if ({IDENTIFIER}_invoke((const void *)given, (void *)found) != 0) return 1;
+    return memcmp(found, wanted, sizeof wanted) != 0;
+}}
+"""
+    )
+    for step in (("-S", ".", "-B", "build"), ("--build", "build")):
+        outcome = run("cmake", *step, folder=tmp_path)
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert run("build/mine", folder=tmp_path).returncode == 0
+    assert "No tests were found" in run("ctest", "--test-dir", "build", folder=tmp_path).stderr
+    assert not [*(tmp_path / "build").rglob("*.elf")]
+
+
+def test_zephyr_takes_the_model_as_a_module(written):
+    """That its list of files compiles alone is part of the tests above."""
+    folder = written("zephyr") / "zephyr"
+    assert f"name: {IDENTIFIER}\n" in (folder / "module.yml").read_text()
+    option = re.search(r"^config (\w+)$", (folder / "Kconfig").read_text(), re.MULTILINE)[1]
+    assert f"if(CONFIG_{option})" in (folder / "CMakeLists.txt").read_text()
+    assert f"`CONFIG_{option}=y`" in (written("zephyr") / "README.md").read_text()
+
+
+def test_esp_idf_s_pins_are_in_its_menu(written):
+    text = (written("esp-idf", "c", "esp32-c3") / "main" / "Kconfig.projbuild").read_text()
+    pins = re.findall(r"config MICROPHONE_(\w+)_PIN\n.*\n    default (\d+)", text)
+    assert {name.lower(): int(pin) for name, pin in pins} == boards.board("esp32-c3").pins
+
+
+@pytest.mark.parametrize("kind", projects.names())
+def test_every_project_has_the_licence(kind, written):
+    licence = (Path(__file__).resolve().parents[2] / "LICENSE").read_bytes()
+    assert projects.LICENSE.read_bytes() == licence
+    assert (written(kind) / "LICENSE").read_bytes() == licence
+
+
+# ---------------------------------------------------------------- a new framework is a folder
+
+BARE = """\
+title = "Bare metal"
+board = "nrf52840"
+program = "around"
+model = "net"
+boards_of = "zephyr"
+build = ["make BOARD={board} {name}.elf"]
+needs = "GNU make."
+options = ["-O2"]
+
+[files]
+"bare/Makefile" = "Makefile"
+"zephyr/src/main.c" = "main.c"
+
+[tflm]
+needs = "No one has tried."
+"""
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "frameworks" / "bare"
+    folder.mkdir(parents=True)
+    (folder / "framework.toml").write_text(BARE)
+    (folder / "Makefile.jinja").write_text(
+        "CFLAGS = {{ options | join(' ') }}\n{{ name }}.elf: {{ model_sources[0] }}\n"
+    )
+    monkeypatch.setattr(projects, "FOLDERS", [*projects.FOLDERS, folder.parent])
+    return folder / "framework.toml"
+
+
+def test_a_framework_from_another_folder(bare, bundle, tmp_path):
+    write_project(bundle, "bare", tmp_path / "out", board="stm32h743")
+    assert f"make BOARD=nucleo_h743zi {IDENTIFIER}.elf" in (tmp_path / "out" / "README.md").read_text()
+    make, first = (tmp_path / "out" / "Makefile").read_text().splitlines()
+    assert make == "CFLAGS = -O2 CONFIG_TIMING_FUNCTIONS=y"
+    assert (tmp_path / "out" / first.split(": ")[1]).is_file()
+    assert {"main.c", "net", "around"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert known_boards("bare") == known_boards("zephyr")
+    with pytest.raises(UsageError, match=r"choose one of arduino, arduino-library, bare, cmake"):
+        write_project(bundle, "keil", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ('title = "Bare metal"\n', "", "title must be a text. Received: None."),
+        ('program = "around"', "program = 3", "program must be a text. Received: 3."),
+        ('options = ["-O2"]', 'options = "-O2"', "options must be a list of texts. Received: '-O2'."),
+        ('options = ["-O2"]', 'colour = "red"', "colour must be no such key. Received: 'red'."),
+        ("[tflm]\nneeds", "[tflm]\nfloor", "tflm.needs must be a text. Received: None."),
+        ('boards_of = "zephyr"', 'boards_of = "nuttx"', "boards_of must be one of arduino, .*'nuttx'."),
+        ('"GNU make."', '"GNU make."\nmicrophone = "pdm"', "microphone must be one of .*'pdm'."),
+        ('"GNU make."', '"GNU make', "cannot be read: "),
+    ],
+)
+def test_a_wrong_framework_says_what_is_wrong(before, after, complaint, bare):
+    assert before in BARE
+    bare.write_text(BARE.replace(before, after))
+    with pytest.raises(projects.FrameworkError, match=complaint) as raised:
+        projects.framework("bare")
+    assert str(bare) in str(raised.value)
 
 
 # ---------------------------------------------------------------- the command

@@ -64,9 +64,9 @@ void edgesea_counted(const int8_t *in, int8_t *out, void *state, size_t count)
 
 MAKE = """
 import json, sys
-from edgesea.cli.fit import _made_again
-from edgesea.export import c_compiler, export_tflite
-from edgesea.export.firmware import write_firmware
+from edgesea.fitting import _made_again
+from edgesea.exporting import c_compiler, export_tflite
+from edgesea.exporting.firmware import write_firmware
 from edgesea.frontend import preset
 from firmware_export.fit import fit
 

@@ -5,25 +5,31 @@ against pyOCD 0.46, esptool 5.6, OpenOCD 0.12 and the source of Zephyr's west co
 arduino-cli and idf.py against their manuals.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+import tty
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from edgesea.bench.serial import Link
 from random_graphs import single_operator_model
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError, UserError
 from edgesea.exporting import export_tflite, write_bundle
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
+from edgesea.running import usb
 from firmware_export import boards
 
 SHA256 = hashlib.sha256(single_operator_model("CONV_2D", 3)).hexdigest()
@@ -37,10 +43,18 @@ STLINK = (
 )
 COMMANDS = {
     "apollo4": [ZEPHYR.format("apollo4p_evb"), "west flash --build-dir B/zephyr/build --runner jlink"],
-    "esp32-s3": [
-        "idf.py -C B/esp-idf/street_sounds -B B/esp-idf/build -D IDF_TARGET=esp32s3 build merge-bin",
-        "esptool --chip esp32s3 --port /dev/ttyX write-flash 0x0 B/esp-idf/build/merged-binary.bin",
-    ],
+    **{
+        name: [
+            f"idf.py -C B/esp-idf/street_sounds -B B/esp-idf/build -D IDF_TARGET={chip} build merge-bin",
+            f"esptool --chip {chip} --port /dev/ttyX write-flash 0x0 B/esp-idf/build/merged-binary.bin",
+        ]
+        for name, chip in (
+            ("esp32", "esp32"),
+            ("esp32-c3", "esp32c3"),
+            ("esp32-c6", "esp32c6"),
+            ("esp32-s3", "esp32s3"),
+        )
+    },
     "microbit-v2": [
         ZEPHYR.format("bbc_microbit_v2"),
         "pyocd flash --no-wait --target nrf52833 B/zephyr/build/zephyr/zephyr.elf",
@@ -125,7 +139,7 @@ def dongle(tmp_path, monkeypatch):
     """Makes serial ports with a USB vendor, as Linux lists them."""
     ttys = tmp_path / "class"
     ttys.mkdir()
-    monkeypatch.setattr(ports, "TTYS", ttys)
+    monkeypatch.setattr(usb, "TTYS", ttys)
 
     def plug(tty: str, vendor: int | None) -> None:
         usb = tmp_path / "devices" / tty
@@ -195,6 +209,8 @@ def test_every_way_is_the_way_of_some_board():
         ("stm32h743", "platformio", "B/platformio/street_sounds/.pio/build/nucleo_h743zi/firmware.elf"),
         ("rp2040", "zephyr", "B/zephyr/build/zephyr/zephyr.uf2"),
         ("rp2040", "platformio", "B/platformio/street_sounds/.pio/build/pico/firmware.uf2"),
+        ("rp2040", "pico-sdk", "B/pico-sdk/build/street_sounds.uf2"),
+        ("rp2350", "pico-sdk", "B/pico-sdk/build/street_sounds.elf"),
         ("esp32-s3", "arduino", "B/arduino/build/street_sounds.ino.merged.bin"),
         ("esp32-s3", "zephyr", "B/zephyr/build/zephyr/zephyr.bin"),
     ],
@@ -249,33 +265,34 @@ def test_names_never_become_shell_text(tmp_path, bundle, programs, projects, boa
         (
             "apollo4",
             {"kind": "arduino"},
-            "there is no arduino project for the board 'apollo4': choose one of zephyr",
+            "There is no arduino project to build for the board 'apollo4': choose one of zephyr.",
         ),
         (
             "stm32h743",
             {"kind": "cmake"},
-            "there is no cmake project for the board 'stm32h743': choose one of arduino, platformio, zephyr",
+            "There is no cmake project to build for the board 'stm32h743': choose one of arduino, "
+            "platformio, zephyr.",
         ),
         (
             "esp32-s3",
             {"kind": "platformio"},
-            "esptool writes a .bin to the board 'esp32-s3', which platformio does not make: "
-            "leave --project out",
+            "The program esptool writes a .bin to the board 'esp32-s3', which platformio does not make: "
+            "leave --project out.",
         ),
         (
             "qemu-cortex-m4",
             {"port": "/dev/ttyX"},
-            "--port has no meaning on the emulated board 'qemu-cortex-m4': leave it out",
+            "The option --port has no meaning on the emulated board 'qemu-cortex-m4': leave it out.",
         ),
         (
             "qemu-riscv32",
             {"kind": "zephyr"},
-            "--project has no meaning on the emulated board 'qemu-riscv32': leave it out",
+            "The option --project has no meaning on the emulated board 'qemu-riscv32': leave it out.",
         ),
         (
             "rp2350",
             {"folder": "a{b}"},
-            r"the build's folder 'a{b}' has one of { } \ in it: name another with --build",
+            r"The build's folder 'a{b}' has one of { } \ in it: name another with --build.",
         ),
     ],
 )
@@ -339,6 +356,7 @@ def test_a_drive(bundle, tmp_path, programs, projects, board, dongle, drives):
 LOOKED_FOR = {
     "arduino": ("street_sounds.ino", "program_run()"),
     "esp-idf": ("sdkconfig.defaults", 'CONFIG_IDF_TARGET="esp32s3"'),
+    "pico-sdk": ("CMakeLists.txt", "pico_sdk_init()"),
     "platformio": ("platformio.ini", "[env:nucleo_h743zi]"),
     "zephyr": ("CMakeLists.txt", "find_package(Zephyr"),
 }
@@ -348,6 +366,7 @@ LOOKED_FOR = {
     ("name", "kind"),
     [
         ("rp2350", "arduino"),
+        ("rp2350", "pico-sdk"),
         ("esp32-s3", "esp-idf"),
         ("stm32h743", "platformio"),
         ("stm32h743", "zephyr"),
@@ -483,7 +502,7 @@ def test_a_build_that_makes_no_image(bundle, tmp_path, programs, projects):
     with pytest.raises(EdgeseaError) as error:
         flash(plan(bundle, "stm32h743", port="/dev/ttyX", folder=tmp_path / "B"))
     folder = tmp_path / "B" / "zephyr" / "build" / "zephyr"
-    assert str(error.value) == f"west made no {folder}/zephyr.elf: see what it made in {folder}"
+    assert str(error.value) == f"The program west made no {folder}/zephyr.elf: see what it made in {folder}."
 
 
 def test_ctrl_c_ends_the_program_and_what_it_started(bundle, tmp_path, programs):
@@ -597,6 +616,52 @@ def test_a_port_is_found_by_its_vendor(dongle):
     dongle("ttyUSB0", 0x10C4)
     assert ports.find(boards.board("microbit-v2")) == "/dev/ttyACM0"
     assert ports.find(boards.board("esp32-s3")) == "/dev/ttyUSB0"
+
+
+def test_a_port_that_is_the_chip_itself_is_known_by_its_vendor(dongle, tmp_path):
+    dongle("ttyACM0", 0x2341)
+    dongle("ttyACM1", 0x2E8A)
+    dongle("ttyACM2", 0x0483)
+    dongle("ttyUSB0", 0x10C4)
+    dongle("ttyS0", None)
+    assert [usb.is_native(f"/dev/ttyACM{n}") for n in range(3)] == [True, True, False]
+    assert not usb.is_native("/dev/ttyUSB0")
+    assert not usb.is_native("/dev/ttyS0")
+    assert not usb.is_native("/dev/nothing")
+    (tmp_path / "usb-Arduino-if00").symlink_to("/dev/ttyACM0")
+    assert usb.is_native(str(tmp_path / "usb-Arduino-if00"))
+
+
+def test_a_board_whose_core_has_a_port_of_its_own_is_found_by_either(dongle):
+    dongle("ttyACM0", 0x239A)
+    assert ports.find(boards.board("nrf52840")) == "/dev/ttyACM0"
+
+
+@pytest.mark.parametrize(("native", "raised"), [(True, True), (False, False)])
+def test_dtr_is_raised_where_the_chip_is_the_port_and_nowhere_else(native, raised, monkeypatch):
+    """A pseudo-terminal has no such lines, so what is done to them is recorded on its way there."""
+    pytest.importorskip("serial", reason="pyserial is not installed")
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    name, original, now = os.ttyname(slave), fcntl.ioctl, {}
+
+    def ioctl(handle, number, *arguments):
+        if number not in (termios.TIOCMBIC, termios.TIOCMBIS):
+            return original(handle, number, *arguments)
+        lines = struct.unpack("I", arguments[0])[0]
+        for line in (termios.TIOCM_DTR, termios.TIOCM_RTS):
+            if lines & line:
+                now[line] = number == termios.TIOCMBIS
+        return b""
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(usb, "is_native", lambda port: {name: native}[port])
+    try:
+        with Link.open(name):
+            assert now == {termios.TIOCM_DTR: raised, termios.TIOCM_RTS: False}
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def test_no_port_before_one_is_needed(bundle, dongle):

@@ -37,9 +37,11 @@ size_t sensor_read(int16_t *pcm, size_t count)
 {
     int taken;
 
-    while ((taken = heard(pcm, count)) == 0) {
+    /* Always once: a microphone that waits until all of it is there never says that there is none yet. */
+    do {
         program_poll();
-    }
+        taken = heard(pcm, count);
+    } while (taken == 0);
     return taken < 0 ? 0 : (size_t)taken;
 }
 

@@ -21,4 +21,5 @@ struct k_mem_slab {
 void k_mem_slab_free(struct k_mem_slab *slab, void *block);
 uint32_t k_cycle_get_32(void);
 uint32_t k_uptime_get_32(void);
+int32_t k_msleep(int32_t ms);
 int sys_clock_hw_cycles_per_sec(void);

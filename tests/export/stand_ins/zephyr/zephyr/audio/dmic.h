@@ -3,6 +3,10 @@
 
 #include <zephyr/kernel.h>
 
+#if !defined(CONFIG_AUDIO) || !defined(CONFIG_AUDIO_DMIC)
+#error "without these two in prj.conf Zephyr does not build its digital microphones"
+#endif
+
 enum dmic_trigger { DMIC_TRIGGER_STOP, DMIC_TRIGGER_START };
 enum pdm_lr { PDM_CHAN_LEFT, PDM_CHAN_RIGHT };
 

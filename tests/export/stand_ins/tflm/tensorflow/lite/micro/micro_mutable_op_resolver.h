@@ -1,6 +1,8 @@
 /* Stand-in for TensorFlow Lite Micro's resolver: it counts what is added, and takes no more than it was made for. */
 #pragma once
 
+#include "tensorflow/lite/micro/micro_log.h"
+
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 
 namespace tflite {
@@ -29,7 +31,14 @@ template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpRe
     unsigned room() const override { return tOpCount; }
 
   private:
-    TfLiteStatus add() { return count++ < tOpCount ? kTfLiteOk : kTfLiteError; }
+    TfLiteStatus add()
+    {
+        if (count++ < tOpCount) {
+            return kTfLiteOk;
+        }
+        MicroPrintf("Couldn't register builtin, resolver size is too small (%d).", tOpCount);
+        return kTfLiteError;
+    }
     unsigned count = 0;
 };
 
