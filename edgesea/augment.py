@@ -150,16 +150,6 @@ class Augmentation:
         return out.astype(np.float32)
 
 
-#: The frames as they are: no mixture, no noise, no gain.
-NONE = Augmentation(
-    speed_probability=0.0,
-    equaliser_probability=0.0,
-    mix_probability=0.0,
-    noise_probability=0.0,
-    gain_db=(0.0, 0.0),
-)
-
-
 def _level(waveform: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(waveform)))) if len(waveform) else 0.0
 

@@ -125,15 +125,6 @@ class Frontend:
         """(frames, mels, 1)."""
         return self.frames, self.mels, 1
 
-    @property
-    def incremental(self) -> bool:
-        """Whether a device may compute one row a hop and keep the others.
-
-        Not when the patch's maximum is the reference (a row then depends on all others), nor with padding
-        (the outer rows then hold zeros where the stream holds sound).
-        """
-        return self.reference == "one" and self.left_padding == self.right_padding == 0
-
     def to_dict(self) -> dict:
         """The fields as str, int and float, for JSON and TOML; what is None is left out."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}

@@ -103,13 +103,6 @@ class Manifest:
         """The manifest of some of the clips."""
         return replace(self, clips=tuple(self.clips[i] for i in indices), name=name)
 
-    def split(self, fractions: Mapping[str, float], seed: int = 0) -> dict[str, "Manifest"]:
-        """Splits by group, as `split_groups` does: {'train': 0.8, 'held-out': 0.2} -> one manifest each."""
-        # The group as seen from the root, so that the split does not depend on where the folder lies.
-        groups = [self.relative(Path(clip.group)) for clip in self.clips]
-        parts = split_groups(groups, fractions, seed)
-        return {part: self.select(indices, f"{self.name}:{part}") for part, indices in parts.items()}
-
 
 def split_groups(
     groups: Sequence[str], fractions: Mapping[str, float], seed: int = 0
