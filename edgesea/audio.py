@@ -67,7 +67,8 @@ class Ended(BadAudio):
 @dataclass(frozen=True)
 class Survey:
     """What can be said of a file before it is used: seconds >= 0 of sound, as far as header or decoding tell,
-    and a note, or None, on what is not as it should be."""
+    and a note, or None, on what is not as it should be.
+    """
 
     seconds: float
     note: str | None = None
@@ -159,7 +160,8 @@ def level_db(waveform: np.ndarray) -> float:
 
 def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -> None:
     """Writes the list of files set aside, or used in part, as CSV with the columns path and reason, whole or
-    not at all."""
+    not at all.
+    """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "reason"])

@@ -37,14 +37,16 @@ _SHORT_S, _SHORT = 0.1, 0.005
 @dataclass(frozen=True)
 class Aside:
     """What was not used: whole files or stretches, and files that were used in part, both as (path, reason)
-    in order."""
+    in order.
+    """
 
     skipped: list[tuple[str, str]]
     in_part: list[tuple[str, str]]
 
     def write(self, folder: Path | str, progress: Progress = SILENT) -> None:
         """Writes skipped.csv and used_in_part.csv into `folder`, and says in a line that there is something
-        to be read in them."""
+        to be read in them.
+        """
         parts = []
         for name, rows, words in (
             ("skipped.csv", self.skipped, "set aside"),

@@ -30,6 +30,7 @@ def free(folder: Path | str) -> bool:
 
 
 def write_json(path: Path | str, value) -> None:
+    """Writes a value as JSON, whole or not at all; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=2, sort_keys=False, allow_nan=False) + "\n")
 
 

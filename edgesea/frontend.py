@@ -24,6 +24,7 @@ square root and the patch's maximum as reference; YAMNet (AudioSet) for log(x + 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -312,6 +313,12 @@ def _validate(frontend: Frontend) -> None:
         value = getattr(frontend, field)
         raise UsageError(f"The frontend's `{field}` is {value!r}: it has to be {expected}.")
 
+    _validate_types(frontend, refuse)
+    _validate_together(frontend, refuse)
+
+
+def _validate_types(frontend: Frontend, refuse: Callable[[str, str], None]) -> None:
+    """Each field by itself: its type, and that it is one of its choices."""
     if not isinstance(frontend.name, str) or not frontend.name:
         refuse("name", "a text that is not empty")
     for field in _POSITIVE_INTEGERS:
@@ -329,6 +336,10 @@ def _validate(frontend: Frontend) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             refuse(field, "a finite number")
         object.__setattr__(frontend, field, float(value))
+
+
+def _validate_together(frontend: Frontend, refuse: Callable[[str, str], None]) -> None:
+    """The fields beside each other, where every one has its type."""
     if frontend.fft_size & (frontend.fft_size - 1) or frontend.fft_size < 2:
         refuse("fft_size", "a power of two, 2 or more")
     if frontend.window_length > frontend.fft_size:

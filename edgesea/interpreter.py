@@ -63,10 +63,12 @@ class Interpreter:
 
     @property
     def input(self) -> Tensor:
+        """The first input."""
         return self.inputs[0]
 
     @property
     def output(self) -> Tensor:
+        """The first output."""
         return self.outputs[0]
 
     def tensors(self) -> tuple[Tensor, ...]:

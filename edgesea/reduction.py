@@ -104,6 +104,7 @@ class Reducer(ABC):
         return {"name": self.name, "dimension": self.dimension}
 
     def save(self, path: Path | str) -> None:
+        """Writes the reducer as plain arrays (.npz), whole or not at all; `load` reads it."""
         with files.replacing(path) as temporary:
             np.savez(
                 temporary,
@@ -213,6 +214,8 @@ class UMAP(Reducer):
 
     @dataclass(frozen=True)
     class Options:
+        """neighbours : int >= 2, of each point in the layout; min_dist : float in [0, 1], between points."""
+
         neighbours: int = 50
         min_dist: float = 0.9
 

@@ -69,6 +69,7 @@ class Store:
         return cls(folder, _description(description)["made_from"])
 
     def has(self, shard: int) -> bool:
+        """Whether a shard is written."""
         return self._path(shard).exists()
 
     def write(self, shard: int, columns: Mapping[str, np.ndarray], notes: Mapping | None = None) -> None:

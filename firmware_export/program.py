@@ -59,6 +59,7 @@ class Constant:
 
     @property
     def arrays(self) -> list[Array]:
+        """The arrays that the constant points to."""
         return [value for value in self.fields.values() if isinstance(value, Array)]
 
 
@@ -202,6 +203,7 @@ class Step:
 
     @property
     def name(self) -> str:
+        """The operators that the step computes."""
         return " + ".join(op.opcode for op in self.operators)
 
 
@@ -229,4 +231,5 @@ class Program:
         return self.views.get(tensor, tensor)
 
     def tensor(self, number: int) -> Tensor:
+        """A tensor of the model, or one that lowering added."""
         return self.temporaries[number] if number in self.temporaries else self.graph.tensors[number]

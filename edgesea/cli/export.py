@@ -1,4 +1,4 @@
-"""edgesea export"""
+"""The command `edgesea export`."""
 
 from pathlib import Path
 

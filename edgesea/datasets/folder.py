@@ -16,10 +16,12 @@ from edgesea.errors import UsageError
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is a folder: any is read as sound, a folder in it as a class."""
     return path.is_dir()
 
 
 def load(path: Path) -> Manifest:
+    """Reads a folder; raises `UsageError` where there is no audio in it."""
     found, aside = audio_files(path)
     if not found:
         held = "; ".join(f"{name}: {reason}" for name, reason in aside[:3])

@@ -50,7 +50,8 @@ class Clip:
 @dataclass(frozen=True)
 class Manifest:
     """The clips of one dataset; `root` is the folder that relative paths start from, `aside` holds (path,
-    reason) of what looks like sound and is no clip."""
+    reason) of what looks like sound and is no clip.
+    """
 
     root: Path
     clips: tuple[Clip, ...]

@@ -34,6 +34,7 @@ class Stretch:
 
 
 def recordings(manifest: Manifest) -> int:
+    """How many recordings the clips were cut from."""
     return len({clip.group for clip in manifest.clips})
 
 
@@ -128,7 +129,8 @@ def _files(manifest: Manifest, ends: Sequence[float]) -> dict[Path, tuple[float,
 
 def _cut(total: float, fractions: Mapping[str, float], rounds: int, between: float, seed: int):
     """Yields (part, begin, end) on the line, in order, with the gap taken from the beginning of each stretch
-    that another part's precedes."""
+    that another part's precedes.
+    """
     before, position = None, 0.0
     for number in range(rounds):
         for part in sorted(fractions, key=lambda name, number=number: _hash(seed, number, name)):

@@ -1,4 +1,4 @@
-"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
+r"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
 
     prepared = plan("street", "stm32h743", port="/dev/ttyACM0")
     print(*prepared.lines(), sep="\\n")     # what --dry-run prints
@@ -41,7 +41,8 @@ LAST_LINES = 8
 class Builder:
     """How a framework's tool builds a project. {board} stands for the framework's name of the board,
     {project} and {build} for folders, {name} for the project's name; `images` says where each kind of image
-    is then."""
+    is then.
+    """
 
     program: str
     install: str
@@ -94,7 +95,8 @@ class Plan:
     """What is going to happen. `build` and `write` are programs with their arguments, `programs` the names
     of these and how each is installed; for an emulated board `kind` is None and all three are empty. `image`
     is None where the writing program finds it by itself; `port` is None where it is looked for after
-    writing."""
+    writing.
+    """
 
     bundle: Bundle
     board: boards.Board

@@ -73,7 +73,7 @@ class Objective(ABC):
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        pass
+        """An objective without options; others have a class of their own here."""
 
     def __init__(self, options=None):
         self.options = options or self.Options()

@@ -48,7 +48,8 @@ class Candidates:
     @cached_property
     def levels(self) -> np.ndarray:
         """How loud each frame is, (m,) float64 in dB: as the sensor measured its clip, else as the frame was
-        measured when it was embedded. Only levels of one day are comparable."""
+        measured when it was embedded. Only levels of one day are comparable.
+        """
         given = [clip.level_db for clip in self.manifest.clips]
         if given[0] is not None:
             return np.array(given, np.float64)[self._clip]
@@ -87,7 +88,8 @@ class Sampler(ABC):
 
     def check(self, manifest: Manifest) -> None:
         """Raises `UsageError` where it is not known which frames are of one sensor and day, or how loud they
-        are: see `_check_days`."""
+        are: see `_check_days`.
+        """
         _check_days(manifest)
         if self.by_level:
             # Levels that were given and levels that were measured are not comparable.
@@ -126,7 +128,8 @@ def check_size(n: int, there: int) -> None:
 
 def _check_days(manifest: Manifest) -> None:
     """Raises `UsageError` where some clips name their sensor or their time and others do not, and where a
-    sensor goes back in time from one clip to the next: its clock was set, and its days are not known."""
+    sensor goes back in time from one clip to the next: its clock was set, and its days are not known.
+    """
     _check_all(manifest, lambda clip: clip.sensor, "names no sensor", "sensor")
     _check_all(manifest, lambda clip: clip.timestamp, "has no timestamp", "timestamp")
     before: dict[str | None, Clip] = {}

@@ -28,6 +28,8 @@ LARGEST = 40_000
 
 
 class DiverseDPP(Sampler):
+    """A k-DPP of the embeddings' cosines: frames that differ from each other."""
+
     name = "dpp-div"
 
     def choose(self, candidates, day, n, rng):
@@ -49,6 +51,8 @@ class DiverseDPP(Sampler):
 
 
 class DPP(DiverseDPP):
+    """A k-DPP of cosine and relevance: frames that differ, and are loud for their time of day."""
+
     name = "dpp"
     by_level = True
 

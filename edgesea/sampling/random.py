@@ -4,6 +4,8 @@ from edgesea.sampling.base import Sampler
 
 
 class Random(Sampler):
+    """Every subset of a day's share is equally likely."""
+
     name = "random"
 
     def choose(self, candidates, day, n, rng):

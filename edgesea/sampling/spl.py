@@ -18,6 +18,8 @@ WINDOW = 7200.0  # seconds, centred on the frame
 
 
 class SPL(Sampler):
+    """Frames that are loud for their time of day, one after the other, without repetition."""
+
     name = "spl"
     by_level = True
 

@@ -10,10 +10,12 @@ from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a bundle of edgesea."""
     return found.kind == "bundle"
 
 
 def load(path: Path, options: TeacherOptions):
+    """The teacher in a bundle: its float model, else its int8 model, with its frontend."""
     from edgesea.export.bundle import load_bundle
 
     bundle = load_bundle(path)

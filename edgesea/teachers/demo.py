@@ -15,8 +15,10 @@ FILE = Path(__file__).with_name("demo_teacher.tflite")
 
 
 def recognises(found: Found) -> bool:
+    """Whether the demo's teacher was asked for."""
     return found.kind == "demo"
 
 
 def load(path: Path, options: TeacherOptions):
+    """The demo's teacher, which hears synthesised streets; of the options only those of pooling count."""
     return tflite.load(FILE, dataclasses.replace(options, tensor=None, frontend=preset("yamnet-16k")))

@@ -9,10 +9,12 @@ from edgesea.teachers.base import TeacherOptions
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a finished run of edgesea."""
     return found.kind == "run"
 
 
 def load(path: Path, options: TeacherOptions):
+    """A run's student as a teacher, with its frontend."""
     from edgesea.run import Run
 
     run = Run.open(path)

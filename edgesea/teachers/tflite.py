@@ -13,6 +13,7 @@ from edgesea.teachers.model import ModelTeacher, one_of_each
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a .tflite, a damaged one too: then it is told what is amiss."""
     return found.kind == "tflite" or (found.path.suffix == ".tflite" and found.kind in ("unknown", "empty"))
 
 

@@ -17,6 +17,7 @@ SCORES = "Identity"
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is YAMNet, by names that only its file has."""
     if found.kind != "tflite":
         return False
     content = found.path.read_bytes()
@@ -24,6 +25,7 @@ def recognises(found: Found) -> bool:
 
 
 def load(path: Path, options: TeacherOptions):
+    """YAMNet as a teacher; another `options.tensor` is taken in place of its embedding."""
     tensor = options.tensor or EMBEDDING
     return tflite.load(
         path,

@@ -60,7 +60,8 @@ class Emulator:
     """How QEMU runs the board. `instructions_per_tick` is how many instructions one tick of its counter lasts
     under `-icount shift=0`, where every instruction takes a nanosecond; `uart` is the driver of its first
     serial line, a file of `emulated/`, and `uart_base` its address: with TrustZone, as the secure state sees
-    it."""
+    it.
+    """
 
     program: str
     arguments: tuple[str, ...]
@@ -103,7 +104,8 @@ class Memory:
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
     `memory` empty on real boards, `flasher` None on emulated ones. `frameworks` holds a framework's name ->
-    its name for the board, of those that know it."""
+    its name for the board, of those that know it.
+    """
 
     name: str
     title: str
