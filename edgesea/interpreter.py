@@ -145,6 +145,7 @@ def open_interpreter(
         raise UsageError(f"The resolver must be one of {', '.join(RESOLVERS)}, received {resolver!r}.")
     if not isinstance(threads, int) or threads < 1:
         raise UsageError(f"The threads must be a whole number of at least 1, received {threads!r}.")
+    given: bytes | str
     if isinstance(model, bytes):
         label, size, given = "The model", len(model), model
     else:

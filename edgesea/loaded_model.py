@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,8 @@ class Tensor:
     def from_dict(cls, values: dict) -> "Tensor":
         """The tensor of which `values` is the `to_dict()`."""
         known = {key: tuple(held) if isinstance(held, list) else held for key, held in values.items()}
-        return cls(**known | {"dtype": np.dtype(known["dtype"])})
+        fields: dict[str, Any] = {**known, "dtype": np.dtype(known["dtype"])}
+        return cls(**fields)
 
 
 class LoadedModel:
@@ -118,7 +120,7 @@ class LoadedModel:
     load_s : s from the file to an allocated interpreter, the runtime being there already
     """
 
-    def __init__(self, content: bytes, label: str, open_raw: Callable[[], object], *, resolver: str):
+    def __init__(self, content: bytes, label: str, open_raw: Callable[[], Any], *, resolver: str):
         start = time.perf_counter()
         self.raw = open_raw()
         self.load_s = time.perf_counter() - start

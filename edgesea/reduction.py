@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -106,12 +107,13 @@ class Reducer(ABC):
     def save(self, path: Path | str) -> None:
         """Writes the reducer as plain arrays (.npz), whole or not at all; `load` reads it."""
         with files.replacing(path) as temporary:
+            arrays: dict[str, Any] = self._arrays()
             np.savez(
                 temporary,
                 name=np.array(self.name),
                 dimension=np.array(self.dimension),
                 scale=np.array(self.scale),
-                **self._arrays(),
+                **arrays,
             )
 
 

@@ -134,18 +134,18 @@ class Store:
             raise EdgeseaError(f"The store {self.folder} holds no rows.")
         return np.concatenate(parts)
 
-    def rows(self, name: str, indices: Sequence[int]) -> np.ndarray:
+    def rows(self, name: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows `indices` of a column, in that order: (len(indices), ...)."""
-        indices = np.asarray(indices, np.int64)
-        order = np.argsort(indices, kind="stable")
-        ranked = indices[order]
+        wanted = np.asarray(indices, np.int64)
+        order = np.argsort(wanted, kind="stable")
+        ranked = wanted[order]
         edges = np.searchsorted(ranked, self._offsets)
         out = None
         for shard in np.flatnonzero(np.diff(edges)):
             here = slice(edges[shard], edges[shard + 1])
             values = self.shards[shard][name][ranked[here] - self._offsets[shard]]
             if out is None:
-                out = np.empty((len(indices), *values.shape[1:]), values.dtype)
+                out = np.empty((len(wanted), *values.shape[1:]), values.dtype)
             out[order[here]] = values
         if out is None:
             raise EdgeseaError(f"No rows of {name!r} were asked for.")
@@ -216,8 +216,11 @@ def _whole_batch(path: Path) -> pa.RecordBatch:
 def _layout(field: pa.Field) -> tuple[str, tuple[int, ...]]:
     """Type and shape of a column's rows; ValueError for what `Store.write` does not write."""
     shape = json.loads(field.metadata[b"shape"]) if field.metadata else None
-    whole = isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS
-    if not whole or not all(type(side) is int and side > 0 for side in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) > _MOST_DIMENSIONS
+        or not all(type(side) is int and side > 0 for side in shape)
+    ):
         raise ValueError(f"the column {field.name!r} has no shape")
     kind, count = field.type, 1
     if pa.types.is_fixed_size_list(kind):

@@ -6,6 +6,7 @@ Tensors are numbers: those of the graph, and above them temporaries of the compi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Constant:
     """
 
     ctype: str
-    fields: dict[str, int | Array | None]
+    fields: dict[str, Any]
 
     @property
     def arrays(self) -> list[Array]:

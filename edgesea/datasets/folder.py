@@ -38,7 +38,8 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
     Links are followed, but no folder is entered twice.
     """
-    found, aside = [], []
+    found: list[Path] = []
+    aside: list[tuple[str, str]] = []
     suffixes = readable_suffixes()
     seen = {root.resolve()}
     named = []  # folders with the name of a file
@@ -62,9 +63,9 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
                 found.append(file)
             else:
                 aside.append((file.relative_to(root).as_posix(), reason))
-    for folder in named:
-        if not any(file.is_relative_to(folder) for file in found):
-            aside.append((folder.relative_to(root).as_posix(), "a folder without audio"))
+    for likely in named:
+        if not any(file.is_relative_to(likely) for file in found):
+            aside.append((likely.relative_to(root).as_posix(), "a folder without audio"))
     return sorted(found), sorted(aside)
 
 

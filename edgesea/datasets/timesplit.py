@@ -7,6 +7,7 @@ a frame of another heard: see `gap`. Rounds are as many as let the gaps cost a t
 ten.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,9 +132,10 @@ def _cut(total: float, fractions: Mapping[str, float], rounds: int, between: flo
     """Yields (part, begin, end) on the line, in order, with the gap taken from the beginning of each stretch
     that another part's precedes.
     """
-    before, position = None, 0.0
+    before: str | None = None
+    position = 0.0
     for number in range(rounds):
-        for part in sorted(fractions, key=lambda name, number=number: _hash(seed, number, name)):
+        for part in sorted(fractions, key=functools.partial(_hash, seed, number)):
             end = position + total / rounds * fractions[part]
             yield part, position + (between if before not in (None, part) else 0.0), end
             before, position = part, end

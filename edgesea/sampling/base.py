@@ -135,7 +135,7 @@ def _check_days(manifest: Manifest) -> None:
     before: dict[str | None, Clip] = {}
     for clip in manifest.clips:
         last = before.get(clip.sensor)
-        if clip.timestamp and last and clip.timestamp < last.timestamp:
+        if clip.timestamp and last and last.timestamp and clip.timestamp < last.timestamp:
             sensor = f" at the sensor {clip.sensor}" if clip.sensor else ""
             raise UsageError(
                 f"The timestamps of {manifest.root} are out of order, {manifest.relative(clip.path)} "

@@ -94,7 +94,7 @@ def _eigenvectors(log_values: np.ndarray, k: int, rng: np.random.Generator) -> n
     e[0] = 0.0
     for j in range(1, m + 1):
         e[1:, j] = np.logaddexp(e[1:, j - 1], log_values[j - 1] + e[:-1, j - 1])
-    chosen = []
+    chosen: list[int] = []
     for j in range(m, 0, -1):
         needed = k - len(chosen)
         if not needed:

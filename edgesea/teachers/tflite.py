@@ -29,8 +29,8 @@ class _Tflite:
     """See `edgesea.teachers.model.Model`."""
 
     def __init__(self, path: Path, options: TeacherOptions, scores: str | None):
-        exposed = {"embedding": options.tensor, "scores": scores}
-        exposed = {name: tensor for name, tensor in exposed.items() if tensor}
+        named = {"embedding": options.tensor, "scores": scores}
+        exposed = {name: tensor for name, tensor in named.items() if tensor}
         self._model = open_interpreter(path, threads=options.threads, expose=list(exposed.values()))
         self.names = tuple(exposed) or ("embedding",)
         outputs = len(self._model.outputs)
