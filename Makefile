@@ -40,6 +40,7 @@ test-pythons:
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 venv: $(VENV)/installed
 

@@ -282,7 +282,7 @@ class _Work:
             heard = {output: values[good] for output, values in heard.items()}
         if not len(frames):
             return {}
-        rows = {
+        rows: dict[str, np.ndarray] = {
             "clip": np.full(len(frames), piece.clip, np.int32),
             "start": start,
             "level_db": levels.level_dba(frames, rate, self._calibration_db),

@@ -41,7 +41,7 @@ class Reducer(ABC):
     def __init__(self, dimension: int, seed: int = 0, options=None):
         """dimension : d. seed : of what is random in the fit, which is something for `umap` alone."""
         self.dimension, self.seed = dimension, seed
-        self.options = options or self.Options()
+        self.options: Any = options or self.Options()
         self.scale = 1.0
 
     @staticmethod

@@ -94,8 +94,8 @@ class _Reader:
             raise self.model.error("it has no subgraph")
         main = subgraphs[0]
         tensors = [self._tensor(i, table) for i, table in enumerate(main.tables(0, "tensor"))]
-        operators = main.tables(3, "operator")
-        operators = [self._operator(i, table, len(tensors)) for i, table in enumerate(operators)]
+        described = main.tables(3, "operator")
+        operators = [self._operator(i, table, len(tensors)) for i, table in enumerate(described)]
         inputs = self._indexes(main, 1, len(tensors))
         outputs = self._indexes(main, 2, len(tensors))
         tensors = _with_empty_constants(tensors, operators, inputs)

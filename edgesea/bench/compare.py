@@ -14,6 +14,7 @@ This says nothing about another day or another board of the same kind: for that,
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from edgesea.bench.answers import clean
 from edgesea.errors import UsageError
@@ -195,7 +196,7 @@ def _output(measured: dict) -> str | None:
 
 def _flat(values: dict, prefix: str = "") -> dict:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists stay as they are, what is None is left out."""
-    found = {}
+    found: dict = {}
     for key, value in values.items():
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")
@@ -205,7 +206,7 @@ def _flat(values: dict, prefix: str = "") -> dict:
 
 
 def _at(measurement: dict, place: str):
-    value = measurement
+    value: Any = measurement
     for key in place.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     return value

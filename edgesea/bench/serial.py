@@ -224,7 +224,8 @@ class Link:
 
     def profile(self) -> list[tuple[str, int]]:
         """Runs the model once; returns name and cycles of each step, [] where the firmware cannot tell."""
-        hello, cycles = self._hello(), []
+        hello = self._hello()
+        cycles: list[int] = []
         while len(cycles) < hello.steps:
             words = self._ask("profile", f"{len(cycles):x}", limit_s=WORK_LIMIT_S)
             numbers = self._numbers("profile", words)

@@ -78,9 +78,9 @@ def _strided_slice(lowering: Lowering, op: Operator) -> None:
     begin, end, strides = (graph.input(op, i).data for i in (1, 2, 3))
     ranges = _ranges(source.shape, begin, end, strides, op.options)
     sizes = [len(r) for r in ranges]
-    strides = layout.strides(source.shape)
-    first = sum(r.start * stride for r, stride in zip(ranges, strides, strict=True))
-    steps = [r.step * stride for r, stride in zip(ranges, strides, strict=True)]
+    apart = layout.strides(source.shape)
+    first = sum(r.start * stride for r, stride in zip(ranges, apart, strict=True))
+    steps = [r.step * stride for r, stride in zip(ranges, apart, strict=True)]
     lowering.add(op, (source.index,), copy_call(source, sizes, steps, layout.strides(sizes), in_first=first))
 
 
