@@ -25,6 +25,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -103,7 +104,7 @@ class Frontend:
     reference: str = "one"
     floor: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _validate(self)
 
     @property
@@ -174,7 +175,7 @@ class Frontend:
             patches[part, :, :, 0] = self._log_mel(waveforms[part].astype(np.float64))
         return patches
 
-    def _checked(self, waveform) -> np.ndarray:
+    def _checked(self, waveform: Any) -> np.ndarray:
         waveform = np.asarray(waveform)
         if waveform.ndim not in (1, 2) or waveform.shape[-1] != self.samples:
             raise UsageError(
@@ -211,7 +212,7 @@ class Frontend:
             value -= value.max(axis=(1, 2), keepdims=True)
         return value if self.floor is None else np.maximum(value, self.floor)
 
-    def tensorflow_patch(self, waveforms):
+    def tensorflow_patch(self, waveforms: Any) -> Any:
         """The log-mel patch, by TensorFlow; works eagerly, in `tf.function` and in `tf.data`.
 
         waveforms : floating-point tensor, shape (samples,) or (B, samples), in [-1, 1]; B may be unknown.
@@ -282,11 +283,11 @@ def _mel_matrix(frontend: Frontend) -> np.ndarray:
     return matrix
 
 
-def _htk_mel(hz):
+def _htk_mel(hz: np.ndarray | float) -> Any:
     return 2595 * np.log10(1 + np.asarray(hz, np.float64) / 700)
 
 
-def _htk_hz(mel):
+def _htk_hz(mel: np.ndarray | float) -> Any:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
@@ -294,12 +295,12 @@ def _htk_hz(mel):
 _SLANEY_STEP = math.log(6.4) / 27
 
 
-def _slaney_mel(hz):
+def _slaney_mel(hz: np.ndarray | float) -> Any:
     hz = np.asarray(hz, np.float64)
     return np.where(hz < 1000, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1000) / 1000) / _SLANEY_STEP)
 
 
-def _slaney_hz(mel):
+def _slaney_hz(mel: np.ndarray | float) -> Any:
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(_SLANEY_STEP * (np.maximum(mel, 15) - 15)))
 
 
@@ -309,7 +310,7 @@ _SCALES = {"htk": (_htk_mel, _htk_hz), "slaney": (_slaney_mel, _slaney_hz)}
 def _validate(frontend: Frontend) -> None:
     """Raises UsageError naming the field, the value received and what it may be; stores floats as float."""
 
-    def refuse(field: str, expected: str):
+    def refuse(field: str, expected: str) -> NoReturn:
         value = getattr(frontend, field)
         raise UsageError(f"The frontend's `{field}` is {value!r}: it has to be {expected}.")
 

@@ -15,6 +15,7 @@ without the arithmetic, integers in and integers out. Every example starts from 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Interpreter:
         ]
         return self.sandbox.call(":outputs_of", [*typed, *inputs[len(typed) :]])
 
-    def run(self, batch: np.ndarray, tensors: Sequence[Tensor] | None = None):
+    def run(self, batch: np.ndarray, tensors: Sequence[Tensor] | None = None) -> Any:
         """Runs every example of `batch`, real numbers in and out.
 
         batch : (n, ...) float32, each example as many values as the input holds

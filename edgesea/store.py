@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -247,7 +248,7 @@ def _notes(schema: pa.Schema) -> dict:
     return notes
 
 
-def _fits(value, name: str, place: int) -> bool:
+def _fits(value: Any, name: str, place: int) -> bool:
     """Whether a note's field is what `embed` writes: text, but for clip numbers, seconds and counts."""
     numeric = (name == "ended" and place == 0) or (name == "bad" and place > 0)
     if numeric:

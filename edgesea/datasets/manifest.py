@@ -42,7 +42,7 @@ class Clip:
     sensor: str | None = None
     fold: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", str(self.path))
 

@@ -9,7 +9,7 @@ ten.
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,9 @@ def _files(manifest: Manifest, ends: Sequence[float]) -> dict[Path, tuple[float,
     return {path: spans[path] for path in sorted(spans, key=order.__getitem__)}
 
 
-def _cut(total: float, fractions: Mapping[str, float], rounds: int, between: float, seed: int):
+def _cut(
+    total: float, fractions: Mapping[str, float], rounds: int, between: float, seed: int
+) -> Iterator[tuple[str, float, float]]:
     """Yields (part, begin, end) on the line, in order, with the gap taken from the beginning of each stretch
     that another part's precedes.
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Sampler(ABC):
     class Options:
         """What can be chosen."""
 
-    def __init__(self, options=None):
+    def __init__(self, options: Any = None) -> None:
         self.options = options or self.Options()
 
     def check(self, manifest: Manifest) -> None:

@@ -32,7 +32,7 @@ class DiverseDPP(Sampler):
 
     name = "dpp-div"
 
-    def choose(self, candidates, day, n, rng):
+    def choose(self, candidates: Candidates, day: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         quality = self._quality(candidates, day)
         dimension = candidates.embeddings(day[:1]).shape[1]
         parts = max(-(-len(day) // LARGEST), -(-n // max(1, dimension // 2)))
@@ -56,7 +56,7 @@ class DPP(DiverseDPP):
     name = "dpp"
     by_level = True
 
-    def _quality(self, candidates, day):
+    def _quality(self, candidates: Candidates, day: np.ndarray) -> np.ndarray:
         return day_relevance(candidates, day)
 
 

@@ -23,7 +23,7 @@ class SPL(Sampler):
     name = "spl"
     by_level = True
 
-    def choose(self, candidates, day, n, rng):
+    def choose(self, candidates: Candidates, day: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         # The n largest of log(u) / weight are successive draws without repetition (Efraimidis and Spirakis,
         # 2006, algorithm A).
         keys = np.log(rng.random(len(day))) / day_relevance(candidates, day)

@@ -33,7 +33,7 @@ class TeacherOptions:
     pool: str | None = None
     threads: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.pool is not None and self.pool not in POOLS:
             raise UsageError(f"Received --teacher-pool {self.pool!r}: choose one of {', '.join(POOLS)}.")
 

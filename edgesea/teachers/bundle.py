@@ -6,7 +6,7 @@ from pathlib import Path
 from edgesea.errors import UsageError
 from edgesea.recognise import Found
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.base import Teacher, TeacherOptions
 
 
 def recognises(found: Found) -> bool:
@@ -14,7 +14,7 @@ def recognises(found: Found) -> bool:
     return found.kind == "bundle"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
     """The teacher in a bundle: its float model, else its int8 model, with its frontend."""
     from edgesea.export.bundle import load_bundle
 

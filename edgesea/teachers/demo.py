@@ -9,7 +9,7 @@ from pathlib import Path
 from edgesea.frontend import preset
 from edgesea.recognise import Found
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.base import Teacher, TeacherOptions
 
 FILE = Path(__file__).with_name("demo_teacher.tflite")
 
@@ -19,6 +19,6 @@ def recognises(found: Found) -> bool:
     return found.kind == "demo"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
     """The demo's teacher, which hears synthesised streets; of the options only those of pooling count."""
     return tflite.load(FILE, dataclasses.replace(options, tensor=None, frontend=preset("yamnet-16k")))

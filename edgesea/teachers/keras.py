@@ -24,7 +24,7 @@ def recognises(found: Found) -> bool:
     return found.kind == "keras" or (found.path.suffix == ".keras" and found.path.is_file())
 
 
-def load(path: Path, options: TeacherOptions, *, name: str | None = None):
+def load(path: Path, options: TeacherOptions, *, name: str | None = None) -> ModelTeacher:
     """The teacher in a .keras file; `name` is the file's by default."""
     return ModelTeacher(path, options, KerasModel(path, "open_keras", options.tensor), name=name)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgesea.recognise import Found
 from edgesea.teachers import keras
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.base import Teacher, TeacherOptions
 
 
 def recognises(found: Found) -> bool:
@@ -13,7 +13,7 @@ def recognises(found: Found) -> bool:
     return found.kind == "run"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
     """A run's student as a teacher, with its frontend."""
     from edgesea.run import Run
 

@@ -17,7 +17,9 @@ def recognises(found: Found) -> bool:
     return found.kind == "tflite" or (found.path.suffix == ".tflite" and found.kind in ("unknown", "empty"))
 
 
-def load(path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None):
+def load(
+    path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None
+) -> ModelTeacher:
     """The teacher in a .tflite.
 
     scores : name of the tensor that holds its class scores, where it has one

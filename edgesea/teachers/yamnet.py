@@ -10,7 +10,7 @@ from pathlib import Path
 from edgesea.frontend import preset
 from edgesea.recognise import Found
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teachers.base import Teacher, TeacherOptions
 
 EMBEDDING = "global_average_pooling2d/Mean"
 SCORES = "Identity"
@@ -24,7 +24,7 @@ def recognises(found: Found) -> bool:
     return EMBEDDING.encode() in content and b"yamnet" in content.lower()
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
     """YAMNet as a teacher; another `options.tensor` is taken in place of its embedding."""
     tensor = options.tensor or EMBEDDING
     return tflite.load(
