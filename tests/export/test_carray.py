@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesea.export.carray import FRONTEND_CHOICES, FRONTEND_NUMBERS, comment, identifier, number, render
@@ -144,6 +144,7 @@ def test_no_text_leaves_its_comment(text):
     assert "/*" not in line
 
 
+@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))
 def test_literals_give_the_float_back(value):
     text = number(value)
