@@ -93,6 +93,8 @@ def number(value: float | None, digits: int = 0) -> str:
 def report(results: dict[str, dict[str, dict]], command: str) -> str:
     """The Markdown page: `results` holds a measurement for each model and core."""
     first = next(iter(next(iter(results.values())).values()))
+    arguments = first["conditions"]["qemu_arguments"]
+    counting = arguments[arguments.index("-icount") + 1]
     cores = list(dict.fromkeys(core for by_core in results.values() for core in by_core))
     compilers = sorted(
         {m["conditions"]["compiler"] for by_core in results.values() for m in by_core.values()}
@@ -103,7 +105,7 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         f"Made by `{command}`. Emulated: instructions and bytes, never milliseconds.",
         f"{first['engine'].split(',')[0]};",
         f"{'; '.join(compilers)}; {' '.join(FLAGS)};",
-        f"{first['conditions']['qemu']}, `-icount shift=0`; compared",
+        f"{first['conditions']['qemu']}, `-icount {counting}`; compared",
         f"byte for byte with {first['conditions']['reference']}. Instructions are those of one inference, to "
         "within one tick of the",
         "board's counter (40 on the M0+, M3, M4 and M7, 50 on the M33, 31.25 on the M55, 1 on RISC-V); the",

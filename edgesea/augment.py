@@ -74,7 +74,7 @@ class Augmentation:
     noise_db: tuple[float, float] = (10.0, 50.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("speed_probability", "equaliser_probability", "mix_probability", "noise_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"Received {name} = {getattr(self, name)}: it must lie in 0 .. 1.")
@@ -148,16 +148,6 @@ class Augmentation:
         if peak > _PEAK:
             out *= _PEAK / peak
         return out.astype(np.float32)
-
-
-#: The frames as they are: no mixture, no noise, no gain.
-NONE = Augmentation(
-    speed_probability=0.0,
-    equaliser_probability=0.0,
-    mix_probability=0.0,
-    noise_probability=0.0,
-    gain_db=(0.0, 0.0),
-)
 
 
 def _level(waveform: np.ndarray) -> float:

@@ -5,6 +5,7 @@ Every step is the one that a user's own data goes through; only the sizes are sm
 
 import time
 from pathlib import Path
+from typing import Any
 
 from edgesea.datasets import street
 from edgesea.devices import measure
@@ -16,7 +17,14 @@ from edgesea.progress import SILENT, Progress
 from edgesea.run import Config
 
 CLIPS = 240
-CONFIG = {"student": "separable-m", "dim": 64, "frames": 12_000, "epochs": 5, "patience": 5, "seed": 1}
+CONFIG: dict[str, Any] = {
+    "student": "separable-m",
+    "dim": 64,
+    "frames": 12_000,
+    "epochs": 5,
+    "patience": 5,
+    "seed": 1,
+}
 
 
 def demo(out: Path | str, *, command: str = "", progress: Progress = SILENT) -> dict:

@@ -37,14 +37,16 @@ _SHORT_S, _SHORT = 0.1, 0.005
 @dataclass(frozen=True)
 class Aside:
     """What was not used: whole files or stretches, and files that were used in part, both as (path, reason)
-    in order."""
+    in order.
+    """
 
     skipped: list[tuple[str, str]]
     in_part: list[tuple[str, str]]
 
     def write(self, folder: Path | str, progress: Progress = SILENT) -> None:
         """Writes skipped.csv and used_in_part.csv into `folder`, and says in a line that there is something
-        to be read in them."""
+        to be read in them.
+        """
         parts = []
         for name, rows, words in (
             ("skipped.csv", self.skipped, "set aside"),
@@ -285,7 +287,7 @@ class _Work:
             heard = {output: values[good] for output, values in heard.items()}
         if not len(frames):
             return {}
-        rows = {
+        rows: dict[str, np.ndarray] = {
             "clip": np.full(len(frames), piece.clip, np.int32),
             "start": start,
             "level_db": levels.level_dba(frames, rate, self._calibration_db),

@@ -108,7 +108,7 @@ class Registry:
         """The names that edgesea brings, then those of other packages."""
         return iter([*self.entries, *sorted(self._others().keys() - self.entries.keys())])
 
-    def get(self, name: str):
+    def get(self, name: str) -> typing.Any:
         """What is registered under a name.
 
         Raises
@@ -149,7 +149,7 @@ class Registry:
             else:
                 yield found
 
-    def options(self, choice: Choice):
+    def options(self, choice: Choice) -> typing.Any:
         """The options of a choice, each checked, as the frozen value that they belong to.
 
         Raises
@@ -181,7 +181,7 @@ class Registry:
             found = {name: held for name, held in found.items() if held != getattr(thing, name)}
         return Choice(choice.name, _ordered({name: held for name, held in found.items() if held is not None}))
 
-    def _typed(self, thing: str, option: str, value, hint):
+    def _typed(self, thing: str, option: str, value: typing.Any, hint: typing.Any) -> typing.Any:
         wanted = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         for kind in wanted:
             origin = typing.get_origin(kind) or kind
@@ -225,15 +225,15 @@ def _ordered(values: Mapping) -> tuple:
     return tuple(sorted((name, _frozen(value)) for name, value in values.items()))
 
 
-def _frozen(value):
+def _frozen(value: typing.Any) -> typing.Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def _listed(value):
+def _listed(value: typing.Any) -> typing.Any:
     return [_listed(each) for each in value] if isinstance(value, tuple) else value
 
 
-def _written(value) -> str:
+def _written(value: typing.Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

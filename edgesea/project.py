@@ -80,18 +80,21 @@ class Project:
         return self.runs / f"{self._next(self.runs):03d}"
 
     def newest_run(self) -> Path:
+        """The run that was finished last; UsageError where there is none."""
         found = self._newest(self.runs, "metrics.json")
         if found is None:
             raise UsageError(f"There is no finished run in {self.runs}: call `edgesea distill` first.")
         return found
 
     def newest_bundle(self) -> Path:
+        """The bundle that was written last; UsageError where there is none."""
         found = self._newest(self.bundles, "manifest.json")
         if found is None:
             raise UsageError(f"There is no bundle in {self.bundles}: call `edgesea export --int8` first.")
         return found
 
     def bundle_of(self, run: Path) -> Path:
+        """Where the bundle of a run goes."""
         return self.bundles / run.name
 
     @staticmethod

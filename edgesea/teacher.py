@@ -33,7 +33,7 @@ class TeacherOptions:
     pool: str | None = None
     threads: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.pool is not None and self.pool not in POOLS:
             raise UsageError(f"Received --teacher-pool {self.pool!r}: choose one of {', '.join(POOLS)}.")
 
@@ -76,7 +76,7 @@ class Teacher(ABC):
         """
 
     def recall(
-        self, path: str, starts: np.ndarray, wanted: Sequence[str] = ("embedding",)
+        self, path: Path, starts: np.ndarray, wanted: Sequence[str] = ("embedding",)
     ) -> dict[str, np.ndarray]:
         """What it gave for the frames of a file that begin at `starts` (B,), s -> as `hear`.
 
@@ -100,7 +100,7 @@ class Ear:
 
     def frames(self, waveforms: np.ndarray) -> np.ndarray:
         """waveforms (B, samples) -> what the model takes."""
-        return self.frontend.patch(waveforms) if self.takes_patches else waveforms
+        return self.frontend.patch(waveforms) if self.takes_patches and self.frontend else waveforms
 
 
 def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:

@@ -172,8 +172,12 @@ def _margin(needed: int, has: int) -> dict:
 
 def _estimate(clock_hz: int, macs: int, products, frontend: dict | None, sound) -> dict:
     """Ranges (lowest, highest): of one inference, and of the time in which a patch comes that it takes to
-    compute patch and inference, each sample being heard once."""
-    found = {"inference_ms": [], "duty_cycle_percent": [] if frontend else None}
+    compute patch and inference, each sample being heard once.
+    """
+    found: dict[str, list[float] | None] = {
+        "inference_ms": [],
+        "duty_cycle_percent": [] if frontend else None,
+    }
     ends = ((0, CYCLES_AN_INSTRUCTION[0]), (1, CYCLES_AN_INSTRUCTION[1]))
     for end, cycles in ends:
         inference_s = macs * products[end] * cycles / clock_hz

@@ -75,6 +75,7 @@ def scale_twice(value: int, multiplier: int, shift: int) -> int:
 
 
 def clamp(value: int, low: int, high: int) -> int:
+    """The value, or the bound that it is beyond."""
     return min(max(value, low), high)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 from small_run import SMALL
+from unchanged import UNCHANGED
 
-from edgesea import augment, datasets, files
+from edgesea import datasets, files
 from edgesea.distillation import LEARNT_NOTHING, _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.progress import SILENT
@@ -290,7 +291,7 @@ def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finishe
         content = (folder / f"{k}.flac").read_bytes()
         (folder / f"{k}.flac").write_bytes(content[: len(content) // 20])
         assert soundfile.info(folder / f"{k}.flac").duration == 60
-    config = changed(finished_run, data=str(folder), frames=64, augmentation=augment.NONE)
+    config = changed(finished_run, data=str(folder), frames=64, augmentation=UNCHANGED)
     stages = _Stages(config, SILENT)
     run = Run(tmp_path / "run")
     domain = stages._embed(run)

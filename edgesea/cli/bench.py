@@ -1,4 +1,4 @@
-"""edgesea bench"""
+"""The command `edgesea bench`."""
 
 from pathlib import Path
 

@@ -15,6 +15,7 @@ def command_line() -> str:
 
 
 def print_json(value) -> None:
+    """Prints a value as JSON on standard output; NaN and infinity are refused."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 

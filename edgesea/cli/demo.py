@@ -1,4 +1,4 @@
-"""edgesea demo"""
+"""The command `edgesea demo`."""
 
 import click
 

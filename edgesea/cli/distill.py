@@ -1,4 +1,4 @@
-"""edgesea distill"""
+"""The command `edgesea distill`."""
 
 import dataclasses
 from pathlib import Path

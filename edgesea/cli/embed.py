@@ -1,4 +1,4 @@
-"""edgesea embed"""
+"""The command `edgesea embed`."""
 
 import click
 

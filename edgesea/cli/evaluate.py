@@ -1,4 +1,4 @@
-"""edgesea evaluate"""
+"""The command `edgesea evaluate`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""edgesea export"""
+"""The command `edgesea export`."""
 
 from pathlib import Path
 
@@ -83,24 +83,11 @@ def export(
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
     target = Path(target)
-    if int8 and int16x8:
-        raise UsageError("A bundle holds one integer model: say --int8 or --int16x8, not both.")
-    if int16x8 and target.suffix == ".tflite":
-        raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
+    _check(target, int8, int16x8, kind)
     command = command_line()
-    if kind and not int8 and target.suffix != ".tflite":
-        raise UsageError("A project is made of the int8 model: say --int8 too.")
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
-        given = {
-            "--explain": explain,
-            "--ram-budget": ram_budget is not None,
-            "--project": kind and runtime != "tflm",
-        }
-        if taken := next((option for option, there in given.items() if there), None):
-            raise UsageError(
-                f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm."
-            )
+        _check_without_c(explain, ram_budget, kind, runtime)
     # TensorFlow Lite Micro runs what cannot be compiled.
     c_model = None
     if not no_c:
@@ -136,6 +123,25 @@ def export(
         _print(bundle)
         if explain and bundle.integer:
             click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
+
+
+def _check(target: Path, int8: bool, int16x8: bool, kind: str | None) -> None:
+    if int8 and int16x8:
+        raise UsageError("A bundle holds one integer model: say --int8 or --int16x8, not both.")
+    if int16x8 and target.suffix == ".tflite":
+        raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
+    if kind and not int8 and target.suffix != ".tflite":
+        raise UsageError("A project is made of the int8 model: say --int8 too.")
+
+
+def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
+    given = {
+        "--explain": explain,
+        "--ram-budget": ram_budget is not None,
+        "--project": kind and runtime != "tflm",
+    }
+    if taken := next((option for option, there in given.items() if there), None):
+        raise UsageError(f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm.")
 
 
 _UNHEARD = (

@@ -1,4 +1,4 @@
-"""edgesea fit"""
+"""The command `edgesea fit`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""edgesea flash"""
+"""The command `edgesea flash`."""
 
 import click
 

@@ -220,7 +220,8 @@ class _Link:
 
 def _lock():
     """Keeps this user's other benches out: two at once would disturb each other. Locks the home folder, so
-    that there is no file to leave behind."""
+    that there is no file to leave behind.
+    """
     held = None
     try:
         held = os.open(os.path.expanduser("~"), os.O_RDONLY)
@@ -297,7 +298,8 @@ def _last(text):
 
 def _measure_all(link, folder, request):
     """All configurations, one process after the other, as often as request["processes"] says, so that what
-    changes slowly (heat) meets all alike; then the reference kernels' output, once."""
+    changes slowly (heat) meets all alike; then the reference kernels' output, once.
+    """
     command = [_python(request["python"]), "-B", os.path.join(folder, "agent.py")]
     found = {"processes": [], "before": state()}
     orders = [
@@ -481,7 +483,8 @@ def _forget(path):
 
 def _empty_memory():
     """Bytes of this process with the runtime imported and no model, and sets its high-water mark back to
-    that. Where the system keeps the mark, the mark as it is."""
+    that. Where the system keeps the mark, the mark as it is.
+    """
     # The allocator first gives back what the imports have freed, or the model would seem to cost nothing.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -532,7 +535,8 @@ def machine(root="/"):
 
 def state(root="/"):
     """What may change while measuring: time (UTC), load_average (1 minute), governor, frequency_mhz (of core
-    0), temperature_c (the warmest zone), throttling (the firmware's flags as hexadecimal text)."""
+    0), temperature_c (the warmest zone), throttling (the firmware's flags as hexadecimal text).
+    """
     frequency = _number(root + "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
     thermal = root + "sys/class/thermal"
     zones = sorted(os.listdir(thermal)) if os.path.isdir(thermal) else []
@@ -595,7 +599,8 @@ def _system(root):
 
 def _emulator(pid):
     """The emulator that runs a program for another processor; an emulator hides itself from the program
-    alone, so one process has to look at another."""
+    alone, so one process has to look at another.
+    """
     with contextlib.suppress(OSError):
         name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
         if name.startswith("qemu-"):

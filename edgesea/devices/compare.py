@@ -165,7 +165,7 @@ def _output(measured: dict) -> str | None:
 
 def _flat(values: dict, prefix: str = "") -> dict:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists stay as they are, what is None is left out."""
-    found = {}
+    found: dict = {}
     for key, value in values.items():
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")

@@ -50,4 +50,5 @@ def time_inferences(model: LoadedModel, runs: int, limit_s: float) -> dict:
 
 
 def ms(seconds: float) -> float:
+    """Milliseconds, to a ten-thousandth."""
     return round(float(seconds) * 1000, 4)

@@ -235,21 +235,21 @@ def _inference(
         libraries=["-lm"],
     )
     expected_bytes = out_bytes * len(examples)
-    lines = 1 + len(examples) * (1 + (len(compiled.operators) if profile else 0))
+    expected_lines = 1 + len(examples) * (1 + (len(compiled.operators) if profile else 0))
     finished = run(
         board,
         image,
         given={"inputs.bin": b"".join(_pack(example) for example in examples)},
-        wanted={"outputs.bin": expected_bytes, "report.txt": lines * LINE_BYTES},
+        wanted={"outputs.bin": expected_bytes, "report.txt": expected_lines * LINE_BYTES},
         limit_s=limit_s,
         measuring=True,
     )
     outputs = finished.files.get("outputs.bin", b"")
     report = _report(finished.files.get("report.txt", b""))
-    if len(outputs) != expected_bytes or len(report) != lines:
+    if len(outputs) != expected_bytes or len(report) != expected_lines:
         raise EdgeseaError(
             f"The program on {board.name} ended after {len(outputs)} of {expected_bytes} bytes of output and "
-            f"{len(report)} of {lines} lines of its report: measure again."
+            f"{len(report)} of {expected_lines} lines of its report: measure again."
         )
     return image, report, outputs
 

@@ -235,7 +235,7 @@ class _Connection:
     """One ssh session. On leaving, also by Ctrl-C, the far side is given time to remove its folder."""
 
     def __init__(self, host: str, most_bytes: int, longest_s: float):
-        """most_bytes, longest_s : what may come on standard output, and how long it may take"""
+        """most_bytes, longest_s : what may come on standard output, and how long it may take."""
         self.host = host
         self.most_bytes = most_bytes
         self.longest_s = longest_s

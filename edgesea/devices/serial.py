@@ -69,7 +69,8 @@ WARM_UP_RUNS = 1
 @dataclasses.dataclass(frozen=True)
 class Hello:
     """What a firmware says of itself: the model's SHA-256, sizes in bytes, what fits into one line, how many
-    steps it can tell apart (0: none), its clock in hertz (0: none to trust)."""
+    steps it can tell apart (0: none), its clock in hertz (0: none to trust).
+    """
 
     sha256: str
     input_bytes: int
@@ -102,11 +103,16 @@ class Verdict:
 
 class Link:
     """An open line to a board; `hello` comes first. Every method raises EdgeseaError where the board is gone,
-    stays silent, was reset, or answers what it may not."""
+    stays silent, was reset, or answers what it may not.
+    """
 
     def __init__(self, port, name: str, *, patience_s: float | None = None, limit_s: float | None = None):
-        """port : an open port of pyserial, or what reads, writes and closes as one does; name : as the user
-        calls it; the others as PATIENCE_S, LIMIT_S"""
+        """Takes an open port.
+
+        port : of pyserial, or what reads, writes and closes as one does
+        name : as the user calls it
+        patience_s, limit_s : see PATIENCE_S, LIMIT_S
+        """
         self._port = port
         self._name = name
         self._patience_s = patience_s or PATIENCE_S
@@ -137,6 +143,7 @@ class Link:
         self.close()
 
     def close(self) -> None:
+        """Gives the port back, also where the board is gone."""
         with contextlib.suppress(OSError, termios.error):
             self._port.close()
 
@@ -221,7 +228,8 @@ class Link:
 
     def profile(self) -> list[tuple[str, int]]:
         """Runs the model once; returns name and cycles of each step, [] where the firmware cannot tell."""
-        hello, cycles = self._hello(), []
+        hello = self._hello()
+        cycles: list[int] = []
         while len(cycles) < hello.steps:
             words = self._ask("profile", f"{len(cycles):x}", limit_s=WORK_LIMIT_S)
             numbers = self._numbers("profile", words)
@@ -549,7 +557,8 @@ def _open(name: str):
 
 def _quiet(serial):
     """pyserial's Serial, clearing DTR and RTS in one call: Linux raises both when a port is opened, and
-    cleared one after the other they pass through the state that resets an ESP32."""
+    cleared one after the other they pass through the state that resets an ESP32.
+    """
 
     class Quiet(serial.Serial):
         def write(self, content):

@@ -1,4 +1,4 @@
-"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
+r"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
 
     prepared = plan("street", "stm32h743", port="/dev/ttyACM0")
     print(*prepared.lines(), sep="\\n")     # what --dry-run prints
@@ -43,7 +43,8 @@ class Plan:
     """What is going to happen. `build` and `write` are programs with their arguments, `programs` the names
     of these and how each is installed; for an emulated board `kind` is None and all three are empty. `image`
     is None where the writing program finds it by itself; `port` is None where it is looked for after
-    writing."""
+    writing.
+    """
 
     bundle: Bundle
     board: boards.Board

@@ -94,7 +94,8 @@ def connect(name: str, *, limit_s: float) -> Link:
 @contextlib.contextmanager
 def waiting(board: Board, folder: Path) -> Iterator[Callable[[], str]]:
     """Starts QEMU in `folder` and yields what says the path of its UART's terminal, or raises `Gone` where
-    QEMU has ended; ends QEMU with the block."""
+    QEMU has ended; ends QEMU with the block.
+    """
     log = folder / "qemu.txt"
     with open(log, "wb") as output, emulator(board, WAITING, folder, output=output) as process:
         terminal = _terminal(process, board, log, folder / SOCKET)

@@ -66,7 +66,8 @@ def build_emulated(bundle: Path | str, core: str, folder: Path | str, *, vectors
 @contextlib.contextmanager
 def running(core: str, image: Path) -> Iterator[str]:
     """Runs an image on its emulated board as long as the block does; yields the pseudo-terminal that is the
-    board's serial line. QEMU runs as fast as it can: its clock means nothing."""
+    board's serial line. QEMU runs as fast as it can: its clock means nothing.
+    """
     board = board_of(core)
     with scratch() as folder, open(folder / "qemu.txt", "w+b") as output:
         arguments = ("-serial", "pty", "-kernel", str(image.resolve()))

@@ -27,9 +27,15 @@ from firmware_export.graph import Graph, Operator, Tensor
 class Sized(Protocol):
     """A tensor as a runtime has it after an inference."""
 
-    index: int
-    name: str
-    shape: tuple[int, ...]
+    @property
+    def index(self) -> int:
+        """Its number in the file."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As it was, with no size left open."""
+        ...
 
 
 # Operators whose output holds the bytes of their first input, in the same order.
@@ -87,7 +93,7 @@ def activation(graph: Graph) -> dict:
     resources, unseen = _resources(graph)
     state = sum(tensor.bytes for tensor in graph.tensors if tensor.variable)
     state += sum(tensor.bytes for tensor in resources)
-    kept = {"state_bytes": state} if state else {}
+    kept: dict[str, int | str] = {"state_bytes": state} if state else {}
     called = sorted({op.opcode for op in graph.operators if op.opcode in CALLS})
     missing = [f"what is inside {', '.join(called)}"] if called else []
     missing += [f"{unseen} variables whose size only another subgraph says"] if unseen else []

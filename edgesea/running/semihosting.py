@@ -55,6 +55,7 @@ class Debugger:
         self._received = bytearray()
 
     def send(self, text: str) -> None:
+        """Sends one packet."""
         body = text.encode("ascii")
         self._connection.sendall(b"$%s#%02x" % (body, sum(body) & 0xFF))
 
@@ -81,6 +82,7 @@ class Debugger:
             self._received += part
 
     def ask(self, text: str, end: float) -> str:
+        """Sends one packet and returns the answer; ConnectionResetError where QEMU has ended."""
         self.send(text)
         answer = self.receive(end)
         if answer is None:
@@ -137,6 +139,7 @@ class Host:
 
     @property
     def printed(self) -> str:
+        """What the program has printed."""
         return self._printed.decode("utf-8", "replace")
 
     def files(self) -> dict[str, bytes]:
@@ -159,6 +162,7 @@ class Host:
         return handle
 
     def close(self, handle: int) -> int:
+        """0, or a negative errno where the handle is not open."""
         known = self._readers.pop(handle, None) is not None or self._writers.pop(handle, None) is not None
         return 0 if known else -EBADF
 
@@ -167,6 +171,7 @@ class Host:
         return None if handle not in self._readers else bytes(self._readers[handle][:size])
 
     def skip(self, handle: int, size: int) -> None:
+        """Moves a reader's place on."""
         self._readers[handle] = self._readers[handle][size:]
 
     def room(self, handle: int, size: int) -> bool:
@@ -183,6 +188,7 @@ class Host:
         return True
 
     def write(self, handle: int, content: bytes) -> None:
+        """Takes what a program writes; `room` was asked before."""
         target = self._printed if handle in STANDARD_OUTPUTS else self._written[self._writers[handle]]
         target += content
 

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from edgesea.errors import UsageError
 from edgesea.recognise import Found
-from edgesea.teacher import TeacherOptions
+from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import tflite
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a bundle of edgesea."""
     return found.kind == "bundle"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
+    """The teacher in a bundle: its float model, else its integer model, with its frontend."""
     from edgesea.exporting.bundle import load_bundle
 
     bundle = load_bundle(path)

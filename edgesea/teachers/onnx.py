@@ -14,10 +14,12 @@ _SENT = 64  # frames to the other process at a time
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is an ONNX model."""
     return found.kind == "onnx"
 
 
 def load(path: Path, options: TeacherOptions) -> ModelTeacher:
+    """The teacher in a .onnx file."""
     return ModelTeacher(path, options, _Onnx(path, options))
 
 

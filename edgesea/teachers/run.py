@@ -4,15 +4,17 @@ import dataclasses
 from pathlib import Path
 
 from edgesea.recognise import Found
-from edgesea.teacher import TeacherOptions
+from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import keras
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a finished run of edgesea."""
     return found.kind == "run"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
+    """A run's student as a teacher, with its frontend."""
     from edgesea.run import Run
 
     run = Run.open(path)

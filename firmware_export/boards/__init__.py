@@ -61,7 +61,8 @@ class Emulator:
     """How QEMU runs the board. `instructions_per_tick` is how many instructions one tick of its counter lasts
     under `-icount shift=0`, where every instruction takes a nanosecond; `uart` is the driver of its first
     serial line, a file of `emulated/`, and `uart_base` its address: with TrustZone, as the secure state sees
-    it."""
+    it.
+    """
 
     program: str
     arguments: tuple[str, ...]
@@ -124,7 +125,8 @@ class Memory:
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
     `memory` empty on real boards, `flasher` None on emulated ones. `known` holds what
-    the frameworks that know the board have to know of it."""
+    the frameworks that know the board have to know of it.
+    """
 
     name: str
     title: str

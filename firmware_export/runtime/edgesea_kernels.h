@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_kernels.h: the functions that a compiled model calls.
  *
  * A generated NAME.c holds one constant of the types below for each operator and calls these functions with it. The

@@ -86,7 +86,7 @@ def test_published_models(shared, name, tmp_path):
 
 
 def test_memory_of_published_models(shared, tmp_path):
-    # A third of what TensorFlow Lite Micro needs, and less; the figures of peers.md are 23,312 and 213,836
+    # A third of what TensorFlow Lite Micro needs, and less: benchmarks/results/engine.md has 23,312, 213,836
     # bytes.
     keyword = compile_model(shared / "models" / "kws_ref_model.tflite", tmp_path, "keyword")
     student = compile_model(shared / "models" / "sea_student3_int8.tflite", tmp_path, "student")

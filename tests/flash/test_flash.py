@@ -22,10 +22,10 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from edgesea.bench.serial import Link
 from random_graphs import single_operator_model
 
 from edgesea.cli.flash import flash as cli
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UserError
 from edgesea.exporting import export_tflite, write_bundle
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
