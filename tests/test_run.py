@@ -161,13 +161,20 @@ def test_only_a_finished_run_opens(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"teacher = ", "is not valid"), (b"\xff\xfe", "is not valid"), (b"teacher = 'x'", "which data")],
+    [
+        (b"teacher = ", "is not readable as TOML"),
+        (b"\xff\xfe", "is not UTF-8 at byte 0"),
+        (b"teacher = 'x'", "which data"),
+        (b"teacher = '" + b"x" * (1 << 20), "has more than 1,048,576 bytes"),
+        (b"a = " + b"[" * 1000, "nests too deep"),
+        (b"a" + b".a" * 100 + b" = 1", "a key of more than 32 parts"),
+    ],
 )
 def test_a_configuration_that_cannot_be_read(tmp_path, content, reason):
     (tmp_path / "c.toml").write_bytes(content)
     with pytest.raises(UsageError, match=reason):
         read_config(tmp_path / "c.toml")
-    with pytest.raises(UsageError, match=r"Cannot read the configuration .*absent\.toml: No such file"):
+    with pytest.raises(UsageError, match=r"The file .*absent\.toml cannot be read \(No such file"):
         read_config(tmp_path / "absent.toml")
 
 

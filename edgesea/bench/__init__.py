@@ -45,11 +45,11 @@ def measure(path: Path | str, device: str = "host", **options) -> dict:
     """
     name, _, target = device.partition(":")
     if name not in DEVICES:
-        raise UsageError(f"there is no device {device!r}: use one of {', '.join(names())}")
+        raise UsageError(f"There is no device {device!r}: use one of {', '.join(names())}.")
     module, wanted = DEVICES[name]
     if bool(target) != bool(wanted):
         usage = f"{name}:{wanted}" if wanted else name
-        raise UsageError(f"the device {device!r} is written {usage}")
+        raise UsageError(f"The device {device!r} is written {usage}.")
     return importlib.import_module(module).measure(find_model(path), target, **options)
 
 

@@ -7,6 +7,7 @@ import click
 from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
 from edgesea.errors import UsageError
+from edgesea.recognise import advice, recognise
 
 
 @click.command()
@@ -79,9 +80,13 @@ def export(
         click.echo(f"{settings.FILE}: {target} to {out}", err=True)
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
+    found = recognise(target)
     target = Path(target)
+    a_tflite = target.suffix == ".tflite" or found.kind == "tflite"
+    if not a_tflite and found.kind not in ("run", "folder"):
+        raise UsageError(advice(found, "export"))
     command = command_line()
-    if kind and not int8 and target.suffix != ".tflite":
+    if kind and not int8 and not a_tflite:
         raise UsageError("A project is made of the int8 model: say --int8 too.")
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
@@ -99,7 +104,7 @@ def export(
     if not no_c:
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
-    if target.suffix == ".tflite":
+    if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
             target, out, name=name, frontend=chosen, c_model=c_model, project=project, command=command

@@ -66,8 +66,8 @@ def export_student(
 
     if patch_shape(model) != frontend.patch_shape:
         raise UsageError(
-            f"the student takes patches of {patch_shape(model)}, the frontend {frontend.name} makes "
-            f"{frontend.patch_shape}: give the frontend that it was trained on"
+            f"The student takes patches of {patch_shape(model)}, the frontend {frontend.name} makes "
+            f"{frontend.patch_shape}: give the frontend that it was trained on."
         )
     held_out = tflite.checked_patches(model, held_out, "held-out")
     keras_embeddings = embed(model, held_out)
@@ -79,7 +79,7 @@ def export_student(
     int8_model = comparison = failed = None
     if int8:
         if calibration is None:
-            raise UsageError("int8 needs patches of the domain to calibrate on, received none")
+            raise UsageError("Int8 needs patches of the domain to calibrate on, received none.")
         int8_model = tflite.convert_int8(model, calibration)
         comparison = compare.compare(float_model, int8_model, held_out)
         try:
@@ -136,11 +136,11 @@ def export_tflite(
     ends = {"input": interpreter.inputs, "output": interpreter.outputs}
     for end, tensors in ends.items():
         if len(tensors) != 1:
-            raise UsageError(f"{path} has {len(tensors)} {end}s: a bundle holds models with one of each")
+            raise UsageError(f"{path} has {len(tensors)} {end}s: a bundle holds models with one of each.")
         if tensors[0].dtype != np.int8 or not tensors[0].quantised:
             raise UsageError(
                 f"{path} has a {tensors[0].dtype.name} {end}, and int8 needs sound to calibrate on: "
-                "export the run that it came from, or convert it to full-integer int8 first"
+                "export the run that it came from, or convert it to full-integer int8 first."
             )
     # Any patch will do for the golden vectors of a model whose frontend is not known: noise over all of int8.
     noise = np.random.default_rng(0).integers(-128, 128, (GOLDEN_PATCHES, *interpreter.input.shape), np.int8)

@@ -152,9 +152,9 @@ def write_bundle(
     be written or a model not read.
     """
     if int8 is None and float_ is None:
-        raise UsageError("a bundle needs a model: give an int8 or a float .tflite")
+        raise UsageError("A bundle needs a model: give an int8 or a float .tflite.")
     if not without_control(name).strip():
-        raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
+        raise UsageError(f"A bundle needs a name, received {name!r}: give one with --name.")
     # What a terminal takes for commands is read back by no one.
     name, command = without_control(name), without_control(command)
     out = Path(os.path.realpath(out))
@@ -402,7 +402,7 @@ def _check_replaceable(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file: give --out a folder that is new or an older bundle")
+        raise UsageError(f"{out} is a file: give --out a folder that is new or an older bundle.")
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     if not present:
         return
@@ -410,11 +410,11 @@ def _check_replaceable(out: Path) -> None:
         own = {MANIFEST, *_manifest(out)["files"]}
     except EdgeseaError as error:
         raise UsageError(
-            f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle"
+            f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle."
         ) from error
     if others := sorted(present - own):
         raise UsageError(
-            f"{out / others[0]} is not part of the bundle there and would be lost: move it first"
+            f"{out / others[0]} is not part of the bundle there and would be lost: move it first."
         )
 
 
@@ -430,7 +430,7 @@ def _replacing_folder(out: Path) -> Iterator[Path]:
         holder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:
         raise EdgeseaError(
-            f"{out.parent} cannot be written ({error.strerror}): choose another --out"
+            f"{out.parent} cannot be written ({error.strerror}): choose another --out."
         ) from error
     try:
         folder = holder / "new"

@@ -150,8 +150,8 @@ def agreement(keras: np.ndarray, twin: np.ndarray, kind: str) -> float:
     largest, allowed = float(np.abs(twin - keras).max()), FLOAT_TOLERANCE * float(np.abs(keras).max())
     if not largest <= allowed:
         raise EdgeseaError(
-            f"the {kind} model differs from Keras by {largest:.3g} where {allowed:.3g} is allowed: "
-            "one of the student's layers does not survive the conversion; export a student without it"
+            f"The {kind} model differs from Keras by {largest:.3g} where {allowed:.3g} is allowed: "
+            "one of the student's layers does not survive the conversion; export a student without it."
         )
     return largest
 

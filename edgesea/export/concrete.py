@@ -22,8 +22,8 @@ def patch_shape(student) -> tuple[int, ...]:
     shape = getattr(student, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
         raise UsageError(
-            "a student takes one patch [batch, frames, mels, 1] of known size, "
-            f"the one to export takes {shape}: build it with keras.Input((frames, mels, 1))"
+            "A student takes one patch [batch, frames, mels, 1] of known size, "
+            f"the one to export takes {shape}: build it with keras.Input((frames, mels, 1))."
         )
     return shape[1:]
 

@@ -199,14 +199,14 @@ target_link_libraries(firmware PUBLIC "${TFLM_LIBRARY}")"""
 def check(kind: str, runtime: str = "c", board: str | None = None) -> boards.Board:
     """The board of a project; UsageError where there is no such project, runtime or board."""
     if kind not in FRAMEWORKS:
-        raise UsageError(f"there is no project for {kind!r}: choose one of {', '.join(FRAMEWORKS)}")
+        raise UsageError(f"There is no project for {kind!r}: choose one of {', '.join(FRAMEWORKS)}.")
     if runtime not in RUNTIMES:
-        raise UsageError(f"there is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
+        raise UsageError(f"There is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}.")
     known = known_boards(kind)
     name = FRAMEWORKS[kind].board if board is None else board
     if name not in known:
         raise UsageError(
-            f"{FRAMEWORKS[kind].title} does not know the board {name!r}: choose one of {', '.join(known)}"
+            f"{FRAMEWORKS[kind].title} does not know the board {name!r}: choose one of {', '.join(known)}."
         )
     return boards.board(name)
 
@@ -312,7 +312,7 @@ class _Project:
                 write_bytes(_unlinked(self.out, file), content)
         except OSError as error:
             raise EdgeseaError(
-                f"{self.out} cannot be written ({error.strerror}): choose another folder"
+                f"{self.out} cannot be written ({error.strerror}): choose another folder."
             ) from error
         return tuple(self.out / file for file in (MARKER, *contents))
 
@@ -569,12 +569,12 @@ def _clear(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file: name a folder that is new or an older project")
+        raise UsageError(f"{out} is a file: name a folder that is new or an older project.")
     marker = out / MARKER
     if not marker.is_file() or marker.is_symlink():
         if any(out.iterdir()):
             raise UsageError(
-                f"{out} is not empty and not a project: name a folder that is new or an older project"
+                f"{out} is not empty and not a project: name a folder that is new or an older project."
             )
         return
     remedy = "name a folder that is new or an older project"

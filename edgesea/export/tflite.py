@@ -49,8 +49,8 @@ def convert_int8(student, calibration: np.ndarray) -> bytes:
     calibration = checked_patches(student, calibration, "calibration")
     if len(calibration) < FEWEST_CALIBRATION_PATCHES:
         raise UsageError(
-            f"int8 needs at least {FEWEST_CALIBRATION_PATCHES} calibration patches of the domain, "
-            f"received {len(calibration)}: give more sound"
+            f"Int8 needs at least {FEWEST_CALIBRATION_PATCHES} calibration patches of the domain, "
+            f"received {len(calibration)}: give more sound."
         )
     return _convert(student, calibration)
 
@@ -61,12 +61,12 @@ def checked_patches(student, patches: np.ndarray, use: str) -> np.ndarray:
     shape = patch_shape(student)
     if patches.ndim != 4 or patches.shape[1:] != shape or not len(patches):
         raise UsageError(
-            f"the {use} patches must have the shape (n, {', '.join(map(str, shape))}) with n >= 1, "
-            f"received {patches.shape}: make them with the frontend of the student's run"
+            f"The {use} patches must have the shape (n, {', '.join(map(str, shape))}) with n >= 1, "
+            f"received {patches.shape}: make them with the frontend of the student's run."
         )
     if not np.isfinite(patches).all():
         bad = int(np.flatnonzero(~np.isfinite(patches).all(axis=(1, 2, 3)))[0])
-        raise UsageError(f"{use} patch {bad} holds NaN or infinity: leave such frames out")
+        raise UsageError(f"{use} patch {bad} holds NaN or infinity: leave such frames out.")
     return patches
 
 
@@ -76,8 +76,8 @@ def check_operators(content: bytes) -> None:
         if operator.custom or operator.opcode not in OPERATORS:
             kind = "custom or Flex operator" if operator.custom else "operator"
             raise EdgeseaError(
-                f"the model has the {kind} {operator.opcode} (number {operator.index}), which no device here "
-                f"runs: build the student from layers that become {', '.join(sorted(OPERATORS))}"
+                f"The model has the {kind} {operator.opcode} (number {operator.index}), which no device here "
+                f"runs: build the student from layers that become {', '.join(sorted(OPERATORS))}."
             )
 
 

@@ -160,17 +160,17 @@ def plan(
     if target.emulator is not None:
         for option, value in (("port", port), ("project", kind), ("build", folder)):
             if value is not None:
-                raise UsageError(f"--{option} has no meaning on the emulated board {board!r}: leave it out")
+                raise UsageError(f"--{option} has no meaning on the emulated board {board!r}: leave it out.")
         return Plan(loaded, target)
     flasher = target.flasher
     kind = kind or flasher.project
     if kind not in BUILDERS or kind not in target.frameworks:
         known = ", ".join(each for each in BUILDERS if each in target.frameworks)
-        raise UsageError(f"there is no {kind} project for the board {board!r}: choose one of {known}")
+        raise UsageError(f"There is no {kind} project for the board {board!r}: choose one of {known}.")
     folder = Path(folder) if folder is not None else _beside(Path(bundle), board)
     if any(character in str(folder) for character in "{}\\\n"):
         raise UsageError(
-            f"the build's folder {str(folder)!r} has one of {{ }} \\ in it: name another with --build"
+            f"The build's folder {str(folder)!r} has one of {{ }} \\ in it: name another with --build."
         )
     builder = BUILDERS[kind]
     words = {
@@ -183,7 +183,7 @@ def plan(
     if wanted and wanted not in builder.images:
         raise UsageError(
             f"{flasher.program} writes a .{wanted} to the board {board!r}, which {kind} does not make: "
-            "leave --project out"
+            "leave --project out."
         )
     if wanted:
         words[wanted] = _fill(builder.images[wanted], words)
@@ -223,7 +223,7 @@ def flash(
         _run(each, BUILD_LIMIT_S, f"did not build the firmware for {board.name}")
     if prepared.image is not None and not prepared.image.is_file():
         raise EdgeseaError(
-            f"{prepared.build[-1][0]} made no {prepared.image}: see what it made in {prepared.image.parent}"
+            f"{prepared.build[-1][0]} made no {prepared.image}: see what it made in {prepared.image.parent}."
         )
     if drive is not None:
         say(f"copying {prepared.image} to {drive}")

@@ -245,7 +245,7 @@ def test_no_host(model):
 
 
 def test_wrong_options(model):
-    with pytest.raises(UsageError, match="threads and runs must be at least 1, received 0 and 20"):
+    with pytest.raises(UsageError, match="Received 0 threads and 20 runs: give at least 1 of each"):
         measure(model, threads=0)
     with pytest.raises(UsageError, match="give one of them"):
         measure(model, setup=True)

@@ -436,7 +436,7 @@ def test_without_pyserial(monkeypatch):
 
 @pytest.mark.parametrize("runs", [0, -1])
 def test_runs_below_one(bundle, runs):
-    with pytest.raises(UsageError, match=f"runs must be at least 1, received {runs}"):
+    with pytest.raises(UsageError, match=f"Received {runs} runs: give at least 1\\.$"):
         measure(bundle, "serial:/dev/none", runs=runs)
 
 

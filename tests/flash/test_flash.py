@@ -245,7 +245,7 @@ def test_names_never_become_shell_text(tmp_path, bundle, programs, projects, boa
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("nil", {}, f"There is no board called 'nil'; choose one of: {', '.join(boards.names())}."),
+        ("nil", {}, f"There is no board called 'nil': choose one of {', '.join(boards.names())}."),
         (
             "apollo4",
             {"kind": "arduino"},
