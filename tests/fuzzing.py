@@ -84,6 +84,10 @@ def is_a_sentence(error: Exception, *parts: str) -> None:
         assert part in text
 
 
+def is_printable(text: str) -> None:
+    assert text.isprintable(), repr(text)
+
+
 def _cpu_s() -> float:
     """Of this process and of its children that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -143,7 +143,8 @@ def build(
         words = ("error:", "undefined reference", "overflowed", "will not fit")
         first = next((line for line in lines if any(word in line for word in words)), lines[-1])
         raise EdgeseaError(
-            f"The program for {board.name} does not build; {Path(compiler).name} says: {first.strip()}."
+            f"The program for {board.name} does not build; {Path(compiler).name} says: "
+            f"{first.strip().removesuffix('.')}."
         )
     return image
 

@@ -240,7 +240,7 @@ def test_hosts_that_are_names(host):
 
 
 def test_no_host(model):
-    with pytest.raises(UsageError, match="no machine was named: say --host, or write host under"):
+    with pytest.raises(UsageError, match="No machine was named: say --host, or write host under"):
         measure(model, host=None)
 
 

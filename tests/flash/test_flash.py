@@ -249,33 +249,33 @@ def test_names_never_become_shell_text(tmp_path, bundle, programs, projects, boa
         (
             "apollo4",
             {"kind": "arduino"},
-            "there is no arduino project for the board 'apollo4': choose one of zephyr",
+            "There is no arduino project for the board 'apollo4': choose one of zephyr.",
         ),
         (
             "stm32h743",
             {"kind": "cmake"},
-            "there is no cmake project for the board 'stm32h743': choose one of arduino, platformio, zephyr",
+            "There is no cmake project for the board 'stm32h743': choose one of arduino, platformio, zephyr.",
         ),
         (
             "esp32-s3",
             {"kind": "platformio"},
             "esptool writes a .bin to the board 'esp32-s3', which platformio does not make: "
-            "leave --project out",
+            "leave --project out.",
         ),
         (
             "qemu-cortex-m4",
             {"port": "/dev/ttyX"},
-            "--port has no meaning on the emulated board 'qemu-cortex-m4': leave it out",
+            "--port has no meaning on the emulated board 'qemu-cortex-m4': leave it out.",
         ),
         (
             "qemu-riscv32",
             {"kind": "zephyr"},
-            "--project has no meaning on the emulated board 'qemu-riscv32': leave it out",
+            "--project has no meaning on the emulated board 'qemu-riscv32': leave it out.",
         ),
         (
             "rp2350",
             {"folder": "a{b}"},
-            r"the build's folder 'a{b}' has one of { } \ in it: name another with --build",
+            r"The build's folder 'a{b}' has one of { } \ in it: name another with --build.",
         ),
     ],
 )
@@ -483,7 +483,7 @@ def test_a_build_that_makes_no_image(bundle, tmp_path, programs, projects):
     with pytest.raises(EdgeseaError) as error:
         flash(plan(bundle, "stm32h743", port="/dev/ttyX", folder=tmp_path / "B"))
     folder = tmp_path / "B" / "zephyr" / "build" / "zephyr"
-    assert str(error.value) == f"west made no {folder}/zephyr.elf: see what it made in {folder}"
+    assert str(error.value) == f"west made no {folder}/zephyr.elf: see what it made in {folder}."
 
 
 def test_ctrl_c_ends_the_program_and_what_it_started(bundle, tmp_path, programs):
@@ -656,7 +656,7 @@ def test_another_model_on_the_board(board):
         verdict.read(lambda: "/dev/ttyX", SHA256, limit_s=0.3)
     assert str(error.value) == (
         "The firmware is written, but gave no verdict within 0.3 seconds: "
-        f"the board at /dev/ttyX runs another model, 000000000000…, not {SHA256[:12]}…."
+        f"The board at /dev/ttyX runs another model, 000000000000…, not {SHA256[:12]}…."
     )
 
 
@@ -665,5 +665,5 @@ def test_no_verdict_in_time(board):
     with pytest.raises(EdgeseaError) as error:
         verdict.read(lambda: "/dev/ttyX", SHA256, limit_s=0.3)
     assert str(error.value) == (
-        "The firmware is written, but gave no verdict within 0.3 seconds: /dev/ttyX does not answer"
+        "The firmware is written, but gave no verdict within 0.3 seconds: /dev/ttyX does not answer."
     )
