@@ -140,5 +140,5 @@ def test_loads_only_what_is_data(tmp_path):
     with pytest.raises(UsageError) as caught:
         datasets.load(str(tmp_path / "notes.txt"))
     assert str(caught.value) == (
-        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio or a CSV table."
+        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio, a CSV table or a recording."
     )
