@@ -335,7 +335,10 @@ def test_identity_keeps_the_teachers_dimension(tmp_path, finished_run, determini
             r"The reducer identity keeps all 256 dimensions of the teacher, .* 3: leave --dim out",
         ),
         ({"teacher": "absent.keras"}, r"There is no teacher at absent\.keras"),
-        ({"data": "/absent"}, r"There is no data at /absent: give a folder of audio or a CSV table"),
+        (
+            {"data": "/absent"},
+            r"There is no data at /absent: give a folder of audio, a CSV table or a recording",
+        ),
     ],
 )
 def test_a_wrong_call_writes_nothing(tmp_path, finished_run, change, reason):

@@ -134,7 +134,7 @@ def test_loads_only_what_is_data(tmp_path):
     with pytest.raises(UsageError) as caught:
         datasets.load(tmp_path / "nowhere")
     assert str(caught.value) == (
-        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio or a CSV table."
+        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio, a CSV table or a recording."
     )
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UsageError) as caught:
