@@ -178,6 +178,31 @@ def test_a_configuration_that_cannot_be_read(tmp_path, content, reason):
         read_config(tmp_path / "absent.toml")
 
 
+def test_a_run_goes_on_with_another_share_of_bad_frames(tmp_path):
+    """What it ended for may be allowed: hours of embedding are not thrown away. A finished one stays."""
+    Run.start(tmp_path / "r", Config("t", "d"))
+    run = Run.start(tmp_path / "r", Config("t", "d", max_bad_frames=0.5))
+    assert run.config.max_bad_frames == 0.5
+    run.metrics.write_text("{}")
+    assert Run.start(tmp_path / "r", Config("t", "d")).config.max_bad_frames == 0.5
+    with pytest.raises(UsageError, match=r"holds a run with epochs = 16, and this call says epochs = 3"):
+        Run.start(tmp_path / "r", Config("t", "d", epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "said"),
+    [
+        ({"mix_probability": "often"}, "Received mix_probability = 'often': it must lie in 0 .. 1."),
+        ({"mix_db": 3}, "Received mix_db = 3: give a lowest and a highest value in dB"),
+        ({"gain_db": ["a", 1]}, r"Received gain_db = \['a', 1\]: give a lowest and a highest value"),
+        ({"speed_octaves": [1, -1]}, "Received speed_octaves = "),
+    ],
+)
+def test_an_augmentation_of_other_types_is_refused(augmentation, said):
+    with pytest.raises(UsageError, match=said):
+        Config.from_dict({"teacher": "t", "data": "d", "augmentation": augmentation})
+
+
 def test_versions_are_recorded():
     found = versions()
     assert {"edgesea", "python", "tensorflow", "keras", "numpy"} <= set(found)
