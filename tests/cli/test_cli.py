@@ -182,8 +182,8 @@ def test_another_option_on_a_runs_folder_is_refused(call, street, finished_run):
     answer = call("distill", "--data", street, "--out", finished_run, *SMALL, "--epochs", "7")
     assert answer.code == 2
     assert answer.err.strip().splitlines()[-1] == (
-        f"edgesea: {finished_run} holds a run with epochs = 4, and this call says 7: choose another --out, "
-        "or delete that folder."
+        f"edgesea: {finished_run} holds a run with epochs = 4, and this call says epochs = 7: "
+        "choose another --out, or delete that folder."
     )
 
 
