@@ -273,6 +273,7 @@ class _Stages:
             self.hop,
             patches=patches,
             calibration_db=self.config.calibration_db,
+            most_bad_frames=self.config.max_bad_frames,
             progress=self.progress,
         )
 
@@ -344,6 +345,7 @@ class _Stages:
             config.frames,
             config.augmentation,
             config.seed,
+            most_bad_frames=config.max_bad_frames,
             progress=self.progress,
         )
         return Examples(store, np.arange(len(store)), reducer)

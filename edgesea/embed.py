@@ -200,8 +200,9 @@ def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> 
         path, second, _ = bad[0]
         raise EdgeseaError(
             f"The teacher {pairing.teacher.name} gives NaN or infinity for {count} of {total:.0f} frames of "
-            f"sound that holds neither, first at {second:g} s of {path}, and {most:.0%} are let pass: mend "
-            "the teacher, or take such sound (digital silence?) out."
+            f"sound that holds neither, first at {second:g} s of {path}, and {most:.3g} of them "
+            "are let pass: mend the teacher, take such sound (digital silence?) out, or raise "
+            "--max-bad-frames."
         )
 
 

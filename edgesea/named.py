@@ -22,7 +22,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module, metadata
 
-from edgesea.errors import UsageError
+from edgesea.errors import UsageError, received
 
 try:
     import tomllib
@@ -57,7 +57,7 @@ class Choice:
             name = values.pop("name", None)
             if isinstance(name, str):
                 return cls(name, _ordered(values))
-        raise UsageError(f'Received {kind} = {value!r}: give a name, or a table with a key "name".')
+        raise UsageError(f'Received {kind} = {received(value)}: give a name, or a table with a key "name".')
 
     @classmethod
     def _parse(cls, text: str, kind: str) -> "Choice":
@@ -73,7 +73,8 @@ class Choice:
             values = _plain(rest)
         if not values:
             raise UsageError(
-                f"Received {kind} {text!r}: write options as {name}:option=value,option=value, each once."
+                f"Received {kind} {received(text)}: write options as "
+                f"{name[:100]}:option=value,option=value, each once."
             )
         return cls(name, _ordered(values))
 
@@ -129,9 +130,9 @@ class Registry:
                     f"cannot be loaded ({type(error).__name__}: {error}): see to that package."
                 ) from error
         names = list(self)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name[:100], names, n=1)
         meant = f"did you mean {close[0]}? Choose" if close else "choose"
-        raise UsageError(f"Unknown {self.kind} {name!r}: {meant} one of {', '.join(names)}.")
+        raise UsageError(f"Unknown {self.kind} {received(name)}: {meant} one of {', '.join(names)}.")
 
     def every(self, faults: list) -> Iterator:
         """Loads one after the other, those of other packages first: what users installed is the particular.
@@ -164,10 +165,12 @@ class Registry:
         values = {}
         for name, value in choice.options:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
+                close = difflib.get_close_matches(name[:100], known, n=1)
                 meant = f"did you mean {close[0]}? " if close else ""
                 has = f"it has {', '.join(known)}" if known else "it has none"
-                raise UsageError(f"The {self.kind} {choice.name} has no option {name!r}: {meant}{has}.")
+                raise UsageError(
+                    f"The {self.kind} {choice.name} has no option {received(name)}: {meant}{has}."
+                )
             values[name] = self._typed(choice.name, name, value, hints[name])
         return thing(**values) if isinstance(thing, type) else dataclasses.replace(thing, **values)
 
@@ -201,7 +204,7 @@ class Registry:
         said = next(
             (names[k] for k in (typing.get_origin(k) or k for k in wanted) if k in names), "another value"
         )
-        raise UsageError(f"Received {option} = {value!r} for the {self.kind} {thing}: give {said}.")
+        raise UsageError(f"Received {option} = {received(value)} for the {self.kind} {thing}: give {said}.")
 
     def _others(self) -> dict:
         return {each.name: each for each in metadata.entry_points(group=self.group)}

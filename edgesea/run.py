@@ -27,7 +27,8 @@ import numpy as np
 import tomli_w
 
 from edgesea import __version__, augment, backend, files, patches, reduction
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.embed import MOST_BAD_FRAMES
+from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.measures.figures import FIDELITY, text
@@ -41,11 +42,6 @@ from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import DEFAULT, STUDENTS
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
 if TYPE_CHECKING:
     from edgesea import answers
 
@@ -54,7 +50,8 @@ PARTS = ("train", "validation", "held-out")
 MOST_FRAMES = 20_000
 # Frames of the domain that int8 is calibrated on: more change the ranges by less than a step.
 CALIBRATION_FRAMES = 500
-
+# Bytes of a config.toml.
+LARGEST_CONFIG = 1 << 20
 
 _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend")
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
@@ -75,6 +72,8 @@ class Config:
     dim : dimensions of the student's embedding; None is 64, or the teacher's own with the reducer identity
     hop : seconds from frame to frame of the domain; None is half a frame
     calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
+    max_bad_frames : share of the domain's frames, in [0, 1], that are left out where the teacher gives NaN
+        or infinity for them; more end the work
     sample : frames that fit the reducer, at most
     frames : frames that the student is trained on
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
@@ -97,6 +96,7 @@ class Config:
     reducer: Choice = PCA
     hop: float | None = None
     calibration_db: float = 0.0
+    max_bad_frames: float = MOST_BAD_FRAMES
     sample: int = 20_000
     frames: int = 60_000
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
@@ -117,6 +117,9 @@ class Config:
         self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
         self._check(("calibration_db",), _real, "a finite number of dB")
+        self._check(
+            ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
+        )
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
@@ -129,7 +132,7 @@ class Config:
         for name in names:
             value = getattr(self, name)
             if not (good(value) or (value is None and name in _OPTIONAL)):
-                raise UsageError(f"Received {name} = {value!r}: give {wanted}.")
+                raise UsageError(f"Received {name} = {received(value)}: give {wanted}.")
 
     def to_dict(self) -> dict:
         """JSON and TOML values; what is None is left out."""
@@ -148,9 +151,11 @@ class Config:
         known = {field.name for field in dataclasses.fields(cls)}
         values = _today(values)
         if unknown := sorted(set(values) - known):
-            close = difflib.get_close_matches(unknown[0], known, n=1)
+            close = difflib.get_close_matches(unknown[0][:100], known, n=1)
             meant = f"did you mean {close[0]}? Known" if close else "known"
-            raise UsageError(f"Unknown option {unknown[0]!r}: {meant} are {', '.join(sorted(known))}.")
+            raise UsageError(
+                f"Unknown option {received(unknown[0])}: {meant} are {', '.join(sorted(known))}."
+            )
         for needed in ("teacher", "data"):
             if needed not in values:
                 raise UsageError(f"The configuration does not say which {needed}: add `{needed}`.")
@@ -161,7 +166,7 @@ class Config:
             elif isinstance(chosen, Mapping):
                 values["augmentation"] = augment.Augmentation.from_dict(chosen)
             else:
-                raise UsageError(f"Received augmentation = {chosen!r}: give true, false or a table.")
+                raise UsageError(f"Received augmentation = {received(chosen)}: give true, false or a table.")
         return cls(**values)
 
 
@@ -223,12 +228,16 @@ class Run:
     def start(cls, folder: Path | str, config: Config) -> "Run":
         """A new run, or the one in `folder` if it was started with the same configuration.
 
+        `max_bad_frames` may differ: a run that it ended goes on with another.
+
         Raises `UsageError` where the folder holds a run of another configuration, or no run.
         """
         run = cls(folder)
         if run.config_file.exists():
             held = run.config
-            if held != config:
+            if run.metrics.exists():
+                config = dataclasses.replace(config, max_bad_frames=held.max_bad_frames)
+            if dataclasses.replace(held, max_bad_frames=config.max_bad_frames) != config:
                 before, now = held.to_dict(), config.to_dict()
                 names = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
                 there = ", ".join(f"{name} = {before.get(name)!r}" for name in names)
@@ -237,12 +246,17 @@ class Run:
                     f"{folder} holds a run with {there}, and this call says {here}: choose another --out, or "
                     "delete that folder."
                 )
+            if held != config:
+                run._write(config)
         elif not files.free(run.folder):
             raise UsageError(f"The folder {folder} is not empty and not a run: choose another --out.")
         else:
-            header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
-            files.write_text(run.config_file, header + tomli_w.dumps(config.to_dict()))
+            run._write(config)
         return run
+
+    def _write(self, config: Config) -> None:
+        header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
+        files.write_text(self.config_file, header + tomli_w.dumps(config.to_dict()))
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
@@ -432,12 +446,14 @@ def _shares(value) -> bool:
 
 def read_config(path: Path | str) -> Config:
     """The configuration in a TOML file. Raises `UsageError` for one that cannot be read."""
+    from edgesea.formats import door
+
+    remedy = "give the config.toml of a run, or a run"
+    values = door.read_toml(path, largest=LARGEST_CONFIG, remedy=remedy, error=UsageError)
     try:
-        return Config.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"Cannot read the configuration {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UsageError(f"The configuration {path} is not valid: {error}.") from error
+        return Config.from_dict(values)
+    except UsageError as error:
+        raise UsageError(f"The configuration {path} cannot be used. {error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import fuzzing
 import numpy as np
 import pytest
 import soundfile
@@ -328,18 +329,17 @@ def _is_read_or_refused_soon(folder: Path, mutant: tuple[str, bytes]) -> None:
     suffix, content = mutant
     path = folder / f"a{suffix}"
     path.write_bytes(content)
-    began = time.process_time()
-    cut = embed.pieces(Manifest(folder, (Clip(path),), "x"), [0], 600.0)
-    # What the bytes can hold, at the lowest rate.
-    assert len(cut) <= 1 + len(content) * audio.MOST_PER_BYTE / 1000 / 600
-    try:
-        got = audio.read(path, RATE)
-    except BadAudio:
-        pass
-    else:
-        assert len(got) > 0
-        assert np.abs(got).max() <= 1
-    assert time.process_time() - began < 5
+    with fuzzing.held(folder):
+        cut = embed.pieces(Manifest(folder, (Clip(path),), "x"), [0], 600.0)
+        # What the bytes can hold, at the lowest rate.
+        assert len(cut) <= 1 + len(content) * audio.MOST_PER_BYTE / 1000 / 600
+        try:
+            got = audio.read(path, RATE)
+        except BadAudio as error:
+            fuzzing.is_printable(error.reason)
+        else:
+            assert len(got) > 0
+            assert np.abs(got).max() <= 1
     assert [each.name for each in folder.iterdir()] == [path.name]
     path.unlink()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, progress
+from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
@@ -46,6 +46,7 @@ NAMES = {
 @click.option(
     "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
 )
+@max_bad_frames
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
 @click.option(

@@ -7,6 +7,7 @@ import click
 from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
 from edgesea.errors import UsageError
+from edgesea.recognise import advice, recognise
 from firmware_export import projects
 
 
@@ -82,8 +83,12 @@ def export(
         click.echo(f"{settings.FILE}: {target} to {out}", err=True)
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
+    found = recognise(target)
     target = Path(target)
-    _check(target, int8, int16x8, kind)
+    a_tflite = target.suffix == ".tflite" or found.kind == "tflite"
+    if not a_tflite and found.kind not in ("run", "folder"):
+        raise UsageError(advice(found, "export"))
+    _check(target, a_tflite, int8, int16x8, kind)
     command = command_line()
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
@@ -93,7 +98,7 @@ def export(
     if not no_c:
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
-    if target.suffix == ".tflite":
+    if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
             target, out, name=name, frontend=chosen, c_model=c_model, project=project, command=command
@@ -125,12 +130,12 @@ def export(
             click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
 
 
-def _check(target: Path, int8: bool, int16x8: bool, kind: str | None) -> None:
+def _check(target: Path, a_tflite: bool, int8: bool, int16x8: bool, kind: str | None) -> None:
     if int8 and int16x8:
         raise UsageError("A bundle holds one integer model: say --int8 or --int16x8, not both.")
-    if int16x8 and target.suffix == ".tflite":
+    if int16x8 and a_tflite:
         raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
-    if kind and not int8 and target.suffix != ".tflite":
+    if kind and not int8 and not a_tflite:
         raise UsageError("A project is made of the int8 model: say --int8 too.")
 
 

@@ -128,9 +128,11 @@ def measure(
     host = _checked_host(host)
     counts = [threads] if isinstance(threads, int) else list(threads)
     if not counts or min(counts) < 1 or runs < 1:
-        raise UsageError(f"threads and runs must be at least 1, received {threads} and {runs}")
+        raise UsageError(f"Received {threads} threads and {runs} runs: give at least 1 of each.")
     if setup and python:
-        raise UsageError("--setup makes a Python of its own and --python names one: give one of them")
+        raise UsageError(
+            "The option --setup makes a Python of its own and --python names one: give one of them."
+        )
     graph = read(model)
     reference = open_interpreter(model, resolver="reference")
     inputs = random_inputs(reference.inputs)
@@ -166,7 +168,7 @@ def measure(
         )
     except answers.NoMeasurement as error:
         raise EdgeseaError(
-            f"{host} answered with something that is no measurement ({error}): see what answers there"
+            f"{host} answered with something that is no measurement ({error}): see what answers there."
         ) from error
     here = _outputs(reference, inputs)
     measured = []
@@ -218,12 +220,12 @@ def _how(found: dict) -> str:
 
 def _checked_host(host: str | None) -> str:
     if not host:
-        raise UsageError("no machine was named: say --host, or write host under [bench] in edgesea.toml")
+        raise UsageError("No machine was named: say --host, or write host under [bench] in edgesea.toml.")
     bare = host.removeprefix("ssh://")
     if not HOST.fullmatch(bare) or len(host) > 255:
         raise UsageError(
             f"{host!r} is no host: give a name of your ssh configuration, user@address or "
-            "ssh://user@address:port"
+            "ssh://user@address:port."
         )
     return host
 
@@ -244,7 +246,7 @@ class _Connection:
     def __enter__(self):
         ssh = shutil.which("ssh")
         if ssh is None:
-            raise EdgeseaError("ssh is not installed: run `sudo apt install openssh-client`")
+            raise EdgeseaError("The program ssh is not installed: run `sudo apt install openssh-client`.")
         options = [part for option in OPTIONS for part in ("-o", option)]
         # A file, because a master connection that ssh leaves behind would hold a pipe open.
         self.errors = tempfile.TemporaryFile()
@@ -325,11 +327,11 @@ class _Connection:
             if now >= end:
                 raise EdgeseaError(
                     f"{self.host} has not come to an end within {self.longest_s:g} seconds: see what it is "
-                    "at, or measure a smaller model"
+                    "at, or measure a smaller model."
                 )
             if now >= heard + SILENCE_S:
                 raise EdgeseaError(
-                    f"{self.host} has said nothing for {SILENCE_S} seconds: see if it is up, and try again"
+                    f"{self.host} has said nothing for {SILENCE_S} seconds: see if it is up, and try again."
                 )
             left = min(end, heard + SILENCE_S, now + 1.0) - now
             if not select.select([self.process.stdout], [], [], left)[0]:
@@ -340,7 +342,7 @@ class _Connection:
             heard = time.monotonic()
             received += len(block)
             if received > self.most_bytes:
-                raise EdgeseaError(f"{self.host} answers without end: see what its login shell prints")
+                raise EdgeseaError(f"{self.host} answers without end: see what its login shell prints.")
             searched = len(held)
             held += block
             while (at := held.find(b"\n", searched)) >= 0:
@@ -351,7 +353,7 @@ class _Connection:
 
     def _check_errors(self) -> None:
         if os.fstat(self.errors.fileno()).st_size >= MOST_ERROR_BYTES:
-            raise EdgeseaError(f"{self.host} prints errors without end: see what its login shell prints")
+            raise EdgeseaError(f"{self.host} prints errors without end: see what its login shell prints.")
 
     def _failure(self) -> str:
         """What went wrong, from ssh's exit status and what was printed on the way."""

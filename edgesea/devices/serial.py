@@ -152,8 +152,8 @@ class Link:
         words = self._ask("hello", limit_s=self._limit_s)
         if words[:1] != [f"{PROTOCOL:x}"]:
             raise EdgeseaError(
-                f"the firmware at {self._name} speaks version {words[0] if words else '?'} of the protocol, "
-                f"this edgesea {PROTOCOL}: write the firmware again with `edgesea flash`"
+                f"The firmware at {self._name} speaks version {words[0] if words else '?'} of the protocol, "
+                f"this edgesea {PROTOCOL}: write the firmware again with `edgesea flash`."
             )
         if len(words) != 9 or not re.fullmatch("[0-9a-f]{64}", words[1]):
             raise self._nonsense("hello", words)
@@ -189,7 +189,7 @@ class Link:
         """Sends an input, all of it; `infer` checks that it arrived."""
         hello = self._hello()
         if len(content) != hello.input_bytes:
-            raise UsageError(f"an input has {hello.input_bytes} bytes, received {len(content)}")
+            raise UsageError(f"An input has {hello.input_bytes} bytes, received {len(content)}.")
         for start in range(0, len(content), hello.chunk):
             part = content[start : start + hello.chunk]
             words = self._ask("load", f"{start:x}", part.hex(), limit_s=self._limit_s)
@@ -200,13 +200,13 @@ class Link:
     def infer(self, n: int = 1) -> list[int]:
         """Runs the model on the loaded input, 1 <= n <= hello().runs times; returns the cycles of each."""
         if self._input_crc is None:
-            raise UsageError("infer needs an input: load one first")
+            raise UsageError("An inference needs an input: load one first.")
         words = self._ask("infer", f"{n:x}", limit_s=WORK_LIMIT_S)
         numbers = self._numbers("infer", words)
         if len(numbers) != 2 + n:
             raise self._nonsense("infer", words)
         if numbers[0] != self._input_crc:
-            raise EdgeseaError(f"the input at {self._name} is not the one that was sent: measure again")
+            raise EdgeseaError(f"The input at {self._name} is not the one that was sent: measure again.")
         self._output_crc = numbers[1]
         return numbers[2:]
 
@@ -223,7 +223,7 @@ class Link:
                 raise self._nonsense("output", words)
             content += part
         if zlib.crc32(content) != self._output_crc:
-            raise EdgeseaError(f"the output at {self._name} changed while it was read: measure again")
+            raise EdgeseaError(f"The output at {self._name} changed while it was read: measure again.")
         return content
 
     def profile(self) -> list[tuple[str, int]]:
@@ -266,22 +266,22 @@ class Link:
             patience = min(1.5 * patience, LONGEST_PATIENCE_S)
         if time.monotonic() >= self._end:
             raise EdgeseaError(
-                f"the board at {self._name} has not come to an end within {SESSION_S:g} s: measure again on "
-                "a better line, or a smaller model"
+                f"The board at {self._name} has not come to an end within {SESSION_S:g} s: measure again on "
+                "a better line, or a smaller model."
             )
         raise EdgeseaError(self._silence(word, limit_s))
 
     def _accepted(self, word: str, arguments: tuple[str, ...], answer: list[str]) -> list[str]:
         if answer[:2] == ["error", "hello"]:
             raise EdgeseaError(
-                f"the board at {self._name} was reset in the middle, or another program spoke to it: "
-                "measure again"
+                f"The board at {self._name} was reset in the middle, or another program spoke to it: "
+                "measure again."
             )
         if answer[:1] == ["error"]:
             asked = " ".join((word, *arguments))
             raise EdgeseaError(
-                f"the board at {self._name} refuses {asked!r} ({_short(answer[1:])}): "
-                "write the firmware again with `edgesea flash`"
+                f"The board at {self._name} refuses {asked!r} ({_short(answer[1:])}): "
+                "write the firmware again with `edgesea flash`."
             )
         if answer[:1] != [word]:
             raise self._nonsense(word, answer)
@@ -319,12 +319,14 @@ class Link:
         self._received += part
 
     def _gone(self) -> EdgeseaError:
-        return EdgeseaError(f"{self._name} went away: was the board unplugged or did it reset? measure again")
+        return EdgeseaError(
+            f"{self._name} went away: was the board unplugged or did it reset? measure again."
+        )
 
     def _nonsense(self, word: str, words: list[str]) -> EdgeseaError:
         return EdgeseaError(
-            f"the firmware at {self._name} answers {_short(words)!r} to {word!r}, which means nothing to "
-            "this edgesea: write the firmware again with `edgesea flash`"
+            f"The firmware at {self._name} answers {_short(words)!r} to {word!r}, which means nothing to "
+            "this edgesea: write the firmware again with `edgesea flash`."
         )
 
     def _numbers(self, word: str, words: list[str]) -> list[int]:
@@ -377,21 +379,21 @@ def measure(model: Path, target: str, *, runs: int = 100, limit_s: float = 10.0)
     EdgeseaError : the port cannot be used, or the board does not answer as it must
     """
     if runs < 1:
-        raise UsageError(f"runs must be at least 1, received {runs}")
+        raise UsageError(f"Received {runs} runs: give at least 1.")
     graph = read(model)
     reference = open_interpreter(model, resolver="reference")
     with Link.open(target) as link:
         hello = link.hello()
         if hello.sha256 != graph.sha256:
             raise EdgeseaError(
-                f"the firmware at {target} holds another model (SHA-256 {hello.sha256[:12]}...) than {model} "
-                f"({graph.sha256[:12]}...): write this one with `edgesea flash`, or name the other's bundle"
+                f"The firmware at {target} holds another model (SHA-256 {hello.sha256[:12]}...) than {model} "
+                f"({graph.sha256[:12]}...): write this one with `edgesea flash`, or name the other's bundle."
             )
         sizes = [sum(tensor.bytes for tensor in each) for each in (reference.inputs, reference.outputs)]
         if [hello.input_bytes, hello.output_bytes] != sizes:
             raise EdgeseaError(
-                f"the firmware at {target} takes {hello.input_bytes} bytes and gives {hello.output_bytes}, "
-                f"where {model} takes {sizes[0]} and gives {sizes[1]}: write it again with `edgesea flash`"
+                f"The firmware at {target} takes {hello.input_bytes} bytes and gives {hello.output_bytes}, "
+                f"where {model} takes {sizes[0]} and gives {sizes[1]}: write it again with `edgesea flash`."
             )
         about = link.about()
         verdict = link.golden()
@@ -466,12 +468,12 @@ def _timed(link: Link, hello: Hello, target: str, runs: int, limit_s: float) -> 
         # The counter has 32 bits. Waiting can only seem longer than the inference was.
         if (time.monotonic() - asked) / len(found) > 2**32 / hello.clock_hz:
             raise EdgeseaError(
-                f"an inference at {target} may have taken longer than the board's cycle counter can tell "
-                f"({2**32 / hello.clock_hz:.1f} s): measure again on a better line, or a smaller model"
+                f"An inference at {target} may have taken longer than the board's cycle counter can tell "
+                f"({2**32 / hello.clock_hz:.1f} s): measure again on a better line, or a smaller model."
             )
         if 0 in found:
             raise EdgeseaError(
-                f"the cycle counter of the board at {target} stands still: mend its edgesea_board_cycles"
+                f"The cycle counter of the board at {target} stands still: mend its edgesea_board_cycles."
             )
         cycles += found
     return cycles
@@ -489,8 +491,8 @@ def _check_possible(cycles: int, hello: Hello, target: str, passed_s: float) -> 
     counted_s = cycles / hello.clock_hz
     if counted_s > passed_s * CLOCKS + CLOCKS_S:
         raise EdgeseaError(
-            f"the board at {target} counts {counted_s:.6g} s in {passed_s:.3g} s: its clock is not the "
-            f"{hello.clock_hz} Hz that it states, or its counter is wrong; mend its edgesea_board files"
+            f"The board at {target} counts {counted_s:.6g} s in {passed_s:.3g} s: its clock is not the "
+            f"{hello.clock_hz} Hz that it states, or its counter is wrong; mend its edgesea_board files."
         )
 
 
@@ -536,8 +538,8 @@ def _open(name: str):
         import serial
     except ImportError:
         raise EdgeseaError(
-            "a board on a serial port needs pyserial, which is not installed; "
-            "run: python3 -m pip install pyserial"
+            "A board on a serial port needs pyserial, which is not installed; "
+            "run: python3 -m pip install pyserial."
         ) from None
     port = _quiet(serial)()
     port.port = name
@@ -581,15 +583,17 @@ def _refused(name: str, error: Exception) -> EdgeseaError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return UsageError(
-            f"there is no serial port {name}: plug the board in and look which port it has (`ls /dev/tty*`)"
+            f"There is no serial port {name}: plug the board in and look which port it has (`ls /dev/tty*`)."
         )
     if number in (errno.EACCES, errno.EPERM):
         return EdgeseaError(
-            f"no permission to open {name}: join the group that owns it "
-            "(`sudo usermod -a -G dialout $USER`) and log in again"
+            f"No permission to open {name}: join the group that owns it "
+            "(`sudo usermod -a -G dialout $USER`) and log in again."
         )
     if number in (errno.EAGAIN, errno.EBUSY):
         return EdgeseaError(
-            f"{name} is in use by another program: close it (a serial monitor?) and try again"
+            f"{name} is in use by another program: close it (a serial monitor?) and try again."
         )
-    return UsageError(f"{name} is no serial port that can be opened ({error}): name one such as /dev/ttyACM0")
+    return UsageError(
+        f"{name} is no serial port that can be opened ({error}): name one such as /dev/ttyACM0."
+    )

@@ -5,11 +5,14 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesea.answers import measured_rows
+from edgesea.devices import circumstances
 from edgesea.measures.figures import at
 
 
-def print_measurement(measurement: dict, console: Console | None = None) -> None:
-    """Prints a measurement as a table, with the engine above it and the conditions below."""
+def print_measurement(measurement: dict, console: Console | None = None, *, verbose: bool = False) -> None:
+    """Prints a measurement as a table, with the engine above it and the conditions below, all of them where
+    `verbose` asks.
+    """
     console = console or Console()
     console.print(Text(f"{at(measurement, 'model.name') or 'model'} on {measurement['device']}"))
     console.print(Text(f"engine: {measurement['engine']}"))
@@ -24,19 +27,4 @@ def print_measurement(measurement: dict, console: Console | None = None) -> None
         threads = measurement["latency_ms"]["threads"]
         warm = measurement["latency_ms"]["warm_up_runs"]
         console.print(Text(f"n = {n} after {warm} to warm up, threads: {threads}"))
-    console.print(Text("conditions: " + _conditions(measurement["conditions"])))
-
-
-def _conditions(conditions: dict) -> str:
-    """One line; what is unknown is left out, what differs between before and after is shown as `a -> b`."""
-    parts = [
-        f"{key} {value}"
-        for key, value in conditions.items()
-        if not isinstance(value, dict) and value is not None
-    ]
-    before, after = conditions.get("before", {}), conditions.get("after", {})
-    for key, value in before.items():
-        if value is not None:
-            later = after.get(key)
-            parts.append(f"{key} {value}" if later == value else f"{key} {value} -> {later}")
-    return ", ".join(parts)
+    console.print(Text(circumstances.told(measurement["conditions"], verbose=verbose)))

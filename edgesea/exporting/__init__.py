@@ -71,8 +71,8 @@ def export_student(
     kind = "int8" if int8 else "int16x8" if int16x8 else None
     if patch_shape(model) != frontend.patch_shape:
         raise UsageError(
-            f"the student takes patches of {patch_shape(model)}, the frontend {frontend.name} makes "
-            f"{frontend.patch_shape}: give the frontend that it was trained on"
+            f"The student takes patches of {patch_shape(model)}, the frontend {frontend.name} makes "
+            f"{frontend.patch_shape}: give the frontend that it was trained on."
         )
     held_out = tflite.checked_patches(model, held_out, "held-out")
     keras_embeddings = embed(model, held_out)
@@ -144,11 +144,11 @@ def export_tflite(
     ends = {"input": interpreter.inputs, "output": interpreter.outputs}
     for end, tensors in ends.items():
         if len(tensors) != 1:
-            raise UsageError(f"{path} has {len(tensors)} {end}s: a bundle holds models with one of each")
+            raise UsageError(f"{path} has {len(tensors)} {end}s: a bundle holds models with one of each.")
         if tensors[0].dtype not in (np.int8, np.int16) or not tensors[0].quantised:
             raise UsageError(
                 f"{path} has a {tensors[0].dtype.name} {end}, and int8 needs sound to calibrate on: "
-                "export the run that it came from, or convert it to full-integer int8 first"
+                "export the run that it came from, or convert it to full-integer int8 first."
             )
     integer = interpreter.input.dtype
     if interpreter.output.dtype != integer:

@@ -279,11 +279,11 @@ def write_bundle(
     """
     integer = int8 or int16x8
     if integer is None and float_ is None:
-        raise UsageError("a bundle needs a model: give an int8 or a float .tflite")
+        raise UsageError("A bundle needs a model: give an int8 or a float .tflite.")
     if int8 and int16x8:
         raise UsageError("A bundle holds one integer model: give int8 or int16x8, not both.")
     if not without_control(name).strip():
-        raise UsageError(f"a bundle needs a name, received {name!r}: give one with --name")
+        raise UsageError(f"A bundle needs a name, received {name!r}: give one with --name.")
     # What a terminal takes for commands is read back by no one.
     name, command = without_control(name), without_control(command)
     out = Path(os.path.realpath(out))
@@ -533,7 +533,7 @@ def _check_replaceable(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file: give --out a folder that is new or an older bundle")
+        raise UsageError(f"{out} is a file: give --out a folder that is new or an older bundle.")
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     if not present:
         return
@@ -541,12 +541,12 @@ def _check_replaceable(out: Path) -> None:
         own = {MANIFEST, *_manifest(out)["files"]}
     except EdgeseaError as error:
         raise UsageError(
-            f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle"
+            f"{out} is not empty and not a bundle: give --out a folder that is new or an older bundle."
         ) from error
     kept = {name for name in present if _is_result(out, name)}
     if others := sorted(present - own - kept):
         raise UsageError(
-            f"{out / others[0]} is not part of the bundle there and would be lost: move it first"
+            f"{out / others[0]} is not part of the bundle there and would be lost: move it first."
         )
 
 
@@ -567,7 +567,7 @@ def _replacing_folder(out: Path) -> Iterator[Path]:
         holder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:
         raise EdgeseaError(
-            f"{out.parent} cannot be written ({error.strerror}): choose another --out"
+            f"{out.parent} cannot be written ({error.strerror}): choose another --out."
         ) from error
     try:
         folder = holder / "new"

@@ -27,7 +27,9 @@ def convert_onnx(student) -> bytes:
             onnx.checker.check_model(model)
         except Exception as error:  # tf2onnx raises whatever its handler of the operator met
             reason = " ".join(str(error).split())[:200]
-            raise EdgeseaError(f"tf2onnx refused the student ({reason}): export without ONNX.") from error
+            raise EdgeseaError(
+                f"The converter tf2onnx refused the student ({reason}): export without ONNX."
+            ) from error
     _rename(model.graph)
     return model.SerializeToString()
 

@@ -122,7 +122,7 @@ def resolver_methods(operators: Iterable[str]) -> tuple[str, ...]:
     names = sorted(set(operators))
     if missing := [name for name in names if name not in OPERATORS]:
         raise EdgeseaError(
-            f"TensorFlow Lite Micro has no {', '.join(missing)}, which this model uses: take --runtime c"
+            f"TensorFlow Lite Micro has no {', '.join(missing)}, which this model uses: take --runtime c."
         )
     return tuple(_METHODS.get(name) or "Add" + "".join(map(_capitalised, name.split("_"))) for name in names)
 
@@ -174,12 +174,12 @@ def _run(path: Path, arena: int) -> int:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         raise EdgeseaError(
-            f"TensorFlow Lite Micro took more than {LIMIT_S} seconds for one inference"
+            f"TensorFlow Lite Micro took more than {LIMIT_S} seconds for one inference."
         ) from None
     total = re.search(r"Arena allocation total (\d+) bytes", done.stderr)
     if done.returncode != 0 or total is None:
         said = done.stderr.strip().splitlines() or ["nothing"]
-        raise EdgeseaError(f"TensorFlow Lite Micro does not run this model; it says: {said[-1]}")
+        raise EdgeseaError(f"TensorFlow Lite Micro does not run this model; it says: {said[-1]}.")
     return int(total[1])
 
 

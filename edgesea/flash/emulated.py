@@ -129,7 +129,7 @@ def _said(process: subprocess.Popen, board: Board, log: Path) -> str:
         )
     if status is not None:
         reason = text.strip().splitlines() or ["no reason"]
-        raise Gone(f"{board.emulator.program} ended with status {status}: {reason[-1]}")
+        raise Gone(f"{board.emulator.program} ended with status {status}: {reason[-1].removesuffix('.')}.")
     return text
 
 
@@ -140,4 +140,4 @@ def load(board: Board, folder: Path) -> None:
     # once. Only a whole load tells where the image starts.
     if "Start address" not in text:
         reason = text.strip().splitlines() or ["no reason"]
-        raise EdgeseaError(f"{GDB} did not load the image into {board.name}: {reason[0]}")
+        raise EdgeseaError(f"{GDB} did not load the image into {board.name}: {reason[0].removesuffix('.')}.")

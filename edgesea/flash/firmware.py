@@ -96,5 +96,5 @@ def _port(process: subprocess.Popen, log: Path, name: str) -> str:
         if port := terminal(text):
             return port
         if over:
-            raise EdgeseaError(f"{name} did not start: QEMU says {' '.join(text.split()) or 'nothing'}")
+            raise EdgeseaError(f"{name} did not start: QEMU says {' '.join(text.split()) or 'nothing'}.")
         time.sleep(POLL_S)

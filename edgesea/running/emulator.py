@@ -8,6 +8,7 @@ host is answered by `semihosting`.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import os
 import resource
@@ -54,7 +55,9 @@ def cores() -> list[str]:
 def board_of(core: str) -> boards.Board:
     """The emulated board of a core; UsageError where there is none."""
     if core not in cores():
-        raise UsageError(f"There is no emulated core {core!r}; choose one of: {', '.join(cores())}.")
+        close = difflib.get_close_matches(core, cores(), n=1)
+        meant = f"did you mean {close[0]}? Choose" if close else "choose"
+        raise UsageError(f"There is no emulated core {core!r}: {meant} one of {', '.join(cores())}.")
     return boards.board(f"qemu-{core}")
 
 
@@ -137,7 +140,8 @@ def build(
         words = ("error:", "undefined reference", "overflowed", "will not fit")
         first = next((line for line in lines if any(word in line for word in words)), lines[-1])
         raise EdgeseaError(
-            f"The program for {board.name} does not build; {Path(compiler).name} says: {first.strip()}"
+            f"The program for {board.name} does not build; {Path(compiler).name} says: "
+            f"{first.strip().removesuffix('.')}."
         )
     return image
 
@@ -253,6 +257,6 @@ def run(
     if status != 0:
         words = " ".join([*host.printed.split(), *(line for line in said if WARNING not in line)])
         raise EdgeseaError(
-            f"The program on {board.name} ended with status {status}: {words[:1000] or 'no message'}"
+            f"The program on {board.name} ended with status {status}: {words[:1000] or 'no message'}."
         )
     return Finished(host.printed, host.files())

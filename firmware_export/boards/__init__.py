@@ -25,7 +25,8 @@ A board's file holds:
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
 
-from dataclasses import dataclass, field
+import difflib
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from firmware_export import projects
@@ -159,7 +160,9 @@ def names() -> list[str]:
 def board(name: str) -> Board:
     """Reads and checks the board called `name`; BoardError where there is none or its file is wrong."""
     if name not in names():
-        raise UnknownBoard(f"There is no board called {name!r}; choose one of: {', '.join(names())}.")
+        close = difflib.get_close_matches(name, names(), n=1)
+        meant = f"did you mean {close[0]}? Choose" if close else "choose"
+        raise UnknownBoard(f"There is no board called {name!r}: {meant} one of {', '.join(names())}.")
     return read(FOLDER / f"{name}.toml")
 
 

@@ -6,7 +6,7 @@ is all that adding a framework takes. `framework("zephyr")` reads and checks one
 framework.toml holds the fields of `Framework`. Templates are named from here on ("zephyr/prj.conf" is
 zephyr/prj.conf.jinja), so a framework may use another's. In places, commands and texts {name} stands for the
 model's identifier and {board} for what the framework calls the board; a template's blanks are those that
-`edgesea.export.project` fills in.
+`edgesea.exporting.project` fills in.
 """
 
 from dataclasses import dataclass, field

@@ -246,7 +246,7 @@ def test_more_than_one_model(tmp_path):
             ("--device", "host", "--threads", "1", "--threads", "2"),
             "Several --threads are measured on the rpi",
         ),
-        (("--device", "rpi"), "no machine was named: say --host"),
+        (("--device", "rpi"), "No machine was named: say --host"),
     ],
 )
 def test_options_that_do_not_fit_the_device(tmp_path, monkeypatch, arguments, complaint):

@@ -241,12 +241,12 @@ def test_hosts_that_are_names(host):
 
 
 def test_no_host(model):
-    with pytest.raises(UsageError, match="no machine was named: say --host, or write host under"):
+    with pytest.raises(UsageError, match="No machine was named: say --host, or write host under"):
         measure(model, host=None)
 
 
 def test_wrong_options(model):
-    with pytest.raises(UsageError, match="threads and runs must be at least 1, received 0 and 20"):
+    with pytest.raises(UsageError, match="Received 0 threads and 20 runs: give at least 1 of each"):
         measure(model, threads=0)
     with pytest.raises(UsageError, match="give one of them"):
         measure(model, setup=True)

@@ -130,7 +130,7 @@ def test_qemu_that_does_not_start(tmp_path, programs):
     board = boards.board("qemu-cortex-m4")
     with pytest.raises(EdgeseaError) as error, emulated.waiting(board, tmp_path):
         pass
-    assert str(error.value) == "qemu-system-arm ended with status 1: qemu: no such machine"
+    assert str(error.value) == "qemu-system-arm ended with status 1: qemu: no such machine."
     # Asked for its sandbox first, which it has not got.
     assert programs.called() == [
         ["qemu-system-arm", *emulator.SANDBOX, "-version"],
