@@ -1190,6 +1190,31 @@ def test_every_project_has_the_licence(kind, written):
     assert (written(kind) / "LICENSE").read_bytes() == licence
 
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_the_board_file_of_the_documentation_compiles_and_is_whole(written, tmp_path):
+    needs("arm-none-eabi-gcc")
+    page = (DOCS / "existing-project.md").read_text()
+    (block,) = [each for each in re.findall(r"```c\n(.*?)```", page, re.DOTALL) if "HAL_UART" in each]
+    (tmp_path / "board.c").write_text(block)
+    headers = (f"-I{STAND_INS / 'stm32'}", f"-I{written('cmake') / 'firmware'}")
+    core = boards.board("stm32h743").toolchain.flags
+    outcome = run("arm-none-eabi-gcc", "-std=c99", *core, *STRICT, *headers, "board.c", folder=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    defined = run("arm-none-eabi-nm", "--defined-only", "-P", "board.o", folder=tmp_path).stdout
+    wanted = re.findall(
+        r"(edgesea_board_\w+)\(", (written("cmake") / "firmware" / "edgesea_board.h").read_text()
+    )
+    assert set(wanted) <= {line.split()[0] for line in defined.splitlines()}
+    assert len(set(wanted)) == 6
+
+
+def test_the_documentation_names_every_framework():
+    page = (DOCS / "projects.md").read_text()
+    assert [kind for kind in projects.names() if f"| `{kind}` |" not in page] == []
+
+
 # ---------------------------------------------------------------- a new framework is a folder
 
 BARE = """\

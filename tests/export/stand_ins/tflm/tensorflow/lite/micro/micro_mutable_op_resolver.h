@@ -33,13 +33,16 @@ template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpRe
   private:
     TfLiteStatus add()
     {
-        if (count++ < tOpCount) {
+        const unsigned before = count;
+
+        count = before + 1;
+        if (before < tOpCount) {
             return kTfLiteOk;
         }
         MicroPrintf("Couldn't register builtin, resolver size is too small (%d).", tOpCount);
         return kTfLiteError;
     }
-    unsigned count = 0;
+    volatile unsigned count = 0; // so that no compiler proves that there is room, and drops the message
 };
 
 } // namespace tflite
