@@ -190,7 +190,7 @@ def test_a_real_student(shared, tmp_path):
 
 def test_a_folder_without_an_int8_model(bundle, tmp_path, monkeypatch):
     class Loaded:
-        name, path, int8 = "x", tmp_path, None
+        name, path, int8, integer = "x", tmp_path, None, None
         manifest = {"files": {}, "int8": None}  # noqa: RUF012
 
     monkeypatch.setattr("edgesea.fitting.load_bundle", lambda _: Loaded())
