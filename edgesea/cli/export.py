@@ -83,11 +83,11 @@ def export(
     found = recognise(target)
     target = Path(target)
     a_tflite = target.suffix == ".tflite" or found.kind == "tflite"
-    if not a_tflite and found.kind not in ("run", "folder"):
-        raise UsageError(advice(found, "export"))
     command = command_line()
     if kind and not int8 and not a_tflite:
         raise UsageError("A project is made of the int8 model: say --int8 too.")
+    if not a_tflite and found.kind not in ("run", "folder"):
+        raise UsageError(advice(found, "export"))
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
         given = {

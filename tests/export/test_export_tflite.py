@@ -134,7 +134,7 @@ def test_an_operator_that_the_devices_lack_is_named():
         convert_float(model_with(tf.math.sin))
     message = str(caught.value)
     assert message.startswith(
-        "the model has the operator SIN (number 1), which no device here runs: build the"
+        "The model has the operator SIN (number 1), which no device here runs: build the"
     )
     assert "DEPTHWISE_CONV_2D" in message
 
@@ -153,15 +153,15 @@ def test_a_student_of_unknown_size_is_refused():
     [
         (
             lambda p: p[:15],
-            "int8 needs at least 16 calibration patches of the domain, received 15: give more",
+            "Int8 needs at least 16 calibration patches of the domain, received 15: give more",
         ),
         (
             lambda p: p[:0],
-            "the calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received (0,",
+            "The calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received (0,",
         ),
         (
             lambda p: p[..., 0],
-            "the calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received",
+            "The calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received",
         ),
         (
             lambda p: np.where(np.arange(len(p))[:, None, None, None] == 5, np.nan, p),

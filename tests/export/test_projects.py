@@ -731,11 +731,11 @@ def test_the_bundle_holds_the_project(int8_model, frontend, tmp_path):
     [
         (
             ("keil",),
-            "there is no project for 'keil': choose one of arduino, platformio, esp-idf, zephyr, cmake",
+            "There is no project for 'keil': choose one of arduino, platformio, esp-idf, zephyr, cmake.",
         ),
-        (("zephyr", "tvm"), "there is no runtime 'tvm': choose one of c, tflm"),
-        (("esp-idf", "c", "rp2040"), "ESP-IDF does not know the board 'rp2040': choose one of esp32-s3"),
-        (("esp-idf", "c", "esp33"), "ESP-IDF does not know the board 'esp33': choose one of esp32-s3"),
+        (("zephyr", "tvm"), "There is no runtime 'tvm': choose one of c, tflm."),
+        (("esp-idf", "c", "rp2040"), "ESP-IDF does not know the board 'rp2040': choose one of esp32-s3."),
+        (("esp-idf", "c", "esp33"), "ESP-IDF does not know the board 'esp33': choose one of esp32-s3."),
     ],
 )
 def test_a_wrong_call_is_one_sentence(arguments, sentence, bundle, tmp_path):
@@ -778,7 +778,9 @@ def test_a_folder_of_someone_s_own_is_left_alone(bundle, tmp_path):
         UsageError, match="is not empty and not a project: name a folder that is new or an older"
     ):
         write_project(bundle, "zephyr", tmp_path)
-    with pytest.raises(UsageError, match=r"notes is a file: name a folder that is new or an older project$"):
+    with pytest.raises(
+        UsageError, match=r"notes is a file: name a folder that is new or an older project\.$"
+    ):
         write_project(bundle, "zephyr", tmp_path / "notes")
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
