@@ -15,19 +15,20 @@ from pathlib import Path
 CPU_S = 5.0
 MEMORY_BYTES = 1 << 30
 
-# Python's own events for what changes a file system -> which arguments are paths.
+# Python's own events for what changes a file system -> which arguments are paths, and descriptors of the
+# folders that these are relative to, -1 for none.
 _CHANGES = {
-    "os.chmod": (0,),
-    "os.chown": (0,),
-    "os.link": (0, 1),
-    "os.mkdir": (0,),
-    "os.remove": (0,),
-    "os.rename": (0, 1),
-    "os.rmdir": (0,),
-    "os.symlink": (1,),
-    "os.truncate": (0,),
-    "os.utime": (0,),
-    "shutil.rmtree": (0,),
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.link": ((0, 2), (1, 3)),
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.rmdir": ((0, 1),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.utime": ((0, 3),),
+    "shutil.rmtree": ((0, 1),),
 }
 _scratch: Path | None = None
 _outside: list[str] = []
@@ -38,15 +39,26 @@ def _watch(event: str, arguments: tuple) -> None:
         return
     if event == "open":
         path, _, flags = arguments
-        paths = [path] if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC) else []
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        paths = [(path, None)] if writes else []
     else:
-        paths = [arguments[place] for place in _CHANGES.get(event, ())]
-    for path in paths:
+        paths = [
+            (arguments[path], arguments[folder] if folder is not None and folder < len(arguments) else None)
+            for path, folder in _CHANGES.get(event, ())
+        ]
+    for path, folder in paths:
         # Descriptors are of files that were opened by a path; what Python compiles goes beside its modules.
         if isinstance(path, str | bytes | os.PathLike):
-            place = os.path.abspath(os.fsdecode(path))
+            place = os.path.abspath(os.path.join(_folder(folder), os.fsdecode(path)))
             if "__pycache__" not in place and place != os.devnull and not _inside(place):
                 _outside.append(f"{event} {place}")
+
+
+def _folder(descriptor: int | None) -> str:
+    """The folder that a descriptor is of; the current one without."""
+    if descriptor is None or descriptor < 0:
+        return ""
+    return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 def _inside(place: str) -> bool:

@@ -113,7 +113,11 @@ def test_a_bundle_embeds_as_its_golden_vectors_say(small_bundle, monkeypatch):
         (np.zeros((2, 100), np.float32), 8000, r"of shape \(2, 100\) and type float32: give one channel"),
         (np.zeros(0, np.float32), 8000, r"of shape \(0,\)"),
         (np.full(100, np.nan), 8000, r"^Received a waveform with NaN or infinity in it: give floats"),
-        (np.zeros(100), None, r"^Received a waveform with rate = None: give its sample rate in Hz, a whole number\.$"),
+        (
+            np.zeros(100),
+            None,
+            r"^Received a waveform with rate = None: give its sample rate in Hz, a whole number\.$",
+        ),
         (np.zeros(100), 0, r"with rate = 0: give"),
         (np.zeros(100), True, r"with rate = True: give"),
         ("a.wav", 8000, r"^Received rate = 8000 for the file a\.wav, which says it itself: leave it out\.$"),

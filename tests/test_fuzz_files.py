@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 
 import fuzzing
 import numpy as np
@@ -262,6 +263,12 @@ def test_what_writes_outside_is_found(tmp_path):
             act()
     with fuzzing.held(tmp_path / "in"):
         (tmp_path / "in" / "a").write_text("x")
+        (tmp_path / "in" / "b").mkdir()
+        (tmp_path / "in" / "b" / "c").write_text("x")
+        shutil.rmtree(tmp_path / "in" / "b")
+    with pytest.raises(AssertionError, match="os.remove .*/dir/c"), fuzzing.held(tmp_path / "in"):
+        (tmp_path / "dir" / "c").write_text("x")
+        shutil.rmtree(tmp_path / "dir")
 
 
 def test_what_takes_memory_or_time_is_found(tmp_path):

@@ -86,9 +86,9 @@ def export(
     found = recognise(target)
     target = Path(target)
     a_tflite = target.suffix == ".tflite" or found.kind == "tflite"
+    _check(target, a_tflite, int8, int16x8, kind)
     if not a_tflite and found.kind not in ("run", "folder"):
         raise UsageError(advice(found, "export"))
-    _check(target, a_tflite, int8, int16x8, kind)
     command = command_line()
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:

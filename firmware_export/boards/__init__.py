@@ -26,7 +26,7 @@ A board's file holds:
 """
 
 import difflib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_export import projects

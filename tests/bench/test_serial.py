@@ -95,7 +95,7 @@ def test_a_session(program, bundle):
         assert (verdict.passed, verdict.text) == (True, "golden PASS 4 of 4")
         with pytest.raises(UsageError, match="An inference needs an input: load one first"):
             link.infer()
-        with pytest.raises(UsageError, match="an input has 400 bytes, received 3"):
+        with pytest.raises(UsageError, match="An input has 400 bytes, received 3"):
             link.load(b"abc")
         link.load(content)
         cycles = link.infer(16)
@@ -331,7 +331,7 @@ def test_what_is_wrong_in_the_data_is_told():
             link.infer(1)
         answers["infer 1"] = f"infer {zeros} 00000000 5"
         assert link.infer(1) == [5]
-        with pytest.raises(EdgeseaError, match=r"the output at .* changed while it was read"):
+        with pytest.raises(EdgeseaError, match=r"The output at .* changed while it was read"):
             link.output()
         answers["output 0"] = "output xyz"
         with pytest.raises(EdgeseaError, match="to 'output', which means nothing"):

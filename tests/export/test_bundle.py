@@ -208,12 +208,12 @@ def test_wrong_calls(student, patches, frontend, tmp_path):
         assert list(tmp_path.iterdir()) == []
 
     other = dataclasses.replace(frontend, mels=12)
-    refused("the student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
+    refused("The student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
     refused("Int8 needs patches of the domain to calibrate on, received none", calibration=None)
     refused("The held-out patches must have the shape (n, 24, 16, 1)", held_out=patches[:, :10])
     refused("Comparing an integer model with float takes 2 held-out patches or more", held_out=patches[:1])
-    refused("a bundle needs a name, received '  '", name="  ")
-    with pytest.raises(UsageError, match="a bundle needs a model: give an int8 or a float"):
+    refused("A bundle needs a name, received '  '", name="  ")
+    with pytest.raises(UsageError, match="A bundle needs a model: give an int8 or a float"):
         write_bundle(tmp_path / "b", name="x")
 
 

@@ -63,7 +63,8 @@ def test_an_operator_that_onnx_lacks_is_refused(capfd):
         [keras.Input((24, 16, 1)), keras.layers.Flatten(), keras.layers.Lambda(tf.math.erfinv)]
     )
     with pytest.raises(
-        EdgeseaError, match=r"^tf2onnx refused the student \(.*Erfinv.*\): export without ONNX\.$"
+        EdgeseaError,
+        match=r"^The converter tf2onnx refused the student \(.*Erfinv.*\): export without ONNX\.$",
     ):
         convert_onnx(odd)
     assert capfd.readouterr().err == ""
