@@ -232,7 +232,7 @@ class Run:
 
         Raises `UsageError` where the folder holds a run of another configuration, or no run.
         """
-        run = cls(folder)
+        run = cls(Path(folder))
         if run.config_file.exists():
             held = run.config
             if run.metrics.exists():
@@ -264,7 +264,7 @@ class Run:
 
         Raises `UsageError` for a folder that is none, and for one whose student is not trained yet.
         """
-        run = cls(folder)
+        run = cls(Path(folder))
         if not run.config_file.is_file():
             raise UsageError(f"{folder} is not a run: make one with `edgesea distill`.")
         if not run.metrics.is_file():

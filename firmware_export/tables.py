@@ -59,7 +59,7 @@ class Reader:
         """Removes and returns `table[key]`, or `default`, which has to be of `kind`."""
         return self._value(kind, table.pop(key, default), key)
 
-    def table(self, kind: type, table, where: str = ""):
+    def table(self, kind, table, where: str = ""):
         """The dataclass `kind` out of a table; `where` is the table's own name."""
         if not isinstance(table, dict):
             self.fail(where, KINDS[dict], table)
@@ -79,7 +79,7 @@ class Reader:
     def _value(self, kind, value, key: str):
         if is_dataclass(kind):
             return self.table(kind, value, key)
-        arguments = getattr(kind, "__args__", ())
+        arguments: tuple = getattr(kind, "__args__", ())
         if type(None) in arguments:
             return self._value(arguments[0], value, key)
         if len(arguments) == 2 and is_dataclass(arguments[1]) and isinstance(value, dict):

@@ -165,7 +165,8 @@ def export_tflite(
     return write_bundle(
         out,
         name=path.stem if name is None else name,
-        **{"int8" if integer == np.int8 else "int16x8": path.read_bytes()},
+        int8=path.read_bytes() if integer == np.int8 else None,
+        int16x8=path.read_bytes() if integer == np.int16 else None,
         frontend=frontend,
         golden=patches,
         provenance={"model": path.name} if provenance is None else provenance,

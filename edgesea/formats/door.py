@@ -87,7 +87,7 @@ def read_toml(
 
 
 def checked(
-    value: Any, schema: type, name: Path | str, *, remedy: str, error: type[EdgeseaError] = EdgeseaError
+    value: Any, schema: Any, name: Path | str, *, remedy: str, error: type[EdgeseaError] = EdgeseaError
 ) -> Any:
     """`value` as the pydantic model `schema`; what `read_json` raises where it is none.
 
@@ -274,8 +274,8 @@ def _real(text: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen = set()
-        name = next(key for key, _ in pairs if key in seen or seen.add(key))
+        names = [key for key, _ in pairs]
+        name = next(key for place, key in enumerate(names) if key in names[:place])
         raise ValueError(f"the name {shown(name)} is there twice")
     return found
 

@@ -52,7 +52,7 @@ def page() -> str:
         stated = "no version of its own" if version is None else f"version {version}"
         parts.append(f"## {file}\n\nDescribes {what}; {stated}; at most {largest:,} bytes.\n")
         told: list[type[BaseModel]] = []
-        waiting = [schema]
+        waiting: list[type[BaseModel]] = [schema]
         while waiting:
             each = waiting.pop(0)
             if each not in told:
@@ -109,7 +109,7 @@ def _type(entry: dict) -> str:
     words = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
     ends = [f"{entry[key]:g}" for key in ("minimum", "maximum") if key in entry]
     bounds = f", {' to '.join(ends)}" if len(ends) == 2 else ""
-    return words.get(kind, "null" if kind == "null" else "any") + bounds
+    return words.get(str(kind), "null" if kind == "null" else "any") + bounds
 
 
 if __name__ == "__main__":

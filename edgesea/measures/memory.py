@@ -68,7 +68,7 @@ def storage(graph: Graph) -> dict:
         shape vectors too), those that share their bytes counted once.
     """
     used = {index for op in graph.operators for index in op.inputs if index >= 0}.union(graph.outputs)
-    constants = [graph.tensors[index].data for index in used if graph.tensors[index].constant]
+    constants = [data for index in used if (data := graph.tensors[index].data) is not None]
     spans = {(data.__array_interface__["data"][0], data.nbytes) for data in constants}
     return {"model_bytes": graph.size, "weight_bytes": sum(size for _, size in spans)}
 
