@@ -3,7 +3,7 @@
     python benchmarks/engine.py [--models FOLDER] [--cores CORE...]
 
 measures the models in FOLDER (the two published ones) and an untrained separable-m student with
-`edgesea.bench.qemu.measure`, and writes benchmarks/results/engine.json and engine.md. The figures of the
+`edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json and engine.md. The figures of the
 other side were measured once, on the same emulator and cores; the file says under which conditions.
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea.bench import qemu
+from edgesea.devices import qemu
 from edgesea.files import write_json, write_text
-from edgesea.running.emulator import FLAGS, MEASURING, cores
+from edgesea.running.emulator import FLAGS, cores
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -55,7 +55,7 @@ def separable(folder: Path) -> Path:
     """An int8 .tflite of the default student for patches of 96 x 64, untrained."""
     import keras
 
-    from edgesea.export.tflite import convert_int8
+    from edgesea.exporting.tflite import convert_int8
     from edgesea.students import build
 
     keras.utils.set_random_seed(SEED)
@@ -93,6 +93,8 @@ def number(value: float | None, digits: int = 0) -> str:
 def report(results: dict[str, dict[str, dict]], command: str) -> str:
     """The Markdown page: `results` holds a measurement for each model and core."""
     first = next(iter(next(iter(results.values())).values()))
+    arguments = first["conditions"]["qemu_arguments"]
+    counting = arguments[arguments.index("-icount") + 1]
     cores = list(dict.fromkeys(core for by_core in results.values() for core in by_core))
     compilers = sorted(
         {m["conditions"]["compiler"] for by_core in results.values() for m in by_core.values()}
@@ -103,7 +105,7 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         f"Made by `{command}`. Emulated: instructions and bytes, never milliseconds.",
         f"{first['engine'].split(',')[0]};",
         f"{'; '.join(compilers)}; {' '.join(FLAGS)};",
-        f"{first['conditions']['qemu']}, `-icount {MEASURING}`; compared",
+        f"{first['conditions']['qemu']}, `-icount {counting}`; compared",
         f"byte for byte with {first['conditions']['reference']}. Instructions are those of one inference, to "
         "within one tick of the",
         "board's counter (40 on the M0+, M3, M4 and M7, 50 on the M33, 31.25 on the M55, 1 on RISC-V); the",

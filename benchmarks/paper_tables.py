@@ -43,13 +43,13 @@ from synthesised import synthesise
 
 from edgesea import backend, embed, files, reduction, sampling, teachers
 from edgesea.datasets import esc50, sonyc, table, urbansound8k
-from edgesea.distill import distill
+from edgesea.distillation import distill
 from edgesea.errors import UsageError
-from edgesea.evaluation.fidelity import fidelity
 from edgesea.evaluation.heads import SplitTask, given_folds
 from edgesea.evaluation.mil import SHAPES, Bags
 from edgesea.examples import spread
 from edgesea.frontend import preset
+from edgesea.measures.fidelity import fidelity
 from edgesea.named import Choice
 from edgesea.objectives.base import predict
 from edgesea.pairing import Pairing

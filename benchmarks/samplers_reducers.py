@@ -42,10 +42,10 @@ from cells import answer, finished, kept, share
 
 from edgesea import datasets, files, reduction
 from edgesea.datasets import Manifest, table
-from edgesea.distill import distill
-from edgesea.evaluation.fidelity import NEIGHBOURS, normalised
+from edgesea.distillation import distill
 from edgesea.evaluation.heads import Task
 from edgesea.examples import Examples
+from edgesea.measures.fidelity import NEIGHBOURS, normalised
 from edgesea.objectives.base import predict
 from edgesea.progress import Progress, TerminalProgress
 from edgesea.run import Config, Run, versions

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import audio, files, levels, sampling
-from edgesea.bench import conditions
 from edgesea.datasets import Clip, Manifest
+from edgesea.devices import conditions
 from edgesea.store import Store
 
 RESULTS = Path(__file__).with_name("results")

@@ -6,8 +6,7 @@ odd rate); what cannot be used raises `BadAudio` with a short reason, and the ca
 
 Conventions
 - waveform (samples,) float32 in [-1, 1]: the mean of the channels, resampled by soxr (quality HQ).
-- Decoding and resampling go block by block, so the memory of `frames` and `scan` does not grow with the file;
-  `read` holds the waveform that it returns.
+- Decoding and resampling go block by block: `read` holds the stretch that it returns, no more of the file.
 - A header may lie. What it says of the length is believed where the file's bytes can hold it, and else found
   out by decoding (`survey`); no file decodes to more than `MOST_PER_BYTE` samples a byte.
 - libsndfile's own MP3 decoder may write warnings about damaged files to the standard error stream.
@@ -68,7 +67,8 @@ class Ended(BadAudio):
 @dataclass(frozen=True)
 class Survey:
     """What can be said of a file before it is used: seconds >= 0 of sound, as far as header or decoding tell,
-    and a note, or None, on what is not as it should be."""
+    and a note, or None, on what is not as it should be.
+    """
 
     seconds: float
     note: str | None = None
@@ -125,56 +125,6 @@ def read(
     return np.concatenate(blocks)
 
 
-def scan(path: Path | str, *, start: float | None = None, end: float | None = None) -> float:
-    """Decodes a file, or a stretch of it, to the end without keeping it.
-
-    Returns how much of it can be used, in seconds: less than its header says where it is truncated.
-    Raises what `read` raises, so that after a scan `frames` raises nothing midway.
-    """
-    with _open(path) as file:
-        rate = file.samplerate
-    return sum(len(block) for block in _blocks(path, rate, start, end, False)) / rate
-
-
-def frames(
-    path: Path | str,
-    sample_rate: int,
-    samples: int,
-    hop: int,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    pad: bool = True,
-) -> Iterator[np.ndarray]:
-    """Yields the frames of a file in order, in memory that does not grow with the file.
-
-    samples, hop : int > 0, a frame's length and the distance from frame to frame, in samples at `sample_rate`
-    start, end, sample_rate : see `read`; pad : see `frame`
-
-    Yields arrays (n, samples) float32, n >= 1, which joined are `frame(read(path), samples, hop, pad)`.
-    Raises `BadAudio` as `read` does; NaN is met where it stands and silence is known only at the end, after
-    frames were yielded. Call `scan` first, or throw such a file's frames away.
-    """
-    _check_framing(samples, hop)
-    pending = np.zeros(0, np.float32)  # begins where the next frame begins
-    gap = 0  # samples to drop before that, where hop > samples
-    count = 0
-    length = 0
-    for block in _blocks(path, sample_rate, start, end, False):
-        length += len(block)
-        dropped = min(gap, len(block))
-        gap -= dropped
-        pending = np.concatenate([pending, block[dropped:]])
-        n = _whole(len(pending), samples, hop)
-        if n:
-            yield from _batches(pending, samples, hop, n)
-            count += n
-            gap = max(0, n * hop - len(pending))
-            pending = pending[n * hop :].copy()
-    if pad and _tail(length, samples, hop, count):
-        yield _padded(pending, samples)[None]
-
-
 def count(length: int, samples: int, hop: int) -> int:
     """How many frames `frame` cuts a waveform of `length` samples into."""
     whole = _whole(length, samples, hop)
@@ -210,7 +160,8 @@ def level_db(waveform: np.ndarray) -> float:
 
 def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -> None:
     """Writes the list of files set aside, or used in part, as CSV with the columns path and reason, whole or
-    not at all."""
+    not at all.
+    """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "reason"])

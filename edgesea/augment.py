@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from edgesea.errors import UsageError
+from edgesea.errors import UsageError, received
 
 # A gain may raise the peak up to here; more is scaled down as a whole rather than clipped.
 _PEAK = 1.0
@@ -49,6 +49,20 @@ def crop(rng: np.random.Generator, waveform: np.ndarray, samples: int) -> np.nda
     return out
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _rising(pair: object, lowest: float, highest: float) -> bool:
+    """Whether `pair` is two numbers in order and in range."""
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(map(_number, pair))
+        and lowest <= pair[0] <= pair[1] <= highest
+    )
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How frames are varied; every range is uniform, in dB.
@@ -74,21 +88,24 @@ class Augmentation:
     noise_db: tuple[float, float] = (10.0, 50.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("speed_probability", "equaliser_probability", "mix_probability", "noise_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"Received {name} = {getattr(self, name)}: it must lie in 0 .. 1.")
-        octaves = tuple(self.speed_octaves)
-        if len(octaves) != 2 or not -2 <= octaves[0] <= octaves[1] <= 2:
+            value = getattr(self, name)
+            if not (_number(value) and 0 <= value <= 1):
+                raise UsageError(f"Received {name} = {received(value)}: it must lie in 0 .. 1.")
+        octaves = self.speed_octaves
+        if not _rising(octaves, -2, 2):
             raise UsageError(
-                f"Received speed_octaves = {octaves}: give a lowest and a highest value, in -2 .. 2."
+                f"Received speed_octaves = {received(octaves)}: give a lowest and a highest value, "
+                "in -2 .. 2."
             )
         object.__setattr__(self, "speed_octaves", tuple(float(value) for value in octaves))
         for name in ("equaliser_db", "mix_db", "noise_db", "gain_db"):
-            pair = tuple(getattr(self, name))
-            if len(pair) != 2 or not -200 <= pair[0] <= pair[1] <= 200:
+            pair = getattr(self, name)
+            if not _rising(pair, -200, 200):
                 raise UsageError(
-                    f"Received {name} = {pair}: give a lowest and a highest value in dB, in -200 .. 200."
+                    f"Received {name} = {received(pair)}: give a lowest and a highest value in dB, "
+                    "in -200 .. 200."
                 )
             object.__setattr__(self, name, tuple(float(value) for value in pair))
 
@@ -103,7 +120,8 @@ class Augmentation:
         unknown = [name for name in values if name not in known]
         if unknown:
             raise UsageError(
-                f"Received the unknown augmentation option {unknown[0]!r}: known are {', '.join(known)}."
+                f"Received the unknown augmentation option {received(unknown[0])}: "
+                f"known are {', '.join(known)}."
             )
         return cls(**values)
 
@@ -148,16 +166,6 @@ class Augmentation:
         if peak > _PEAK:
             out *= _PEAK / peak
         return out.astype(np.float32)
-
-
-#: The frames as they are: no mixture, no noise, no gain.
-NONE = Augmentation(
-    speed_probability=0.0,
-    equaliser_probability=0.0,
-    mix_probability=0.0,
-    noise_probability=0.0,
-    gain_db=(0.0, 0.0),
-)
 
 
 def _level(waveform: np.ndarray) -> float:

@@ -5,18 +5,26 @@ Every step is the one that a user's own data goes through; only the sizes are sm
 
 import time
 from pathlib import Path
+from typing import Any
 
-from edgesea.bench import measure
 from edgesea.datasets import street
-from edgesea.distill import distill
+from edgesea.devices import measure
+from edgesea.distillation import distill
 from edgesea.evaluation.evaluate import evaluate
-from edgesea.export import c_compiler
-from edgesea.export.from_run import export_run
+from edgesea.exporting import c_compiler
+from edgesea.exporting.from_run import export_run
 from edgesea.progress import SILENT, Progress
 from edgesea.run import Config
 
 CLIPS = 240
-CONFIG = {"student": "separable-m", "dim": 64, "frames": 12_000, "epochs": 8, "patience": 8, "seed": 1}
+CONFIG: dict[str, Any] = {
+    "student": "separable-m",
+    "dim": 64,
+    "frames": 12_000,
+    "epochs": 5,
+    "patience": 5,
+    "seed": 1,
+}
 
 
 def demo(out: Path | str, *, command: str = "", progress: Progress = SILENT) -> dict:

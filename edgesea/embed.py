@@ -37,14 +37,16 @@ _SHORT_S, _SHORT = 0.1, 0.005
 @dataclass(frozen=True)
 class Aside:
     """What was not used: whole files or stretches, and files that were used in part, both as (path, reason)
-    in order."""
+    in order.
+    """
 
     skipped: list[tuple[str, str]]
     in_part: list[tuple[str, str]]
 
     def write(self, folder: Path | str, progress: Progress = SILENT) -> None:
         """Writes skipped.csv and used_in_part.csv into `folder`, and says in a line that there is something
-        to be read in them."""
+        to be read in them.
+        """
         parts = []
         for name, rows, words in (
             ("skipped.csv", self.skipped, "set aside"),
@@ -198,8 +200,9 @@ def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> 
         path, second, _ = bad[0]
         raise EdgeseaError(
             f"The teacher {pairing.teacher.name} gives NaN or infinity for {count} of {total:.0f} frames of "
-            f"sound that holds neither, first at {second:g} s of {path}, and {most:.0%} are let pass: mend "
-            "the teacher, or take such sound (digital silence?) out."
+            f"sound that holds neither, first at {second:g} s of {path}, and {most:.3g} of them "
+            "are let pass: mend the teacher, take such sound (digital silence?) out, or raise "
+            "--max-bad-frames."
         )
 
 
@@ -285,7 +288,7 @@ class _Work:
             heard = {output: values[good] for output, values in heard.items()}
         if not len(frames):
             return {}
-        rows = {
+        rows: dict[str, np.ndarray] = {
             "clip": np.full(len(frames), piece.clip, np.int32),
             "start": start,
             "level_db": levels.level_dba(frames, rate, self._calibration_db),

@@ -6,7 +6,11 @@ sentence and exits with the class's ``exit_code``; ``--debug`` shows the traceba
 
 from firmware_export.errors import UserError
 
-__all__ = ["EdgeseaError", "UsageError", "UserError"]
+__all__ = ["EdgeseaError", "UsageError", "UserError", "received"]
+
+
+# Characters of a received value in an error.
+_SHOWN = 200
 
 
 class EdgeseaError(UserError):
@@ -17,3 +21,9 @@ class UsageError(EdgeseaError):
     """The call was wrong: an option, a path or a combination that cannot work."""
 
     exit_code = 2
+
+
+def received(value: object) -> str:
+    """A received value as Python writes it, printable and short enough for an error."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

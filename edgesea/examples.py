@@ -73,11 +73,13 @@ def make(
     augmentation: Augmentation,
     seed: int,
     *,
+    most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
 ) -> None:
     """Writes the shards that the store lacks, `count` examples in all.
 
     clips : indices into the manifest of the clips that they are drawn from
+    most_bad_frames : share of a shard, in [0, 1], see `edgesea.embed.embed`
     """
     stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
     pool = max(1, min(len(stretches), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
@@ -97,11 +99,14 @@ def make(
                     waveform = sound(int(chosen[rng.integers(len(chosen))]))
                     return augmentation.cut(rng, waveform, pairing.samples)
 
-                store.write(number, _shard(range(first, last), draw, pairing, augmentation, seed))
+                columns = _shard(range(first, last), draw, pairing, augmentation, seed, most_bad_frames)
+                store.write(number, columns)
             advance(last - first)
 
 
-def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int) -> dict:
+def _shard(
+    numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int, most_bad_frames: float
+) -> dict:
     # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all
     # three spend their time outside Python's lock. What they compute does not depend on who is first.
     asked, heard = [], []
@@ -117,10 +122,11 @@ def _shard(numbers: range, draw, pairing: Pairing, augmentation: Augmentation, s
         "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
     }
     good = np.isfinite(columns["embedding"]).all(axis=1)
-    if (~good).sum() > MOST_BAD_FRAMES * len(good):
+    if (~good).sum() > most_bad_frames * len(good):
         raise EdgeseaError(
             f"The teacher {pairing.teacher.name} gives NaN or infinity for {(~good).sum()} of {len(good)} "
-            "augmented frames, which hold neither: it cannot be distilled so; say --no-augment."
+            "augmented frames, which hold neither: it cannot be distilled so; say --no-augment, or raise "
+            "--max-bad-frames."
         )
     return {name: values[good] for name, values in columns.items()}
 

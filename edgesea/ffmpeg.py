@@ -40,6 +40,7 @@ class Failure(Exception):
 
 
 def installed() -> bool:
+    """Whether ffmpeg and ffprobe are on the path."""
     return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
 
 
@@ -99,6 +100,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
+        """Ends ffmpeg."""
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()

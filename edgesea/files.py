@@ -11,6 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from firmware_export.files import TEMPORARY, replacing, write_bytes, write_text
 
@@ -30,7 +31,8 @@ def free(folder: Path | str) -> bool:
     return all(TEMPORARY.fullmatch(each.name) for each in folder.iterdir())
 
 
-def write_json(path: Path | str, value) -> None:
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes a value as JSON, whole or not at all; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=2, sort_keys=False, allow_nan=False) + "\n")
 
 

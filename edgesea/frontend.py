@@ -24,6 +24,8 @@ square root and the patch's maximum as reference; YAMNet (AudioSet) for log(x + 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -102,7 +104,7 @@ class Frontend:
     reference: str = "one"
     floor: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _validate(self)
 
     @property
@@ -124,15 +126,6 @@ class Frontend:
     def patch_shape(self) -> tuple[int, int, int]:
         """(frames, mels, 1)."""
         return self.frames, self.mels, 1
-
-    @property
-    def incremental(self) -> bool:
-        """Whether a device may compute one row a hop and keep the others.
-
-        Not when the patch's maximum is the reference (a row then depends on all others), nor with padding
-        (the outer rows then hold zeros where the stream holds sound).
-        """
-        return self.reference == "one" and self.left_padding == self.right_padding == 0
 
     def to_dict(self) -> dict:
         """The fields as str, int and float, for JSON and TOML; what is None is left out."""
@@ -182,7 +175,7 @@ class Frontend:
             patches[part, :, :, 0] = self._log_mel(waveforms[part].astype(np.float64))
         return patches
 
-    def _checked(self, waveform) -> np.ndarray:
+    def _checked(self, waveform: Any) -> np.ndarray:
         waveform = np.asarray(waveform)
         if waveform.ndim not in (1, 2) or waveform.shape[-1] != self.samples:
             raise UsageError(
@@ -219,7 +212,7 @@ class Frontend:
             value -= value.max(axis=(1, 2), keepdims=True)
         return value if self.floor is None else np.maximum(value, self.floor)
 
-    def tensorflow_patch(self, waveforms):
+    def tensorflow_patch(self, waveforms: Any) -> Any:
         """The log-mel patch, by TensorFlow; works eagerly, in `tf.function` and in `tf.data`.
 
         waveforms : floating-point tensor, shape (samples,) or (B, samples), in [-1, 1]; B may be unknown.
@@ -290,11 +283,11 @@ def _mel_matrix(frontend: Frontend) -> np.ndarray:
     return matrix
 
 
-def _htk_mel(hz):
+def _htk_mel(hz: np.ndarray | float) -> Any:
     return 2595 * np.log10(1 + np.asarray(hz, np.float64) / 700)
 
 
-def _htk_hz(mel):
+def _htk_hz(mel: np.ndarray | float) -> Any:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
@@ -302,12 +295,12 @@ def _htk_hz(mel):
 _SLANEY_STEP = math.log(6.4) / 27
 
 
-def _slaney_mel(hz):
+def _slaney_mel(hz: np.ndarray | float) -> Any:
     hz = np.asarray(hz, np.float64)
     return np.where(hz < 1000, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1000) / 1000) / _SLANEY_STEP)
 
 
-def _slaney_hz(mel):
+def _slaney_hz(mel: np.ndarray | float) -> Any:
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(_SLANEY_STEP * (np.maximum(mel, 15) - 15)))
 
 
@@ -317,10 +310,16 @@ _SCALES = {"htk": (_htk_mel, _htk_hz), "slaney": (_slaney_mel, _slaney_hz)}
 def _validate(frontend: Frontend) -> None:
     """Raises UsageError naming the field, the value received and what it may be; stores floats as float."""
 
-    def refuse(field: str, expected: str):
+    def refuse(field: str, expected: str) -> NoReturn:
         value = getattr(frontend, field)
         raise UsageError(f"The frontend's `{field}` is {value!r}: it has to be {expected}.")
 
+    _validate_types(frontend, refuse)
+    _validate_together(frontend, refuse)
+
+
+def _validate_types(frontend: Frontend, refuse: Callable[[str, str], None]) -> None:
+    """Each field by itself: its type, and that it is one of its choices."""
     if not isinstance(frontend.name, str) or not frontend.name:
         refuse("name", "a text that is not empty")
     for field in _POSITIVE_INTEGERS:
@@ -338,6 +337,10 @@ def _validate(frontend: Frontend) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             refuse(field, "a finite number")
         object.__setattr__(frontend, field, float(value))
+
+
+def _validate_together(frontend: Frontend, refuse: Callable[[str, str], None]) -> None:
+    """The fields beside each other, where every one has its type."""
     if frontend.fft_size & (frontend.fft_size - 1) or frontend.fft_size < 2:
         refuse("fft_size", "a power of two, 2 or more")
     if frontend.window_length > frontend.fft_size:

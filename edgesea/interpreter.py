@@ -15,6 +15,7 @@ without the arithmetic, integers in and integers out. Every example starts from 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,10 +64,12 @@ class Interpreter:
 
     @property
     def input(self) -> Tensor:
+        """The first input."""
         return self.inputs[0]
 
     @property
     def output(self) -> Tensor:
+        """The first output."""
         return self.outputs[0]
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -95,7 +98,7 @@ class Interpreter:
         ]
         return self.sandbox.call(":outputs_of", [*typed, *inputs[len(typed) :]])
 
-    def run(self, batch: np.ndarray, tensors: Sequence[Tensor] | None = None):
+    def run(self, batch: np.ndarray, tensors: Sequence[Tensor] | None = None) -> Any:
         """Runs every example of `batch`, real numbers in and out.
 
         batch : (n, ...) float32, each example as many values as the input holds
@@ -143,6 +146,7 @@ def open_interpreter(
         raise UsageError(f"The resolver must be one of {', '.join(RESOLVERS)}, received {resolver!r}.")
     if not isinstance(threads, int) or threads < 1:
         raise UsageError(f"The threads must be a whole number of at least 1, received {threads!r}.")
+    given: bytes | str
     if isinstance(model, bytes):
         label, size, given = "The model", len(model), model
     else:

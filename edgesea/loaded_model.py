@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -65,10 +66,12 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
+        """Size of the values, in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     @property
     def quantised(self) -> bool:
+        """Whether one scale and zero point say what its integers mean."""
         return self.scale != 0.0
 
     @property
@@ -98,12 +101,15 @@ class Tensor:
         return ((np.asarray(values, np.int64) - self.zero_point) * self.scale).astype(np.float32)
 
     def to_dict(self) -> dict:
+        """The fields as JSON values; the type by name."""
         return asdict(self) | {"dtype": self.dtype.name}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Tensor":
+        """The tensor of which `values` is the `to_dict()`."""
         known = {key: tuple(held) if isinstance(held, list) else held for key, held in values.items()}
-        return cls(**known | {"dtype": np.dtype(known["dtype"])})
+        fields: dict[str, Any] = {**known, "dtype": np.dtype(known["dtype"])}
+        return cls(**fields)
 
 
 class LoadedModel:
@@ -114,7 +120,7 @@ class LoadedModel:
     load_s : s from the file to an allocated interpreter, the runtime being there already
     """
 
-    def __init__(self, content: bytes, label: str, open_raw: Callable[[], object], *, resolver: str):
+    def __init__(self, content: bytes, label: str, open_raw: Callable[[], Any], *, resolver: str):
         start = time.perf_counter()
         self.raw = open_raw()
         self.load_s = time.perf_counter() - start
@@ -126,10 +132,12 @@ class LoadedModel:
 
     @property
     def input(self) -> Tensor:
+        """The first input."""
         return self.inputs[0]
 
     @property
     def output(self) -> Tensor:
+        """The first output."""
         return self.outputs[0]
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -213,6 +221,7 @@ class LoadedModel:
         }
 
     def tensors_described(self) -> list[dict]:
+        """Every tensor's `to_dict()`."""
         return [tensor.to_dict() for tensor in self.tensors()]
 
     def operators(self) -> list[str]:

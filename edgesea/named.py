@@ -1,4 +1,4 @@
-"""Named things with options: objectives, students, reducers, samplers, augmentations.
+"""Named things, most with options: objectives, students, reducers, samplers, teachers, devices.
 
 A *choice* is a name and the options given with it. It is written in one way on the command line,
 
@@ -22,7 +22,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module, metadata
 
-from edgesea.errors import UsageError
+from edgesea.errors import UsageError, received
 
 try:
     import tomllib
@@ -57,7 +57,7 @@ class Choice:
             name = values.pop("name", None)
             if isinstance(name, str):
                 return cls(name, _ordered(values))
-        raise UsageError(f'Received {kind} = {value!r}: give a name, or a table with a key "name".')
+        raise UsageError(f'Received {kind} = {received(value)}: give a name, or a table with a key "name".')
 
     @classmethod
     def _parse(cls, text: str, kind: str) -> "Choice":
@@ -73,7 +73,8 @@ class Choice:
             values = _plain(rest)
         if not values:
             raise UsageError(
-                f"Received {kind} {text!r}: write options as {name}:option=value,option=value, each once."
+                f"Received {kind} {received(text)}: write options as "
+                f"{name[:100]}:option=value,option=value, each once."
             )
         return cls(name, _ordered(values))
 
@@ -94,9 +95,9 @@ class Registry:
     kind : str
         What they are called, also on the command line: ``objective``.
     entries : mapping of str to str
-        Name to ``module:attribute``. The attribute is a frozen dataclass whose fields are the options, an
-        instance of one (a preset, whose options can be changed), or a class with such a dataclass as its
-        attribute ``Options``.
+        Name to ``module:attribute``, or to a module where a thing is one. The attribute is a frozen dataclass
+        whose fields are the options, an instance of one (a preset, whose options can be changed), or a class
+        with such a dataclass as its attribute ``Options``.
     group : str
         The group of entry points by which other packages add names.
     """
@@ -108,7 +109,7 @@ class Registry:
         """The names that edgesea brings, then those of other packages."""
         return iter([*self.entries, *sorted(self._others().keys() - self.entries.keys())])
 
-    def get(self, name: str):
+    def get(self, name: str) -> typing.Any:
         """What is registered under a name.
 
         Raises
@@ -118,21 +119,38 @@ class Registry:
         """
         if name in self.entries:
             module, _, attribute = self.entries[name].partition(":")
-            return getattr(import_module(module), attribute)
-        if found := self._others().get(name):
+            found = import_module(module)
+            return getattr(found, attribute) if attribute else found
+        if point := self._others().get(name):
             try:
-                return found.load()
+                return point.load()
             except Exception as error:  # Another package's code may raise anything.
                 raise UsageError(
-                    f"The {self.kind} {name} of the package {found.dist.name if found.dist else found.value} "
+                    f"The {self.kind} {name} of the package {point.dist.name if point.dist else point.value} "
                     f"cannot be loaded ({type(error).__name__}: {error}): see to that package."
                 ) from error
         names = list(self)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name[:100], names, n=1)
         meant = f"did you mean {close[0]}? Choose" if close else "choose"
-        raise UsageError(f"Unknown {self.kind} {name!r}: {meant} one of {', '.join(names)}.")
+        raise UsageError(f"Unknown {self.kind} {received(name)}: {meant} one of {', '.join(names)}.")
 
-    def options(self, choice: Choice):
+    def every(self, faults: list) -> Iterator:
+        """Loads one after the other, those of other packages first: what users installed is the particular.
+
+        Parameters
+        ----------
+        faults : list of UsageError
+            Receives what is wrong with those that cannot be loaded, which are left out.
+        """
+        for name in (*sorted(self._others().keys() - self.entries.keys()), *self.entries):
+            try:
+                found = self.get(name)
+            except UsageError as error:
+                faults.append(error)
+            else:
+                yield found
+
+    def options(self, choice: Choice) -> typing.Any:
         """The options of a choice, each checked, as the frozen value that they belong to.
 
         Raises
@@ -147,10 +165,12 @@ class Registry:
         values = {}
         for name, value in choice.options:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
+                close = difflib.get_close_matches(name[:100], known, n=1)
                 meant = f"did you mean {close[0]}? " if close else ""
                 has = f"it has {', '.join(known)}" if known else "it has none"
-                raise UsageError(f"The {self.kind} {choice.name} has no option {name!r}: {meant}{has}.")
+                raise UsageError(
+                    f"The {self.kind} {choice.name} has no option {received(name)}: {meant}{has}."
+                )
             values[name] = self._typed(choice.name, name, value, hints[name])
         return thing(**values) if isinstance(thing, type) else dataclasses.replace(thing, **values)
 
@@ -164,7 +184,7 @@ class Registry:
             found = {name: held for name, held in found.items() if held != getattr(thing, name)}
         return Choice(choice.name, _ordered({name: held for name, held in found.items() if held is not None}))
 
-    def _typed(self, thing: str, option: str, value, hint):
+    def _typed(self, thing: str, option: str, value: typing.Any, hint: typing.Any) -> typing.Any:
         wanted = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         for kind in wanted:
             origin = typing.get_origin(kind) or kind
@@ -184,7 +204,7 @@ class Registry:
         said = next(
             (names[k] for k in (typing.get_origin(k) or k for k in wanted) if k in names), "another value"
         )
-        raise UsageError(f"Received {option} = {value!r} for the {self.kind} {thing}: give {said}.")
+        raise UsageError(f"Received {option} = {received(value)} for the {self.kind} {thing}: give {said}.")
 
     def _others(self) -> dict:
         return {each.name: each for each in metadata.entry_points(group=self.group)}
@@ -208,15 +228,15 @@ def _ordered(values: Mapping) -> tuple:
     return tuple(sorted((name, _frozen(value)) for name, value in values.items()))
 
 
-def _frozen(value):
+def _frozen(value: typing.Any) -> typing.Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def _listed(value):
+def _listed(value: typing.Any) -> typing.Any:
     return [_listed(each) for each in value] if isinstance(value, tuple) else value
 
 
-def _written(value) -> str:
+def _written(value: typing.Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

@@ -8,13 +8,14 @@ Where there is no teacher (a bundle whose run is gone), the student hears alone,
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import soxr
 
 from edgesea.errors import UsageError
 from edgesea.frontend import Frontend
-from edgesea.teachers import Teacher
+from edgesea.teacher import Teacher
 
 
 class Pairing:
@@ -31,7 +32,7 @@ class Pairing:
         self.samples = max(math.ceil(part.samples * self.sample_rate / part.sample_rate) for part in parts)
         self.outputs = {name: tuple(teacher.outputs[name]) for name in wanted} if teacher else {}
 
-    def hear(self, waveforms: np.ndarray, path: str, starts: np.ndarray) -> dict[str, np.ndarray]:
+    def hear(self, waveforms: np.ndarray, path: Path, starts: np.ndarray) -> dict[str, np.ndarray]:
         """What the teacher gives for frames of a file, each output (B, *shape) float32.
 
         waveforms : (B, samples) float32

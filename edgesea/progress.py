@@ -29,7 +29,7 @@ EVERY_S = 15.0  # from line to line where there is no terminal
 class TerminalProgress(Progress):
     """Draws on the terminal with rich; where standard error is no terminal, writes a line every `EVERY_S`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True, highlight=False)

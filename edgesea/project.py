@@ -13,20 +13,21 @@ device = "rpi"
 host = "pi@kitchen.local"
 """
 
+import difflib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesea import files
-from edgesea.errors import UsageError
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+from edgesea.errors import UsageError, received
+from edgesea.formats import door
+from edgesea.formats.text import control
 
 FILE = "edgesea.toml"
-_KEYS = {"teacher", "data", "runs", "bundles", "distill", "bench"}
+LARGEST = 1 << 20  # bytes
+_KEYS = ("bench", "bundles", "data", "distill", "runs", "teacher")
+_BENCH = ("device", "host", "python")
+_REMEDY = "correct it, or write a new one with `edgesea init`"
 
 TEMPLATE = """\
 # What edgesea works on in this folder: `edgesea distill`, then `edgesea export --int8`, then `edgesea bench`.
@@ -80,18 +81,21 @@ class Project:
         return self.runs / f"{self._next(self.runs):03d}"
 
     def newest_run(self) -> Path:
+        """The run that was finished last; UsageError where there is none."""
         found = self._newest(self.runs, "metrics.json")
         if found is None:
             raise UsageError(f"There is no finished run in {self.runs}: call `edgesea distill` first.")
         return found
 
     def newest_bundle(self) -> Path:
+        """The bundle that was written last; UsageError where there is none."""
         found = self._newest(self.bundles, "manifest.json")
         if found is None:
             raise UsageError(f"There is no bundle in {self.bundles}: call `edgesea export --int8` first.")
         return found
 
     def bundle_of(self, run: Path) -> Path:
+        """Where the bundle of a run goes."""
         return self.bundles / run.name
 
     @staticmethod
@@ -114,21 +118,18 @@ def find() -> Project | None:
     path = Path.cwd() / FILE
     if not path.is_file():
         return None
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(
-            f"{path} is not valid ({error}): correct it, or write a new one with `edgesea init`."
-        ) from error
-    if unknown := sorted(set(values) - _KEYS):
-        raise UsageError(f"{path} has an unknown entry {unknown[0]!r}: known are {', '.join(sorted(_KEYS))}.")
+    # It is the user's own, who may keep it elsewhere and link it.
+    values = door.read_toml(path.resolve(), largest=LARGEST, remedy=_REMEDY, error=UsageError)
+    _known(path, values, _KEYS)
     for name in ("distill", "bench"):
         if not isinstance(values.get(name, {}), dict):
-            raise UsageError(f"{name} in {path} has to be a table: write [{name}].")
+            raise UsageError(f"The entry {name} in {path} has to be a table: write [{name}].")
+    bench = values.get("bench", {})
+    _known(f"{path}, in [bench],", bench, _BENCH)
     folder = path.parent
-    for name in ("teacher", "data", "runs", "bundles"):
-        if name in values and not isinstance(values[name], str):
-            raise UsageError(f"{name} in {path} has to be a text, received {values[name]!r}.")
+    for name, value in {**values, **bench}.items():
+        if name not in ("distill", "bench") and not (isinstance(value, str) and control(value) is None):
+            raise UsageError(f"The entry {name} in {path} has to be a text, received {received(value)}.")
     if "data" in values:
         values["data"] = str(folder / Path(values["data"]).expanduser())
     if values.get("teacher", "demo") != "demo":
@@ -136,6 +137,15 @@ def find() -> Project | None:
     for name in ("runs", "bundles"):
         values[name] = folder / Path(values.get(name, name)).expanduser()
     return Project(folder, **values)
+
+
+def _known(where: Path | str, values: dict, known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(values) - set(known)):
+        close = difflib.get_close_matches(unknown[0][:100], known, n=1)
+        meant = f"did you mean {close[0]}? Known" if close else "known"
+        raise UsageError(
+            f"{where} has an unknown entry {received(unknown[0])}: {meant} are {', '.join(known)}."
+        )
 
 
 def needed(what: str) -> Project:
@@ -150,9 +160,13 @@ def write(path: Path, teacher: str, data: str) -> None:
     """Writes a commented project file. Raises `UsageError` where there is one."""
     if path.exists():
         raise UsageError(f"{path} is there already: edit it, or remove it first.")
+    for name, value in (("teacher", teacher), ("data", data)):
+        if control(value) or any("\ud800" <= each <= "\udfff" for each in value):
+            raise UsageError(
+                f"The {name} {received(value)} has a character in it that is no text: rename it."
+            )
     # A TOML basic string is a JSON string, but for the characters that neither paths nor names hold.
     text = TEMPLATE.format(
         teacher=json.dumps(teacher, ensure_ascii=False), data=json.dumps(data, ensure_ascii=False)
     )
-    tomllib.loads(text)
     files.write_text(path, text)

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -40,7 +41,7 @@ class Reducer(ABC):
     def __init__(self, dimension: int, seed: int = 0, options=None):
         """dimension : d. seed : of what is random in the fit, which is something for `umap` alone."""
         self.dimension, self.seed = dimension, seed
-        self.options = options or self.Options()
+        self.options: Any = options or self.Options()
         self.scale = 1.0
 
     @staticmethod
@@ -104,13 +105,15 @@ class Reducer(ABC):
         return {"name": self.name, "dimension": self.dimension}
 
     def save(self, path: Path | str) -> None:
+        """Writes the reducer as plain arrays (.npz), whole or not at all; `load` reads it."""
         with files.replacing(path) as temporary:
+            arrays: dict[str, Any] = self._arrays()
             np.savez(
                 temporary,
                 name=np.array(self.name),
                 dimension=np.array(self.dimension),
                 scale=np.array(self.scale),
-                **self._arrays(),
+                **arrays,
             )
 
 
@@ -213,6 +216,8 @@ class UMAP(Reducer):
 
     @dataclass(frozen=True)
     class Options:
+        """neighbours : int >= 2, of each point in the layout; min_dist : float in [0, 1], between points."""
+
         neighbours: int = 50
         min_dist: float = 0.9
 

@@ -41,6 +41,7 @@ class Samples:
 
     @property
     def truncated(self) -> bool:
+        """Whether the file ends before the samples that its header declares."""
         return self.declared > self.held and not self.streamed
 
 

@@ -15,38 +15,43 @@ RUN/tensorboard/   the same course, for TensorBoard
 
 import dataclasses
 import difflib
+import functools
 import math
 import platform
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, reduction
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea import __version__, augment, backend, files, patches, reduction
+from edgesea.embed import MOST_BAD_FRAMES
+from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
+from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
+from edgesea.notebook import described, html
 from edgesea.objectives import OBJECTIVES
+from edgesea.recognise import recognise
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import DEFAULT, STUDENTS
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from edgesea import answers
 
 PARTS = ("train", "validation", "held-out")
 # Frames of one part that are looked at when something is measured on it, at most.
 MOST_FRAMES = 20_000
 # Frames of the domain that int8 is calibrated on: more change the ranges by less than a step.
 CALIBRATION_FRAMES = 500
-
+# Bytes of a config.toml.
+LARGEST_CONFIG = 1 << 20
 
 _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend")
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
@@ -67,6 +72,8 @@ class Config:
     dim : dimensions of the student's embedding; None is 64, or the teacher's own with the reducer identity
     hop : seconds from frame to frame of the domain; None is half a frame
     calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
+    max_bad_frames : share of the domain's frames, in [0, 1], that are left out where the teacher gives NaN
+        or infinity for them; more end the work
     sample : frames that fit the reducer, at most
     frames : frames that the student is trained on
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
@@ -89,6 +96,7 @@ class Config:
     reducer: Choice = PCA
     hop: float | None = None
     calibration_db: float = 0.0
+    max_bad_frames: float = MOST_BAD_FRAMES
     sample: int = 20_000
     frames: int = 60_000
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
@@ -109,6 +117,9 @@ class Config:
         self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
         self._check(("calibration_db",), _real, "a finite number of dB")
+        self._check(
+            ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
+        )
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
@@ -121,7 +132,7 @@ class Config:
         for name in names:
             value = getattr(self, name)
             if not (good(value) or (value is None and name in _OPTIONAL)):
-                raise UsageError(f"Received {name} = {value!r}: give {wanted}.")
+                raise UsageError(f"Received {name} = {received(value)}: give {wanted}.")
 
     def to_dict(self) -> dict:
         """JSON and TOML values; what is None is left out."""
@@ -140,9 +151,11 @@ class Config:
         known = {field.name for field in dataclasses.fields(cls)}
         values = _today(values)
         if unknown := sorted(set(values) - known):
-            close = difflib.get_close_matches(unknown[0], known, n=1)
+            close = difflib.get_close_matches(unknown[0][:100], known, n=1)
             meant = f"did you mean {close[0]}? Known" if close else "known"
-            raise UsageError(f"Unknown option {unknown[0]!r}: {meant} are {', '.join(sorted(known))}.")
+            raise UsageError(
+                f"Unknown option {received(unknown[0])}: {meant} are {', '.join(sorted(known))}."
+            )
         for needed in ("teacher", "data"):
             if needed not in values:
                 raise UsageError(f"The configuration does not say which {needed}: add `{needed}`.")
@@ -153,37 +166,78 @@ class Config:
             elif isinstance(chosen, Mapping):
                 values["augmentation"] = augment.Augmentation.from_dict(chosen)
             else:
-                raise UsageError(f"Received augmentation = {chosen!r}: give true, false or a table.")
+                raise UsageError(f"Received augmentation = {received(chosen)}: give true, false or a table.")
         return cls(**values)
 
 
-class Run:
-    """The folder of a run, and where everything lies in it."""
+# Where everything lies in a run's folder.
+_PLACES = {
+    "config_file": "config.toml",
+    "split": "split.json",
+    "domain": "domain",
+    "sample": "sample.npz",
+    "reducer": "reducer.npz",
+    "examples": "examples",
+    "checkpoints": "checkpoints",
+    "student_file": "student.keras",
+    "metrics": "metrics.json",
+    "skipped": "skipped.csv",
+    "tensorboard": "tensorboard",
+}
 
-    def __init__(self, folder: Path | str):
-        self.folder = Path(folder)
-        self.config_file = self.folder / "config.toml"
-        self.split = self.folder / "split.json"
-        self.domain = self.folder / "domain"
-        self.sample = self.folder / "sample.npz"
-        self.reducer = self.folder / "reducer.npz"
-        self.examples = self.folder / "examples"
-        self.checkpoints = self.folder / "checkpoints"
-        self.student = self.folder / "student.keras"
-        self.metrics = self.folder / "metrics.json"
-        self.skipped = self.folder / "skipped.csv"
-        self.tensorboard = self.folder / "tensorboard"
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """One distillation: its folder, and what came out of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; the other attributes are the paths in it, see the module.
+
+    See Also
+    --------
+    edgesea.distill() : makes one. `Run.open` opens one that is finished.
+
+    Examples
+    --------
+    >>> run = edgesea.Run.open("run")
+    >>> run.embed("clip.wav").shape
+    (4, 16)
+    """
+
+    folder: Path
+    config_file: Path = dataclasses.field(init=False, compare=False)
+    split: Path = dataclasses.field(init=False, compare=False)
+    domain: Path = dataclasses.field(init=False, compare=False)
+    sample: Path = dataclasses.field(init=False, compare=False)
+    reducer: Path = dataclasses.field(init=False, compare=False)
+    examples: Path = dataclasses.field(init=False, compare=False)
+    checkpoints: Path = dataclasses.field(init=False, compare=False)
+    student_file: Path = dataclasses.field(init=False, compare=False)
+    metrics: Path = dataclasses.field(init=False, compare=False)
+    skipped: Path = dataclasses.field(init=False, compare=False)
+    tensorboard: Path = dataclasses.field(init=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "folder", Path(self.folder))
+        for name, place in _PLACES.items():
+            object.__setattr__(self, name, self.folder / place)
 
     @classmethod
     def start(cls, folder: Path | str, config: Config) -> "Run":
         """A new run, or the one in `folder` if it was started with the same configuration.
+
+        `max_bad_frames` may differ: a run that it ended goes on with another.
 
         Raises `UsageError` where the folder holds a run of another configuration, or no run.
         """
         run = cls(folder)
         if run.config_file.exists():
             held = run.config
-            if held != config:
+            if run.metrics.exists():
+                config = dataclasses.replace(config, max_bad_frames=held.max_bad_frames)
+            if dataclasses.replace(held, max_bad_frames=config.max_bad_frames) != config:
                 before, now = held.to_dict(), config.to_dict()
                 names = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
                 there = ", ".join(f"{name} = {before.get(name)!r}" for name in names)
@@ -192,12 +246,17 @@ class Run:
                     f"{folder} holds a run with {there}, and this call says {here}: choose another --out, or "
                     "delete that folder."
                 )
+            if held != config:
+                run._write(config)
         elif not files.free(run.folder):
             raise UsageError(f"The folder {folder} is not empty and not a run: choose another --out.")
         else:
-            header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
-            files.write_text(run.config_file, header + tomli_w.dumps(config.to_dict()))
+            run._write(config)
         return run
+
+    def _write(self, config: Config) -> None:
+        header = f"# edgesea {__version__}: everything that this run was asked to do.\n"
+        files.write_text(self.config_file, header + tomli_w.dumps(config.to_dict()))
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
@@ -271,16 +330,90 @@ class Run:
         import keras
 
         try:
-            return keras.saving.load_model(self.student, compile=False, safe_mode=True)
+            return keras.saving.load_model(self.student_file, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises every kind of exception for a damaged file.
             raise EdgeseaError(
-                f"Cannot load the student {self.student} ({next(iter(str(error).splitlines()), '')}): delete "
-                f"{self.metrics.name} beside it and call `edgesea distill` again."
+                f"Cannot load the student {self.student_file} "
+                f"({next(iter(str(error).splitlines()), '')}): delete {self.metrics.name} beside it and call "
+                "`edgesea distill` again."
             ) from error
 
     def frontend(self) -> Frontend:
         """The student's frontend."""
         return Frontend.from_dict(self.results()["frontend"])
+
+    @functools.cached_property
+    def student(self):
+        """The trained student, a `keras.Model`: patch (B, frames, mels, 1) dB -> embedding (B, d) float32."""
+        return self.load_student()
+
+    def embed(
+        self, sound: Path | str | np.ndarray, rate: int | None = None, *, hop: float | None = None
+    ) -> np.ndarray:
+        """Embeds sound with the student, frame by frame.
+
+        Parameters
+        ----------
+        sound : path or np.ndarray [shape=(samples,)]
+            A file of audio, or a waveform in [-1, 1].
+        rate : int > 0
+            Sample rate of a waveform in Hz; a file says it itself.
+        hop : float > 0
+            Seconds from frame to frame. Default: as in the run, half a frame where nothing was said.
+
+        Returns
+        -------
+        np.ndarray [shape=(frames, d)]
+            float32. A last frame that is at least half sound is padded with silence.
+
+        Raises
+        ------
+        UsageError
+            A waveform without its rate, of another shape, or with NaN in it.
+        BadAudio
+            A file that cannot be used.
+        """
+        heard = patches.of_sound(sound, rate, self.frontend(), self.hop() if hop is None else hop)
+        return np.concatenate([self.student(batch, training=False).numpy() for batch in heard])
+
+    @property
+    def fidelity(self) -> dict:
+        """How well the student matches phi(teacher) on held-out sound: r2, cosine, knn_overlap, frames."""
+        return self.results()["fidelity"]["held-out"]
+
+    @property
+    def evaluations(self) -> "tuple[answers.Evaluation, ...]":
+        """What `edgesea.evaluate` answered about this run, as it is kept in it."""
+        from edgesea import answers, results
+
+        return tuple(map(answers.Evaluation, results.of_run(self.folder)))
+
+    def _rows(self) -> list[tuple[str, str]]:
+        if not self.metrics.is_file():
+            return [("state", "not finished: `edgesea.distill` goes on with it")]
+        found = self.results()
+        return [
+            ("teacher", f"{found['teacher']['name']} ({found['teacher']['dimension']}-d)"),
+            ("student", f"{found['student']} ({found['dimension']}-d, {found['parameters']:,} parameters)"),
+            ("frontend", found["frontend"]["name"]),
+            ("data", f"{found['data']['name']} ({found['data']['clips']} clips)"),
+            *((f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"][key])) for key in FIDELITY),
+        ]
+
+    def __repr__(self) -> str:
+        """Its folder, student and fidelity."""
+        return described(f"Run {self.folder}", self._rows())
+
+    def _repr_html_(self) -> str:
+        return html(f"Run {self.folder}", (), self._rows())
+
+
+def absolute(values: Mapping) -> dict:
+    """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
+    found = {**values, "data": str(Path(values["data"]).expanduser().resolve())}
+    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
+        found["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
+    return found
 
 
 def _today(values: Mapping) -> dict:
@@ -313,12 +446,14 @@ def _shares(value) -> bool:
 
 def read_config(path: Path | str) -> Config:
     """The configuration in a TOML file. Raises `UsageError` for one that cannot be read."""
+    from edgesea.formats import door
+
+    remedy = "give the config.toml of a run, or a run"
+    values = door.read_toml(path, largest=LARGEST_CONFIG, remedy=remedy, error=UsageError)
     try:
-        return Config.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"Cannot read the configuration {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UsageError(f"The configuration {path} is not valid: {error}.") from error
+        return Config.from_dict(values)
+    except UsageError as error:
+        raise UsageError(f"The configuration {path} cannot be used. {error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +70,7 @@ class Store:
         return cls(folder, _description(description)["made_from"])
 
     def has(self, shard: int) -> bool:
+        """Whether a shard is written."""
         return self._path(shard).exists()
 
     def write(self, shard: int, columns: Mapping[str, np.ndarray], notes: Mapping | None = None) -> None:
@@ -133,18 +135,18 @@ class Store:
             raise EdgeseaError(f"The store {self.folder} holds no rows.")
         return np.concatenate(parts)
 
-    def rows(self, name: str, indices: Sequence[int]) -> np.ndarray:
+    def rows(self, name: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows `indices` of a column, in that order: (len(indices), ...)."""
-        indices = np.asarray(indices, np.int64)
-        order = np.argsort(indices, kind="stable")
-        ranked = indices[order]
+        wanted = np.asarray(indices, np.int64)
+        order = np.argsort(wanted, kind="stable")
+        ranked = wanted[order]
         edges = np.searchsorted(ranked, self._offsets)
         out = None
         for shard in np.flatnonzero(np.diff(edges)):
             here = slice(edges[shard], edges[shard + 1])
             values = self.shards[shard][name][ranked[here] - self._offsets[shard]]
             if out is None:
-                out = np.empty((len(indices), *values.shape[1:]), values.dtype)
+                out = np.empty((len(wanted), *values.shape[1:]), values.dtype)
             out[order[here]] = values
         if out is None:
             raise EdgeseaError(f"No rows of {name!r} were asked for.")
@@ -215,8 +217,11 @@ def _whole_batch(path: Path) -> pa.RecordBatch:
 def _layout(field: pa.Field) -> tuple[str, tuple[int, ...]]:
     """Type and shape of a column's rows; ValueError for what `Store.write` does not write."""
     shape = json.loads(field.metadata[b"shape"]) if field.metadata else None
-    whole = isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS
-    if not whole or not all(type(side) is int and side > 0 for side in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) > _MOST_DIMENSIONS
+        or not all(type(side) is int and side > 0 for side in shape)
+    ):
         raise ValueError(f"the column {field.name!r} has no shape")
     kind, count = field.type, 1
     if pa.types.is_fixed_size_list(kind):
@@ -243,7 +248,7 @@ def _notes(schema: pa.Schema) -> dict:
     return notes
 
 
-def _fits(value, name: str, place: int) -> bool:
+def _fits(value: Any, name: str, place: int) -> bool:
     """Whether a note's field is what `embed` writes: text, but for clip numbers, seconds and counts."""
     numeric = (name == "ended" and place == 0) or (name == "bad" and place > 0)
     if numeric:

@@ -115,7 +115,7 @@ def compile_model(
         cannot be written.
     """
     if ram_budget is not None and ram_budget <= 0:
-        raise ModelError(f"ram_budget must be a positive number of bytes. Received: {ram_budget}.")
+        raise ModelError(f"Received ram_budget = {ram_budget}: give a number of bytes above 0.")
     graph = simplify(read(model))
     check(graph)
     layout = plan(lower(graph), ram_budget)

@@ -1,4 +1,4 @@
-"""Text that becomes C: the one place for identifiers, comments, string and number literals, and templates.
+r"""Text that becomes C: the one place for identifiers, comments, string and number literals, and templates.
 
 Whatever a user or a stranger named goes through here before it reaches a C file:
 

@@ -113,9 +113,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path | str, text: str) -> None:
+    """Write a file as UTF-8, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))

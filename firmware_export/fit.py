@@ -54,6 +54,11 @@ BASIS = (
     "estimate: instructions a multiply-accumulate as measured on emulated cores, lowest and highest of three "
     "models, times 1 to 2 cycles an instruction, assumed; no board was measured",
 )
+BASIS_INT16X8 = (
+    "needed: constants and arena of the C model are exact; code, program, stack and drivers are allowances, "
+    "and a framework takes up more; the frontend is not counted, because the C frontend makes int8 patches",
+    "estimate: none, because the int16 kernels were not measured on these cores",
+)
 BASIS_TFLM = (
     "needed: the bundle holds no C model, so the model's file and the peak of its live buffers, and "
     "allowances for what TensorFlow Lite Micro was measured to add; a framework takes up more",
@@ -83,13 +88,14 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
 
     Raises
     ------
-    FitError : no int8 model in the bundle
+    FitError : no int8 or int16x8 model in the bundle
     """
-    model = manifest.get("int8")
+    wide = manifest.get("int8") is None
+    model = manifest.get("int16x8" if wide else "int8")
     if not isinstance(model, dict):
         raise FitError("The bundle holds no int8 model: export it again with --int8.")
     compiled = manifest.get("c_model")
-    frontend = manifest.get("frontend")
+    frontend = None if wide else manifest.get("frontend")
     state, scratch = _frontend_bytes(frontend_header)
     known, left_out = boards.readable()
     found = []
@@ -97,7 +103,7 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
         if board.clock_hz is None:
             continue
         if board.core in CORES:
-            found.append(_held(board, model, compiled, frontend, state, scratch))
+            found.append(_held(board, model, compiled, frontend, state, scratch, wide))
         else:
             left_out.append(
                 f"Board {board.name} has the core {board.core!r}, of which nothing was measured; its core "
@@ -108,7 +114,7 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
         "engine": "C model" if compiled else "TensorFlow Lite Micro",
         "boards": sorted(found, key=lambda each: (order[each["fits"]], each["ram"]["has"], each["board"])),
         "left_out": left_out,
-        "basis": list(BASIS if compiled else BASIS_TFLM),
+        "basis": list((BASIS_INT16X8 if wide else BASIS) if compiled else BASIS_TFLM),
         "how": {
             "flash": "computed, with allowances",
             "ram": "computed, with allowances",
@@ -117,14 +123,23 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
     }
 
 
-def _held(board, model: dict, compiled: dict | None, frontend: dict | None, state: int, scratch: int) -> dict:
+def _held(
+    board,
+    model: dict,
+    compiled: dict | None,
+    frontend: dict | None,
+    state: int,
+    scratch: int,
+    wide: bool,
+) -> dict:
     kernels, products, sound = CORES[board.core]
     estimate = None
     if compiled:
         flash = compiled["constant_bytes"][kernels] + MODEL_CODE
         work = compiled["arena_bytes"]
+        state += compiled.get("state_bytes") or 0
         macs = model["multiply_accumulates"]
-        estimate = _estimate(board.clock_hz, macs, products, frontend, sound)
+        estimate = None if wide else _estimate(board.clock_hz, macs, products, frontend, sound)
     else:
         flash = model["storage"]["model_bytes"] + TFLM_FLASH
         work = model["activation"]["peak_bytes"] + TFLM_RAM
@@ -157,8 +172,12 @@ def _margin(needed: int, has: int) -> dict:
 
 def _estimate(clock_hz: int, macs: int, products, frontend: dict | None, sound) -> dict:
     """Ranges (lowest, highest): of one inference, and of the time in which a patch comes that it takes to
-    compute patch and inference, each sample being heard once."""
-    found = {"inference_ms": [], "duty_cycle_percent": [] if frontend else None}
+    compute patch and inference, each sample being heard once.
+    """
+    found: dict[str, list[float] | None] = {
+        "inference_ms": [],
+        "duty_cycle_percent": [] if frontend else None,
+    }
     ends = ((0, CYCLES_AN_INSTRUCTION[0]), (1, CYCLES_AN_INSTRUCTION[1]))
     for end, cycles in ends:
         inference_s = macs * products[end] * cycles / clock_hz

@@ -4,7 +4,7 @@ The frontend is the value that the model was trained with (`edgesea.frontend.Fro
 from it, from the scale and zero point of the model's input, or from the arithmetic; none exists only on the
 device.
 
-    files = emit(frontend, "street_sounds", scale=0.31, zero_point=127)
+    files = frontend_sources(frontend, "street_sounds", scale=0.31, zero_point=127)
 
 gives `street_sounds_frontend.h` and `.c`, to be compiled with the files of runtime/ that HEADERS and SOURCES
 name.
@@ -53,7 +53,7 @@ class FrontendError(UserError):
     """A frontend that the C code cannot run, or not for that model: one sentence that says why."""
 
 
-def emit(
+def frontend_sources(
     frontend,
     name: str,
     *,

@@ -17,6 +17,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -93,8 +94,8 @@ class _Reader:
             raise self.model.error("it has no subgraph")
         main = subgraphs[0]
         tensors = [self._tensor(i, table) for i, table in enumerate(main.tables(0, "tensor"))]
-        operators = main.tables(3, "operator")
-        operators = [self._operator(i, table, len(tensors)) for i, table in enumerate(operators)]
+        described = main.tables(3, "operator")
+        operators = [self._operator(i, table, len(tensors)) for i, table in enumerate(described)]
         inputs = self._indexes(main, 1, len(tensors))
         outputs = self._indexes(main, 2, len(tensors))
         tensors = _with_empty_constants(tensors, operators, inputs)
@@ -208,7 +209,7 @@ class _Reader:
         opcode, version, custom = self.opcodes[code]
         inputs = self._indexes(table, 1, tensors, optional=True)
         outputs = self._indexes(table, 2, tensors)
-        options: dict[str, object] = {}
+        options: dict[str, Any] = {}
         kind = None if custom else KINDS.get(opcode)
         if kind:
             table.where = f"operator {index} ({opcode})"
@@ -216,7 +217,7 @@ class _Reader:
             options = self._options(table, kind)
         return Operator(index, opcode, version, inputs, outputs, MappingProxyType(options), custom, kind)
 
-    def _options(self, table: Table, kind: Kind) -> dict[str, object]:
+    def _options(self, table: Table, kind: Kind) -> dict[str, Any]:
         """The operator's parameters by name, defaults where the file is silent."""
         union = table.scalar(3, "uint8", 0)
         if union not in (0, kind.union):

@@ -17,6 +17,7 @@ GENERAL = 1
 
 
 def round_up(value: int, multiple: int) -> int:
+    """The least multiple that is not below ``value``."""
     return -(-value // multiple) * multiple
 
 

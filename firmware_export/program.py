@@ -6,6 +6,7 @@ Tensors are numbers: those of the graph, and above them temporaries of the compi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,10 +56,11 @@ class Constant:
     """
 
     ctype: str
-    fields: dict[str, int | Array | None]
+    fields: dict[str, Any]
 
     @property
     def arrays(self) -> list[Array]:
+        """The arrays that the constant points to."""
         return [value for value in self.fields.values() if isinstance(value, Array)]
 
 
@@ -202,6 +204,7 @@ class Step:
 
     @property
     def name(self) -> str:
+        """The operators that the step computes."""
         return " + ".join(op.opcode for op in self.operators)
 
 
@@ -229,4 +232,5 @@ class Program:
         return self.views.get(tensor, tensor)
 
     def tensor(self, number: int) -> Tensor:
+        """A tensor of the model, or one that lowering added."""
         return self.temporaries[number] if number in self.temporaries else self.graph.tensors[number]

@@ -74,13 +74,8 @@ def scale_twice(value: int, multiplier: int, shift: int) -> int:
     return shift_right(multiply_high(value << max(shift, 0), multiplier), max(-shift, 0))
 
 
-def scale_once(value: int, multiplier: int, shift: int) -> int:
-    """value * multiplier * 2**(shift - 31), rounded once, halves up."""
-    right = 31 - shift
-    return (value * multiplier + (1 << (right - 1))) >> right
-
-
 def clamp(value: int, low: int, high: int) -> int:
+    """The value, or the bound that it is beyond."""
     return min(max(value, low), high)
 
 

@@ -51,6 +51,7 @@ def activation_out(graph: Graph, op: Operator, kinds, position: int = 0) -> Tens
 
 
 def activation(op: Operator, role: str, tensor: Tensor, kinds) -> None:
+    """Refuse an operator whose tensor no kernel of these kinds can take."""
     fault = activation_fault(tensor, kinds)
     if fault:
         raise refuse(op, f"its {role}, tensor {tensor.index}, {fault}")
@@ -93,6 +94,7 @@ def tensor_fault(tensor: Tensor) -> str:
 
 
 def shape(op: Operator, tensor: Tensor, shape) -> None:
+    """Refuse an operator whose output has another shape than follows from its inputs."""
     if tensor.shape != tuple(shape):
         raise refuse(
             op, f"its output, tensor {tensor.index}, has shape {tensor.shape} where {tuple(shape)} follows"
@@ -183,6 +185,7 @@ def exponent(ratio: float) -> int:
 
 
 def ratio(x: Tensor, y: Tensor) -> float:
+    """The scale of ``x`` over that of ``y``."""
     return x.quantization.scale / y.quantization.scale
 
 
@@ -261,6 +264,7 @@ def weights(graph: Graph, op: Operator, axis: int, rank: int) -> Tensor:
 
 
 def bias(graph: Graph, op: Operator) -> None:
+    """Refuse an operator without a bias."""
     if graph.input(op, 2) is None:
         raise refuse(op, "it has no bias, which the reference kernels demand")
 

@@ -18,7 +18,7 @@ from firmware_export import ctext
 from firmware_export.compile import CompiledModel
 from firmware_export.emit import RUNTIME, TEMPLATES
 from firmware_export.files import write_text
-from firmware_export.frontend import HEADERS, SOURCES, FrontendError, emit
+from firmware_export.frontend import HEADERS, SOURCES, FrontendError, frontend_sources
 from firmware_export.graph import Graph, Quantization
 
 PROGRAM = "sensor"
@@ -31,11 +31,13 @@ class Ends:
 
     name : str, the C identifier
     inputs, outputs : tuple of (shape, dtype, Quantization or None)
+    state_bytes : int, what the compiled model keeps from one inference to the next
     """
 
     name: str
     inputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
+    state_bytes: int = 0
 
 
 def ends_of(graph: Graph, name: str) -> Ends:
@@ -45,6 +47,11 @@ def ends_of(graph: Graph, name: str) -> Ends:
         return tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[each] for each in numbers))
 
     return Ends(name, tensors(graph.inputs), tensors(graph.outputs))
+
+
+def hears_int8(ends: CompiledModel | Ends) -> bool:
+    """Whether all inputs and outputs are int8, which is what the frontend and the sensor program speak."""
+    return all(dtype == "int8" for _, dtype, _ in (*ends.inputs, *ends.outputs))
 
 
 def write_sensor(
@@ -79,7 +86,7 @@ def write_sensor(
     """
     patch = _int8(compiled, "input", compiled.inputs)
     embedding = _int8(compiled, "output", compiled.outputs)
-    files = emit(
+    files = frontend_sources(
         frontend,
         compiled.name,
         scale=patch[1].scale,
@@ -98,6 +105,7 @@ def write_sensor(
         .render(
             name=compiled.name,
             NAME=compiled.name.upper(),
+            state_bytes=compiled.state_bytes,
             origin=ctext.origin(command),
             embedding_bytes=math.prod(embedding[0]),
             scale=repr(embedding[1].scale),

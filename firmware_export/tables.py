@@ -52,6 +52,7 @@ class Reader:
         self.path, self.what, self.error = path, what, error
 
     def fail(self, key: str, expected: str, value) -> None:
+        """Raises the error of this kind of file, with what was expected and what was found."""
         raise self.error(f"{self.what} file {self.path}: {key} must be {expected}. Received: {value!r}.")
 
     def take(self, table: dict, key: str, kind: type, default=None):

@@ -81,8 +81,8 @@ def small_bundle(tmp_path_factory, finished_run) -> Path:
 
     Without thresholds: seconds of training make a student that hardly depends on what it hears.
     """
-    from edgesea.export import c_compiler
-    from edgesea.export.from_run import export_run
+    from edgesea.exporting import c_compiler
+    from edgesea.exporting.from_run import export_run
 
     folder = tmp_path_factory.mktemp("bundles") / "small"
     export_run(finished_run, folder, onnx=False, c_model=c_compiler(), min_cosine=-1, min_r2=-1e9)

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgesea.export import c_compiler, export_tflite
-from edgesea.export.firmware import write_firmware
+from edgesea.exporting import c_compiler, export_tflite
+from edgesea.exporting.firmware import write_firmware
 
 sys.path.append(str(Path(__file__).resolve().parent / "firmware"))
 import random_graphs

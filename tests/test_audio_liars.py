@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import fuzzing
 import numpy as np
 import pytest
 import soundfile
@@ -217,7 +218,6 @@ def test_reads_what_phones_and_films_hold(tmp_path, name):
     assert np.sqrt(np.mean(sound[RATE : 2 * RATE] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
     found = audio.survey(path)
     assert found.seconds == pytest.approx(3, abs=0.2)
-    assert audio.scan(path) == pytest.approx(len(sound) / RATE, abs=0.01)
     with pytest.raises(audio.Ended, match="nothing to decode at 9 s"):
         audio.read(path, RATE, start=9.0)
 
@@ -329,18 +329,17 @@ def _is_read_or_refused_soon(folder: Path, mutant: tuple[str, bytes]) -> None:
     suffix, content = mutant
     path = folder / f"a{suffix}"
     path.write_bytes(content)
-    began = time.process_time()
-    cut = embed.pieces(Manifest(folder, (Clip(path),), "x"), [0], 600.0)
-    # What the bytes can hold, at the lowest rate.
-    assert len(cut) <= 1 + len(content) * audio.MOST_PER_BYTE / 1000 / 600
-    try:
-        got = audio.read(path, RATE)
-    except BadAudio:
-        pass
-    else:
-        assert len(got) > 0
-        assert np.abs(got).max() <= 1
-    assert time.process_time() - began < 5
+    with fuzzing.held(folder):
+        cut = embed.pieces(Manifest(folder, (Clip(path),), "x"), [0], 600.0)
+        # What the bytes can hold, at the lowest rate.
+        assert len(cut) <= 1 + len(content) * audio.MOST_PER_BYTE / 1000 / 600
+        try:
+            got = audio.read(path, RATE)
+        except BadAudio as error:
+            fuzzing.is_printable(error.reason)
+        else:
+            assert len(got) > 0
+            assert np.abs(got).max() <= 1
     assert [each.name for each in folder.iterdir()] == [path.name]
     path.unlink()
 

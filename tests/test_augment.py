@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unchanged import UNCHANGED
 
 from edgesea import augment
 from edgesea.augment import Augmentation
@@ -63,7 +64,7 @@ def test_does_not_change_its_input():
 
 
 def test_none_changes_nothing():
-    np.testing.assert_allclose(augment.NONE.apply(augment.generator(0, 0), tone(50), tone(60)), tone(50))
+    np.testing.assert_allclose(UNCHANGED.apply(augment.generator(0, 0), tone(50), tone(60)), tone(50))
 
 
 def test_gain_is_uniform_in_db():
@@ -206,7 +207,7 @@ def test_cut_equalises_within_its_gains():
 
 def test_cut_without_its_options_is_a_crop():
     waveform = np.random.default_rng(2).standard_normal(40_000).astype(np.float32)
-    out = augment.NONE.cut(np.random.default_rng(3), waveform, 16_000)
+    out = UNCHANGED.cut(np.random.default_rng(3), waveform, 16_000)
     starts = np.flatnonzero(waveform[:-16_000] == out[0])
     assert any(np.array_equal(waveform[k : k + 16_000], out) for k in starts)
 

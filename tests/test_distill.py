@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 from small_run import SMALL
+from unchanged import UNCHANGED
 
-from edgesea import augment, datasets, files
-from edgesea.distill import _Stages, distill, embed_domain
+from edgesea import datasets, files
+from edgesea.distillation import LEARNT_NOTHING, _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.progress import SILENT
 from edgesea.run import PARTS, Run
@@ -61,13 +63,57 @@ def assert_same_result(one, two):
         assert mine.keys() == theirs.keys()
         for key in mine.keys() - {"course"}:
             np.testing.assert_array_equal(mine[key], theirs[key])
-    for name in ("split.json", "skipped.csv"):
+    for name in ("split.json", "skipped.csv", "student.keras"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
     for store in ("domain", "examples"):
         names = [sorted(each.name for each in (run / store).glob("*.arrow")) for run in (one, two)]
         assert names[0] == names[1]
         for name in names[0]:
             assert (one / store / name).read_bytes() == (two / store / name).read_bytes()
+
+
+def test_one_long_recording_is_split_by_time(tmp_path, street, edgesea_process):
+    """What is learnt from and what is held out are of one recording, and apart."""
+    clips = sorted((street / "audio").iterdir())
+    sound = [soundfile.read(clip)[0] for clip in clips]
+    night = tmp_path / "night.wav"
+    rate = soundfile.info(clips[0]).samplerate
+    soundfile.write(night, np.concatenate(sound * (150 * rate // sum(map(len, sound)) + 1)), rate)
+    out = tmp_path / "run"
+    process = edgesea_process("distill", "--data", night, "--out", out, *SMALL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "1 recording is too few to split by recording: split by time, with 11 s left out" in errors
+    split = json.loads((out / "split.json").read_text())
+    assert split["by"] == "time"
+    run = Run.open(out)
+    times = {part: run.part(part).store.rows("start", run.part(part).rows) for part in PARTS}
+    frame = split["frame_seconds"]
+    for one, two in itertools.combinations(PARTS, 2):
+        assert len(times[one])
+        apart = np.abs(times[one][:, None] - times[two][None, :]).min()
+        assert apart >= frame + 10
+
+
+def test_a_student_that_learnt_nothing_is_told(tmp_path, finished_run, edgesea_process):
+    results_file = finished_run / "metrics.json"
+    r2 = json.loads(results_file.read_text())["fidelity"]["held-out"]["r2"]
+    assert r2 < LEARNT_NOTHING  # seconds of training
+    run = Run.open(finished_run)
+    process = edgesea_process("distill", "--config", finished_run, "--out", tmp_path / "again")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert (
+        f"The student learnt next to nothing of its teacher (R² {r2:.3f}; a constant has 0): give it more "
+        f"than --frames {run.config.frames} or --epochs {run.config.epochs}, or more sound."
+    ) in errors
+
+
+def test_a_finished_run_needs_nothing_but_its_folder(finished_run, edgesea_process):
+    process = edgesea_process("distill", "--out", finished_run)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert errors.strip().endswith(f"{finished_run} is finished: nothing to do.")
 
 
 def changed(run, **values):
@@ -245,7 +291,7 @@ def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finishe
         content = (folder / f"{k}.flac").read_bytes()
         (folder / f"{k}.flac").write_bytes(content[: len(content) // 20])
         assert soundfile.info(folder / f"{k}.flac").duration == 60
-    config = changed(finished_run, data=str(folder), frames=64, augmentation=augment.NONE)
+    config = changed(finished_run, data=str(folder), frames=64, augmentation=UNCHANGED)
     stages = _Stages(config, SILENT)
     run = Run(tmp_path / "run")
     domain = stages._embed(run)
@@ -335,7 +381,10 @@ def test_identity_keeps_the_teachers_dimension(tmp_path, finished_run, determini
             r"The reducer identity keeps all 256 dimensions of the teacher, .* 3: leave --dim out",
         ),
         ({"teacher": "absent.keras"}, r"There is no teacher at absent\.keras"),
-        ({"data": "/absent"}, r"There is no data at /absent: give a folder of audio or a CSV table"),
+        (
+            {"data": "/absent"},
+            r"There is no data at /absent: give a folder of audio, a recording or a CSV table",
+        ),
     ],
 )
 def test_a_wrong_call_writes_nothing(tmp_path, finished_run, change, reason):
@@ -435,7 +484,7 @@ def test_a_damaged_sample_is_named(tmp_path, finished_run):
 def test_a_damaged_student_is_named(tmp_path, finished_run):
     run = Run(tmp_path / "run")
     shutil.copytree(finished_run, run.folder)
-    run.student.write_bytes(run.student.read_bytes()[:1000])
+    run.student_file.write_bytes(run.student_file.read_bytes()[:1000])
     with pytest.raises(
         EdgeseaError, match=r"Cannot load the student .*student\.keras .*: delete metrics\.json"
     ):

@@ -337,9 +337,9 @@ def test_memory_does_not_grow_with_a_file(tmp_path, monkeypatch):
 class Logarithmic(Loudness):
     """Takes the logarithm of the power without a floor: minus infinity in digital silence."""
 
-    def embed(self, waveforms):
+    def hear(self, waveforms, wanted=("embedding",)):
         with np.errstate(divide="ignore"):
-            return np.log(np.abs(super().embed(waveforms)))
+            return {"embedding": np.log(np.abs(super().hear(waveforms)["embedding"]))}
 
 
 def test_frames_without_a_number_are_dropped_with_clip_and_second(tmp_path):
@@ -364,7 +364,8 @@ def test_too_many_frames_without_a_number_end_a_run_by_name(tmp_path):
         embed.embed(*arguments, Store(tmp_path / "s", {}), 0.5, patches=False)
     assert str(error.value) == (
         "The teacher loudness gives NaN or infinity for 2 of 14 frames of sound that holds neither, first at "
-        "1 s of 1.wav, and 5% are let pass: mend the teacher, or take such sound (digital silence?) out."
+        "1 s of 1.wav, and 0.05 of them are let pass: mend the teacher, take such sound (digital "
+        "silence?) out, or raise --max-bad-frames."
     )
     # The same again ends the same, though all shards are there; a share that was asked for lets it pass.
     with pytest.raises(EdgeseaError, match="2 of 14 frames"):
@@ -383,7 +384,7 @@ def test_a_teacher_that_breaks_on_half_a_file_of_silence(tmp_path, shared):
     sound = domain(tmp_path / "in", [1])
     clip = dataclasses.replace(sound.clips[0], path=case / "a.wav", group="")
     manifest = dataclasses.replace(sound, root=case, clips=(clip,))
-    with pytest.raises(EdgeseaError, match=r"gives NaN or infinity for \d+ of .* of a\.wav, and 5%"):
+    with pytest.raises(EdgeseaError, match=r"gives NaN or infinity for \d+ of .* of a\.wav, and 0\.05"):
         embed.embed(manifest, Pairing(teacher, _Small()), Store(tmp_path / "s", {}), 0.5, patches=False)
     store = Store(tmp_path / "t", {})
     pair = Pairing(teacher, _Small())

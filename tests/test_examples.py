@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from unchanged import UNCHANGED
 
-from edgesea import augment, datasets, examples, files, reduction
+from edgesea import datasets, examples, files, reduction
 from edgesea.augment import Augmentation
 from edgesea.examples import Examples, spread
 from edgesea.pairing import Pairing
@@ -55,7 +56,7 @@ def clips_of(store):
     return np.round(store.column("embedding")[:, 0] * 20).astype(int)
 
 
-def make(manifest, folder, clips, count, augmentation=augment.NONE, seed=1):
+def make(manifest, folder, clips, count, augmentation=UNCHANGED, seed=1):
     store = Store(folder, {})
     examples.make(manifest, clips, pairing(), store, count, augmentation, seed)
     return store
@@ -70,7 +71,7 @@ def test_examples_come_from_the_given_clips_alone_and_from_all_of_them(tmp_path,
 
 def test_a_mixture_is_of_the_given_clips_too(tmp_path, steps):
     # The mean tells: a sum of clips 0 and 1, whatever their levels, stays below what clip 9 alone has.
-    mixing = dataclasses.replace(augment.NONE, mix_probability=1.0, mix_db=(0.0, 0.0))
+    mixing = dataclasses.replace(UNCHANGED, mix_probability=1.0, mix_db=(0.0, 0.0))
     assert set(clips_of(make(steps, tmp_path / "s", [0, 1], 60, mixing))) <= {0, 1, 2}
 
 

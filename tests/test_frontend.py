@@ -376,19 +376,10 @@ def test_a_click_lands_in_its_row():
     assert patch(SEA, x).sum(axis=1).argmax() == 20
 
 
-def test_incremental_rows_are_the_same_wherever_they_are():
+def test_rows_without_padding_are_the_same_wherever_they_are():
     x = np.random.default_rng(2).uniform(-1, 1, YAMNET.samples + 5 * YAMNET.hop)
     early, late = patch(YAMNET, x[: YAMNET.samples]), patch(YAMNET, x[5 * YAMNET.hop :])
     np.testing.assert_allclose(early[5:], late[:-5], rtol=0, atol=1e-6)
-    assert YAMNET.incremental
-
-
-@pytest.mark.parametrize(
-    "frontend",
-    [SEA, OPENL3, dataclasses.replace(YAMNET, reference="max"), log_mel(padding="same", frames=20)],
-)
-def test_what_cannot_be_incremental_says_so(frontend):
-    assert not frontend.incremental
 
 
 def test_padding_is_tensorflows_and_librosas():

@@ -164,7 +164,7 @@ def test_a_truncated_model_is_refused_by_path(model, tmp_path):
 
 
 def test_a_model_without_an_output_is_refused(model):
-    from edgesea.export.flatbuffer import pack, unpack
+    from edgesea.exporting.flatbuffer import pack, unpack
 
     emptied = unpack(model)
     emptied.subgraphs[0].outputs = []

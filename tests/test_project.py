@@ -60,10 +60,16 @@ def test_a_home_folder_is_understood(here, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("teacher = ", "is not valid"),
+        ("teacher = ", "is not readable as TOML"),
+        ("date = 1", r"has an unknown entry 'date': did you mean data\? Known are bench"),
+        ("data = " + "[" * 40 + "]" * 40, "nests deeper than 32 levels"),
+        ("#" * (project.LARGEST + 1), "has more than 1,048,576 bytes"),
+        ("[bench]\ndevise = 'rpi'", r"in \[bench\], has an unknown entry 'devise': did you mean device\?"),
+        ("[bench]\ndevice = 3", "The entry device in .* has to be a text, received 3"),
+        ('data = "a\\u001b[2J"', r"The entry data in .* has to be a text, received 'a\\x1b"),
         ("models = 1", r"has an unknown entry 'models': known are bench, bundles, data"),
-        ("distill = 3", r"distill in .* has to be a table: write \[distill\]"),
-        ("teacher = 3", r"teacher in .* has to be a text, received 3"),
+        ("distill = 3", r"The entry distill in .* has to be a table: write \[distill\]"),
+        ("teacher = 3", r"The entry teacher in .* has to be a text, received 3"),
         ("runs = ['a']", "runs in .* has to be a text"),
     ],
 )
@@ -72,6 +78,20 @@ def test_a_bad_file_is_named(here, content, reason):
     with pytest.raises(UsageError, match=reason) as error:
         project.find()
     assert project.FILE in str(error.value)
+
+
+def test_a_link_to_ones_own_file_is_followed(here, tmp_path_factory):
+    kept = tmp_path_factory.mktemp("kept") / "mine.toml"
+    kept.write_text('data = "sound"\n')
+    (here / project.FILE).symlink_to(kept)
+    assert project.find().data == str(here / "sound")
+
+
+@pytest.mark.parametrize("name", ["a\x7f", "a\udce9.keras", "a\x1b[2J"])
+def test_a_name_that_no_toml_can_hold_is_refused(here, name):
+    with pytest.raises(UsageError, match=r"The data 'a.* has a character in it that is no text: rename it\."):
+        project.write(here / project.FILE, "demo", name)
+    assert not (here / project.FILE).exists()
 
 
 def test_runs_are_counted_and_an_unfinished_one_is_gone_on_with(here):

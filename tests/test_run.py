@@ -161,14 +161,46 @@ def test_only_a_finished_run_opens(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"teacher = ", "is not valid"), (b"\xff\xfe", "is not valid"), (b"teacher = 'x'", "which data")],
+    [
+        (b"teacher = ", "is not readable as TOML"),
+        (b"\xff\xfe", "is not UTF-8 at byte 0"),
+        (b"teacher = 'x'", "which data"),
+        (b"teacher = '" + b"x" * (1 << 20), "has more than 1,048,576 bytes"),
+        (b"a = " + b"[" * 1000, "nests too deep"),
+        (b"a" + b".a" * 100 + b" = 1", "a key of more than 32 parts"),
+    ],
 )
 def test_a_configuration_that_cannot_be_read(tmp_path, content, reason):
     (tmp_path / "c.toml").write_bytes(content)
     with pytest.raises(UsageError, match=reason):
         read_config(tmp_path / "c.toml")
-    with pytest.raises(UsageError, match=r"Cannot read the configuration .*absent\.toml: No such file"):
+    with pytest.raises(UsageError, match=r"The file .*absent\.toml cannot be read \(No such file"):
         read_config(tmp_path / "absent.toml")
+
+
+def test_a_run_goes_on_with_another_share_of_bad_frames(tmp_path):
+    """What it ended for may be allowed: hours of embedding are not thrown away. A finished one stays."""
+    Run.start(tmp_path / "r", Config("t", "d"))
+    run = Run.start(tmp_path / "r", Config("t", "d", max_bad_frames=0.5))
+    assert run.config.max_bad_frames == 0.5
+    run.metrics.write_text("{}")
+    assert Run.start(tmp_path / "r", Config("t", "d")).config.max_bad_frames == 0.5
+    with pytest.raises(UsageError, match=r"holds a run with epochs = 16, and this call says epochs = 3"):
+        Run.start(tmp_path / "r", Config("t", "d", epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "said"),
+    [
+        ({"mix_probability": "often"}, "Received mix_probability = 'often': it must lie in 0 .. 1."),
+        ({"mix_db": 3}, "Received mix_db = 3: give a lowest and a highest value in dB"),
+        ({"gain_db": ["a", 1]}, r"Received gain_db = \['a', 1\]: give a lowest and a highest value"),
+        ({"speed_octaves": [1, -1]}, "Received speed_octaves = "),
+    ],
+)
+def test_an_augmentation_of_other_types_is_refused(augmentation, said):
+    with pytest.raises(UsageError, match=said):
+        Config.from_dict({"teacher": "t", "data": "d", "augmentation": augmentation})
 
 
 def test_versions_are_recorded():

@@ -13,7 +13,7 @@ from scipy import stats
 
 from edgesea import files, sampling
 from edgesea.datasets import Clip, Manifest
-from edgesea.distill import _Stages
+from edgesea.distillation import _Stages
 from edgesea.errors import UsageError
 from edgesea.progress import SILENT
 from edgesea.run import Config, Run

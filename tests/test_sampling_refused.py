@@ -10,7 +10,7 @@ from small_run import SMALL
 
 from edgesea.cli import main
 from edgesea.datasets import sonyc
-from edgesea.distill import _Stages
+from edgesea.distillation import _Stages
 from edgesea.errors import UsageError
 from edgesea.progress import SILENT
 from edgesea.run import Config, Run

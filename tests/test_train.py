@@ -7,8 +7,8 @@ import pytest
 
 from edgesea import files, reduction
 from edgesea.errors import EdgeseaError
-from edgesea.evaluation import fidelity
 from edgesea.examples import Examples
+from edgesea.measures import fidelity
 from edgesea.objectives import sea
 from edgesea.objectives.base import Setting, predict
 from edgesea.store import Store

@@ -74,11 +74,15 @@ def main(arguments=None) -> None:
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(error.ctx.get_usage(), err=True)
-        _fail(error.format_message(), error.exit_code)
+        _fail(_sentence(error), error.exit_code)
     except UserError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)
+    except MemoryError:
+        if debug:
+            raise
+        _fail("Ran out of memory: close other programs, or give less at once, and run it again.", 1)
     except OSError as error:
         if debug:
             raise
@@ -90,6 +94,17 @@ def main(arguments=None) -> None:
         _fail(
             f"Unexpected {type(error).__name__} ({first}): call again with --debug to see where it arose.", 1
         )
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What click says of a call, as a sentence; of options that are close, the closest."""
+    if isinstance(error, click.NoSuchOption):
+        known = [each for one in error.ctx.command.params for each in one.opts] if error.ctx else []
+        close = difflib.get_close_matches(error.option_name, known, n=1)
+        meant = f"did you mean {close[0]}?" if close else "call it with --help to see which there are."
+        return f"There is no option {error.option_name}: {meant}"
+    said = error.format_message()
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 def _fail(sentence: str, code: int) -> None:

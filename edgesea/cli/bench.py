@@ -1,11 +1,11 @@
-"""edgesea bench"""
+"""The command `edgesea bench`."""
 
 from pathlib import Path
 
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.cli.common import as_json, print_json, print_table, progress
 from edgesea.errors import UsageError
 
 
@@ -32,8 +32,9 @@ from edgesea.errors import UsageError
     help="Shape of the input on host, where the model's file leaves its length open.",
 )
 @click.option("--out", type=click.Path(), help="Write the measurement as JSON to this file too.")
+@click.option("--verbose", is_flag=True, help="Show every condition of the measurement.")
 @as_json
-def bench(arguments, device, host, python, setup, threads, runs, input_shape, out, as_json):
+def bench(arguments, device, host, python, setup, threads, runs, input_shape, out, verbose, as_json):
     """Measures storage, activation memory and latency of a bundle, or of any .tflite, on a device.
 
     `edgesea bench compare A.json B.json` says what differs between two measurements, and whether the
@@ -41,6 +42,12 @@ def bench(arguments, device, host, python, setup, threads, runs, input_shape, ou
     """
     from edgesea import files
 
+    if arguments[:1] == ("compare",) and not Path("compare").exists() and len(arguments) != 3:
+        given = arguments[1] if len(arguments) == 2 else "A.json"
+        raise UsageError(
+            f"Two measurements are compared, received {len(arguments) - 1}: write `edgesea bench compare "
+            f"{given} B.json`, with files that `edgesea bench --out` wrote."
+        )
     if arguments[:1] == ("compare",) and len(arguments) == 3:
         result = _compare(*arguments[1:], as_json)
         if out:
@@ -68,7 +75,7 @@ def bench(arguments, device, host, python, setup, threads, runs, input_shape, ou
     if as_json:
         print_json(measurement)
     else:
-        _print(measurement)
+        _print(measurement, verbose)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
@@ -82,7 +89,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 
 
 def _measure(target, device, wanted: dict) -> dict:
-    from edgesea.bench import measure
+    from edgesea.devices import measure
 
     options = {name: value for name, value in wanted.items() if value is not None}
     if target is None or device is None or (device == "rpi" and wanted["host"] is None):
@@ -106,13 +113,13 @@ def _measure(target, device, wanted: dict) -> dict:
         if len(options["threads"]) > 1:
             raise UsageError("Several --threads are measured on the rpi alone: give one.")
         options["threads"] = options["threads"][0]
-    return measure(Path(target), device, **options)
+    return measure(Path(target), device, progress=progress(), **options)
 
 
-def _print(measurement: dict) -> None:
-    from edgesea.bench.table import print_measurement
+def _print(measurement: dict, verbose: bool) -> None:
+    from edgesea.devices.table import print_measurement
 
-    print_measurement(measurement)
+    print_measurement(measurement, verbose=verbose)
     rows = [
         [
             each["threads"],
@@ -147,9 +154,13 @@ def _print(measurement: dict) -> None:
 
 
 def _compare(a: str, b: str, as_json: bool) -> dict:
-    from edgesea.bench.compare import compare, load
+    from edgesea.devices import comparable
+    from edgesea.devices.compare import compare, load
 
-    result = compare(load(a), load(b))
+    held = load(a), load(b)
+    result = compare(*held)
+    if reason := comparable.why_not(*held):
+        result = comparable.in_common(result) | {"warnings": [reason, *result["warnings"]]}
     if as_json:
         print_json(result)
         return result

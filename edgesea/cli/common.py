@@ -7,6 +7,11 @@ import sys
 import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+max_bad_frames = click.option(
+    "--max-bad-frames",
+    type=float,
+    help="Share of frames, 0 to 1, for which the teacher may give no number.  [default: 0.05]",
+)
 
 
 def command_line() -> str:
@@ -15,6 +20,7 @@ def command_line() -> str:
 
 
 def print_json(value) -> None:
+    """Prints a value as JSON on standard output; NaN and infinity are refused."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 

@@ -1,4 +1,4 @@
-"""edgesea demo"""
+"""The command `edgesea demo`."""
 
 import click
 
@@ -24,6 +24,8 @@ def demo(out, as_json):
 
 
 def _print(result: dict) -> None:
+    from edgesea.measures.figures import MEASURED
+
     fidelity, task = result["evaluate"]["fidelity"], result["evaluate"]["task"]
     int8, bench = result["manifest"]["int8"], result["bench"]
     c_model = result["manifest"]["c_model"]
@@ -36,10 +38,10 @@ def _print(result: dict) -> None:
             f"head's {task['metric']} (teacher: {task['teacher']:.3f})",
             *(f"{task[k]:.3f}" for k in ("float", "int8")),
         ],
-        ["model file, bytes", None, f"{bench['storage']['model_bytes']:,}"],
-        ["weights, bytes", None, f"{bench['storage']['weight_bytes']:,}"],
-        ["multiply-accumulates a frame", None, f"{int8['multiply_accumulates']:,}"],
-        ["peak of live activations, bytes", None, f"{bench['activation']['peak_bytes']:,}"],
+        [str(MEASURED["storage.model_bytes"]), None, f"{bench['storage']['model_bytes']:,}"],
+        [str(MEASURED["storage.weight_bytes"]), None, f"{bench['storage']['weight_bytes']:,}"],
+        [str(MEASURED["multiply_accumulates"]), None, f"{int8['multiply_accumulates']:,}"],
+        [str(MEASURED["activation.peak_bytes"]), None, f"{bench['activation']['peak_bytes']:,}"],
         ["arena of the C model, bytes", None, f"{c_model['arena_bytes']:,}"],
         [f"latency on this machine, ms (median of {latency['n']})", None, f"{latency['median']:.2f}"],
     ]

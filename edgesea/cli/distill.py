@@ -1,4 +1,4 @@
-"""edgesea distill"""
+"""The command `edgesea distill`."""
 
 import dataclasses
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, progress
+from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 from edgesea.errors import UsageError
-from edgesea.recognise import recognise
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
@@ -47,6 +46,7 @@ NAMES = {
 @click.option(
     "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
 )
+@max_bad_frames
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
 @click.option(
@@ -66,7 +66,7 @@ def distill(out, config_file, augment, as_json, **options):
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
     sampler or reducer takes options behind its name: --reducer umap:neighbours=100,min_dist=0.1
     """
-    from edgesea.distill import distill as run_distillation
+    from edgesea.distillation import distill as run_distillation
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()
@@ -80,7 +80,7 @@ def distill(out, config_file, augment, as_json, **options):
 
 def _choose(out, config_file, augment, given: dict):
     """The configuration and the run's folder: the file's or the project's, over them the options."""
-    from edgesea.run import Config, read_config
+    from edgesea.run import Config, absolute, read_config
 
     values = {}
     begun = Path(out).expanduser() / "config.toml" if out else None
@@ -104,10 +104,7 @@ def _choose(out, config_file, augment, given: dict):
             )
     if not out:
         raise UsageError("No folder for the run was given: say --out.")
-    values["data"] = str(Path(values["data"]).expanduser().resolve())
-    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
-        values["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
-    config = Config.from_dict(values)
+    config = Config.from_dict(absolute(values))
     if augment is not None:
         from edgesea.augment import Augmentation
 

@@ -1,8 +1,8 @@
-"""edgesea embed"""
+"""The command `edgesea embed`."""
 
 import click
 
-from edgesea.cli.common import as_json, print_json, progress
+from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 
 
 @click.command()
@@ -23,6 +23,7 @@ from edgesea.cli.common import as_json, print_json, progress
     show_default=True,
     help="Sound pressure level of an amplitude of 1, in dB.",
 )
+@max_bad_frames
 @click.option(
     "--engine",
     type=click.Choice(["local"]),
@@ -31,11 +32,13 @@ from edgesea.cli.common import as_json, print_json, progress
     help="Where the teacher runs.",
 )
 @as_json
-def embed(out, engine, as_json, **options):
+def embed(out, engine, as_json, max_bad_frames, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
-    from edgesea.distill import embed_domain
+    from edgesea.distillation import embed_domain
     from edgesea.run import Config
 
+    if max_bad_frames is not None:
+        options["max_bad_frames"] = max_bad_frames
     figures = embed_domain(Config(**options), out, progress=progress())
     if as_json:
         print_json(figures)

@@ -1,4 +1,4 @@
-"""edgesea evaluate"""
+"""The command `edgesea evaluate`."""
 
 import click
 
@@ -53,11 +53,16 @@ def _print(result: dict) -> None:
 
 
 def _print_part(part: dict, data: str) -> None:
+    from edgesea.measures.figures import FIDELITY
+
     kinds = [kind for kind in ("float", "int8") if kind in part]
     where = f"in domain, {part['part']}" if part["in_domain"] else f"out of domain, {part['part']} of {data}"
     rows = [
-        [label, *(_figure(part[kind][key], part[kind].get("intervals", {}).get(key)) for kind in kinds)]
-        for key, label in (("r2", "R²"), ("cosine", "cosine"), ("knn_overlap", "overlap of 10 neighbours"))
+        [
+            figure.label,
+            *(_figure(part[kind][key], part[kind].get("intervals", {}).get(key)) for kind in kinds),
+        ]
+        for key, figure in FIDELITY.items()
     ]
     print_table(f"Fidelity to the teacher {where} ({part[kinds[0]]['frames']} frames)", ["", *kinds], rows)
 

@@ -1,4 +1,4 @@
-"""edgesea export"""
+"""The command `edgesea export`."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import click
 from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
 from edgesea.errors import UsageError
+from edgesea.recognise import advice, recognise
 from firmware_export import projects
 
 
@@ -14,6 +15,7 @@ from firmware_export import projects
 @click.argument("target", metavar="[RUN|MODEL.tflite|BUNDLE]", required=False)
 @click.option("--out", help="Folder of the bundle; of the project, where a BUNDLE is given.")
 @click.option("--int8", is_flag=True, help="Full-integer int8, calibrated on the run's own sound; C arrays.")
+@click.option("--int16x8", is_flag=True, help="Or int16 activations: nearer to float, slower, larger.")
 @click.option("--name", help="Name of the model, also in C.  [default: the name of the run or file]")
 @click.option("--frontend", help="Frontend of a MODEL.tflite, if it is one of the presets.")
 @click.option(
@@ -44,6 +46,7 @@ def export(
     target,
     out,
     int8,
+    int16x8,
     name,
     frontend,
     min_cosine,
@@ -58,13 +61,13 @@ def export(
     board,
     as_json,
 ):
-    """Makes a bundle of a run's student, or of any int8 .tflite: everything that a device needs.
+    """Makes a bundle of a run's student, or of any int8 or int16x8 .tflite: everything that a device needs.
 
     With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
     """
-    from edgesea.export import c_compiler, export_tflite
-    from edgesea.export.from_run import export_run
-    from edgesea.export.project import in_bundle
+    from edgesea.exporting import c_compiler, export_tflite
+    from edgesea.exporting.from_run import export_run
+    from edgesea.exporting.project import in_bundle
     from edgesea.frontend import preset
     from firmware_export.ctext import renamed
 
@@ -80,27 +83,22 @@ def export(
         click.echo(f"{settings.FILE}: {target} to {out}", err=True)
     if not out:
         raise UsageError("No folder for the bundle was given: say --out.")
+    found = recognise(target)
     target = Path(target)
+    a_tflite = target.suffix == ".tflite" or found.kind == "tflite"
+    _check(target, a_tflite, int8, int16x8, kind)
+    if not a_tflite and found.kind not in ("run", "folder"):
+        raise UsageError(advice(found, "export"))
     command = command_line()
-    if kind and not int8 and target.suffix != ".tflite":
-        raise UsageError("A project is made of the int8 model: say --int8 too.")
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
-        given = {
-            "--explain": explain,
-            "--ram-budget": ram_budget is not None,
-            "--project": kind and runtime != "tflm",
-        }
-        if taken := next((option for option, there in given.items() if there), None):
-            raise UsageError(
-                f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm."
-            )
+        _check_without_c(explain, ram_budget, kind, runtime)
     # TensorFlow Lite Micro runs what cannot be compiled.
     c_model = None
     if not no_c:
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
-    if target.suffix == ".tflite":
+    if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
             target, out, name=name, frontend=chosen, c_model=c_model, project=project, command=command
@@ -112,6 +110,7 @@ def export(
             out,
             name=name,
             int8=int8,
+            int16x8=int16x8,
             onnx=not no_onnx,
             c_model=c_model,
             allow_failed=allow_failed,
@@ -119,16 +118,41 @@ def export(
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
-    for sentence in (bundle.manifest.get("failed"), renamed(bundle.name)):
+    unheard = _UNHEARD if bundle.int16x8 and bundle.frontend and bundle.manifest["c_model"] else None
+    for sentence in (bundle.manifest.get("failed"), renamed(bundle.name), unheard):
         if sentence:
             click.echo(sentence, err=True)
     if as_json:
         print_json({"bundle": str(bundle.path), **bundle.manifest})
     else:
         _print(bundle)
-        if explain and bundle.int8:
+        if explain and bundle.integer:
             click.echo((bundle.path / "c" / "plan.txt").read_text(encoding="utf-8"))
 
+
+def _check(target: Path, a_tflite: bool, int8: bool, int16x8: bool, kind: str | None) -> None:
+    if int8 and int16x8:
+        raise UsageError("A bundle holds one integer model: say --int8 or --int16x8, not both.")
+    if int16x8 and a_tflite:
+        raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
+    if kind and not int8 and not a_tflite:
+        raise UsageError("A project is made of the int8 model: say --int8 too.")
+
+
+def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
+    given = {
+        "--explain": explain,
+        "--ram-budget": ram_budget is not None,
+        "--project": kind and runtime != "tflm",
+    }
+    if taken := next((option for option, there in given.items() if there), None):
+        raise UsageError(f"The option {taken} takes the C model: leave --no-c out, or say --runtime tflm.")
+
+
+_UNHEARD = (
+    "The C frontend and the sensor program take int8 models, so this int16x8 bundle is without "
+    "them: make its patches yourself, or export with --int8."
+)
 
 # What says something of a project; the rest is about how a bundle is made.
 _OF_A_PROJECT = {"target", "out", "kind", "runtime", "board", "as_json"}
@@ -136,8 +160,8 @@ _OF_A_PROJECT = {"target", "out", "kind", "runtime", "board", "as_json"}
 
 def _only_project(context, target, out, kind, runtime, board, as_json) -> None:
     """Writes a project made of a bundle that is there already."""
-    from edgesea.export import load_bundle
-    from edgesea.export.project import write_project
+    from edgesea.exporting import load_bundle
+    from edgesea.exporting.project import write_project
 
     if kind is None:
         raise UsageError(f"{target} is a bundle already: say which --project to make of it.")
@@ -165,10 +189,11 @@ def _print(bundle) -> None:
     }
     rows = [[name, f"{entry['bytes']:,}"] for name, entry in files.items()]
     print_table(f"{bundle.name} in {bundle.path}", ["file", "bytes"], rows)
+    kind = "int8" if bundle.int8 else "int16x8"
     if comparison := bundle.manifest["comparison"]:
         r2 = "not defined" if comparison["r2"] is None else f"{comparison['r2']:.4f}"
         click.echo(
-            f"int8 against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
+            f"{kind} against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
             f"R² {r2}; worst layer: {comparison['worst_layer']}"
         )
     if project := bundle.manifest["project"]:

@@ -1,9 +1,9 @@
-"""edgesea fit"""
+"""The command `edgesea fit`."""
 
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, print_json, print_table
+from edgesea.cli.common import as_json, print_json, print_table, progress
 
 
 @click.command()
@@ -14,17 +14,15 @@ def fit(bundle, as_json):
 
     The time that the model takes on a board is an estimate, with its basis below the table.
     """
-    from edgesea.export import load_bundle
+    from edgesea.fitting import fit as held
     from firmware_export.boards import STANDINGS
-    from firmware_export.fit import fit as held
 
     if bundle is None:
         bundle = project.needed("BUNDLE").newest_bundle()
         click.echo(f"{project.FILE}: {bundle}", err=True)
-    loaded = load_bundle(bundle)
-    result = held(*_made_again(loaded))
+    result = held(bundle, progress=progress())
     if as_json:
-        print_json({"bundle": str(loaded.path), **result})
+        print_json(result)
         return
     rows = [
         [
@@ -37,7 +35,7 @@ def fit(bundle, as_json):
         for each in result["boards"]
     ]
     columns = ["board", "fits", "KB of flash left", "KB of RAM left", "estimated ms", "est. duty, %"]
-    print_table(f"{loaded.name}, {result['engine']}", columns, rows)
+    print_table(f"{result['name']}, {result['engine']}", columns, rows)
     for standing in STANDINGS:
         boards = [each["board"] for each in result["boards"] if each["standing"] == standing]
         if boards:
@@ -46,35 +44,6 @@ def fit(bundle, as_json):
         click.echo(sentence, err=True)
     for sentence in result["basis"]:
         click.echo(sentence)
-
-
-def _made_again(bundle) -> tuple[dict, str | None]:
-    """The manifest and the frontend's header with the figures that the .tflite itself gives; those in the
-    bundle are not believed."""
-    from edgesea.bench import memory
-    from edgesea.export.firmware import remake
-    from firmware_export.graph import read
-
-    if bundle.int8 is None or bundle.manifest["c_model"] is None:
-        return _measured(bundle, read, memory), None
-    made = remake(bundle)
-    figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
-    compiled = {**bundle.manifest["c_model"], **figures}
-    header = made.contents.get(f"{bundle.identifier}_frontend.h")
-    text = None if header is None else header.decode("ascii")
-    return {**_measured(bundle, read, memory), "c_model": compiled}, text
-
-
-def _measured(bundle, read, memory) -> dict:
-    if bundle.int8 is None:
-        return bundle.manifest
-    graph = read(bundle.int8)
-    figures = {
-        "multiply_accumulates": sum(map(graph.multiply_accumulates, graph.operators)),
-        "storage": memory.storage(graph),
-        "activation": memory.activation(graph),
-    }
-    return {**bundle.manifest, "int8": {**bundle.manifest["int8"], **figures}}
 
 
 def _margin(memory: dict) -> str:

@@ -1,9 +1,10 @@
-"""edgesea flash"""
+"""The command `edgesea flash`."""
 
 import click
 
 from edgesea import project as settings
 from edgesea.cli.common import as_json, print_json
+from edgesea.errors import EdgeseaError
 
 
 @click.command()
@@ -35,7 +36,10 @@ def flash(bundle, board, port, project, build, wait, dry_run, as_json):
     if bundle is None:
         bundle = settings.needed("BUNDLE").newest_bundle()
         click.echo(f"{settings.FILE}: {bundle}", err=True)
-    prepared = plan(bundle, board, port=port, kind=project, folder=build, look=not dry_run)
+    options = {"port": port, "kind": project, "folder": build}
+    prepared = plan(bundle, board, **options, look=False)
+    if not dry_run:
+        prepared = _found(lambda: plan(bundle, board, **options), prepared)
     result = {"bundle": str(bundle), "board": board, "project": prepared.kind}
     if dry_run:
         if as_json:
@@ -50,3 +54,25 @@ def flash(bundle, board, port, project, build, wait, dry_run, as_json):
         click.echo(f"{board}: {verdict.text}")
     if not verdict.passed:
         raise click.exceptions.Exit(1)
+
+
+def _found(planned, prepared):
+    """The plan with its port; programs and port that are missing are named at once, before anything is
+    done.
+    """
+    from edgesea.flash import verdict
+    from edgesea.running.programs import find
+
+    missing = []
+    if prepared.board.emulator is None:
+        try:
+            find(prepared.programs, verdict.missing())
+        except EdgeseaError as error:
+            missing.append(str(error))
+    try:
+        prepared = planned()
+    except EdgeseaError as error:
+        missing.append(str(error))
+    if missing:
+        raise EdgeseaError(" ".join(missing))
+    return prepared

@@ -1,4 +1,4 @@
-"""edgesea init"""
+"""The command `edgesea init`."""
 
 from pathlib import Path
 

@@ -1,30 +1,46 @@
 """Datasets: from a path to a list of clips.
 
 Every adapter is one module with two functions, `recognises(path) -> bool` and `load(path) -> Manifest`, and
-one entry in `ADAPTERS`; the first that recognises the path loads it.
+one entry in `ADAPTERS`, or in another package an entry point of the group `edgesea.datasets`; the first that
+recognises the path loads it.
 """
 
 from pathlib import Path
 
-from edgesea.datasets import esc50, folder, sonyc, table, urbansound8k
 from edgesea.datasets.manifest import Clip, Manifest, split_groups
 from edgesea.errors import UsageError
+from edgesea.named import Registry
 
 __all__ = ["ADAPTERS", "Clip", "Manifest", "load", "split_groups"]
 
-# The folder adapter takes any folder, so it comes last.
-ADAPTERS = (esc50, urbansound8k, sonyc, table, folder)
+# Other packages' are asked first. The folder adapter takes any folder, so it comes last.
+ADAPTERS = Registry(
+    "dataset layout",
+    {
+        "esc50": "edgesea.datasets.esc50",
+        "urbansound8k": "edgesea.datasets.urbansound8k",
+        "sonyc": "edgesea.datasets.sonyc",
+        "recording": "edgesea.datasets.recording",
+        "table": "edgesea.datasets.table",
+        "folder": "edgesea.datasets.folder",
+    },
+    "edgesea.datasets",
+)
 
 
 def load(path: Path | str) -> Manifest:
-    """Loads a dataset: a folder in a known layout, a folder of class folders or of audio, or a CSV table.
+    """Loads a dataset: a folder in a known layout, a folder of class folders or of audio, one recording, or
+    a CSV table.
 
     Raises `UsageError`, one sentence, for a path that is none of these and for what its adapter finds wrong.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise UsageError(f"There is no data at {path}: give a folder of audio or a CSV table.")
-    for adapter in ADAPTERS:
+        raise UsageError(f"There is no data at {path}: give a folder of audio, a recording or a CSV table.")
+    faults: list[UsageError] = []
+    for adapter in ADAPTERS.every(faults):
         if adapter.recognises(path):
             return adapter.load(path)
-    raise UsageError(f"Received {path} as data: give a folder of audio or a CSV table.")
+    if faults:
+        raise faults[0]
+    raise UsageError(f"Received {path} as data: give a folder of audio, a recording or a CSV table.")

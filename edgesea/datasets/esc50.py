@@ -13,10 +13,12 @@ from edgesea.errors import UsageError
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is ESC-50 as it is unpacked."""
     return _table(path).is_file()
 
 
 def load(path: Path) -> Manifest:
+    """Reads a folder; raises `UsageError` naming the first bad line of the table."""
     table = _table(path)
     lines = []
     for line, row in rows(table, ("filename", "fold", "category", "src_file")):

@@ -16,10 +16,12 @@ from edgesea.errors import UsageError
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is a folder: any is read as sound, a folder in it as a class."""
     return path.is_dir()
 
 
 def load(path: Path) -> Manifest:
+    """Reads a folder; raises `UsageError` where there is no audio in it."""
     found, aside = audio_files(path)
     if not found:
         held = "; ".join(f"{name}: {reason}" for name, reason in aside[:3])
@@ -36,7 +38,8 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
     Links are followed, but no folder is entered twice.
     """
-    found, aside = [], []
+    found: list[Path] = []
+    aside: list[tuple[str, str]] = []
     suffixes = readable_suffixes()
     seen = {root.resolve()}
     named = []  # folders with the name of a file
@@ -60,9 +63,9 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
                 found.append(file)
             else:
                 aside.append((file.relative_to(root).as_posix(), reason))
-    for folder in named:
-        if not any(file.is_relative_to(folder) for file in found):
-            aside.append((folder.relative_to(root).as_posix(), "a folder without audio"))
+    for likely in named:
+        if not any(file.is_relative_to(likely) for file in found):
+            aside.append((likely.relative_to(root).as_posix(), "a folder without audio"))
     return sorted(found), sorted(aside)
 
 

@@ -42,7 +42,7 @@ class Clip:
     sensor: str | None = None
     fold: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", str(self.path))
 
@@ -50,7 +50,8 @@ class Clip:
 @dataclass(frozen=True)
 class Manifest:
     """The clips of one dataset; `root` is the folder that relative paths start from, `aside` holds (path,
-    reason) of what looks like sound and is no clip."""
+    reason) of what looks like sound and is no clip.
+    """
 
     root: Path
     clips: tuple[Clip, ...]
@@ -102,13 +103,6 @@ class Manifest:
     def select(self, indices: Sequence[int], name: str) -> "Manifest":
         """The manifest of some of the clips."""
         return replace(self, clips=tuple(self.clips[i] for i in indices), name=name)
-
-    def split(self, fractions: Mapping[str, float], seed: int = 0) -> dict[str, "Manifest"]:
-        """Splits by group, as `split_groups` does: {'train': 0.8, 'held-out': 0.2} -> one manifest each."""
-        # The group as seen from the root, so that the split does not depend on where the folder lies.
-        groups = [self.relative(Path(clip.group)) for clip in self.clips]
-        parts = split_groups(groups, fractions, seed)
-        return {part: self.select(indices, f"{self.name}:{part}") for part, indices in parts.items()}
 
 
 def split_groups(

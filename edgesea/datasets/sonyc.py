@@ -42,6 +42,7 @@ Lines = list[tuple[int, dict[str, str]]]
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is SONYC-UST as it is unpacked."""
     return (path / TABLE).is_file()
 
 

@@ -164,7 +164,7 @@ def _machinery_impact(rng: np.random.Generator) -> Render:
     """A tool that strikes by itself: regular blows on ringing modes, a motor humming under them."""
     per_second = np.exp(rng.uniform(np.log(1.2), np.log(32)))
     jitter = rng.uniform(0.005, 0.06)
-    ring = _modes(rng, rng.integers(4, 9), 180, 5500, 0.006, 0.06 + 0.1 / per_second)
+    ring = _modes(rng, int(rng.integers(4, 9)), 180, 5500, 0.006, 0.06 + 0.1 / per_second)
     burst = rng.uniform(0.2, 1.2)
     motor, hum = rng.uniform(45, 150), _gain(-rng.uniform(8, 30))
 
@@ -184,7 +184,7 @@ def _machinery_impact(rng: np.random.Generator) -> Render:
 def _non_machinery_impact(rng: np.random.Generator) -> Render:
     """Things that hit, slam, fall and break: few blows, far apart or bouncing, of unlike strength."""
     low = np.exp(rng.uniform(np.log(70), np.log(1200)))
-    ring = _modes(rng, rng.integers(3, 10), low, low * rng.uniform(3, 12), 0.02, rng.uniform(0.05, 0.4))
+    ring = _modes(rng, int(rng.integers(3, 10)), low, low * rng.uniform(3, 12), 0.02, rng.uniform(0.05, 0.4))
     burst = rng.uniform(0.0, 2.0)
     bouncing = rng.random() < 0.4
 
@@ -231,8 +231,8 @@ def _alert_signal(rng: np.random.Generator) -> Render:
     kind = rng.choice(["wail", "yelp", "alternating", "horn", "beeper"])
     low = rng.uniform(350, 800)
     high = low * rng.uniform(1.25, 2.4)
-    period = {"wail": (2.5, 6), "yelp": (0.18, 0.45), "alternating": (0.5, 1.4)}
-    period = rng.uniform(*period.get(kind, (0.5, 1.3)))
+    periods = {"wail": (2.5, 6), "yelp": (0.18, 0.45), "alternating": (0.5, 1.4)}
+    period = rng.uniform(*periods.get(kind, (0.5, 1.3)))
     tone = rng.uniform(900, 2800)
     slope = rng.uniform(0.6, 2.0)
     duty = rng.uniform(0.35, 0.65)

@@ -15,6 +15,7 @@ An empty field says nothing. A folder that holds `clips.csv` is the same as that
 import csv
 import io
 import math
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +36,7 @@ COLUMNS = ("path", "labels", "group", "start", "end", "level_db", "timestamp", "
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is a CSV file, or a folder with a clips.csv."""
     return (path.suffix.lower() == ".csv" and path.is_file()) or (path / NAME).is_file()
 
 
@@ -130,6 +132,7 @@ def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> N
 
 
 def shown_list(names: list[str]) -> str:
+    """The first 20 names for a message, and how many more there are."""
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(map(shown, names[:20])) + more
 
@@ -201,6 +204,16 @@ def write(manifest: Manifest, path: Path | str) -> None:
     files.write_text(path, table.getvalue())
 
 
+def _timestamp(text: str | None, bad: Callable[[str], UsageError]) -> datetime | None:
+    if not text:
+        return None
+    try:
+        # Python 3.10 does not read the Z of UTC.
+        return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+    except ValueError:
+        raise bad(f"timestamp must be like 2024-05-01T12:00:00, received {shown(text)!r}") from None
+
+
 def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
     def bad(problem: str) -> UsageError:
         return UsageError(f"Received {table} with a bad line {line}: {problem}.")
@@ -236,13 +249,6 @@ def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
     level_db = number("level_db")
     if level_db is not None and not LEVELS_DB[0] <= level_db <= LEVELS_DB[1]:
         raise bad(f"level_db must lie in {LEVELS_DB[0]:g} to {LEVELS_DB[1]:g} dB, received {level_db:g}")
-    timestamp = None
-    if text := row.get("timestamp"):
-        try:
-            # Python 3.10 does not read the Z of UTC.
-            timestamp = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-        except ValueError:
-            raise bad(f"timestamp must be like 2024-05-01T12:00:00, received {shown(text)!r}") from None
     labels = [row["label"]] if "label" in row else row.get("labels", "").split(";")
     return Clip(
         path=table.parent / row["path"],
@@ -251,7 +257,7 @@ def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
         start=start,
         end=end,
         level_db=level_db,
-        timestamp=timestamp,
+        timestamp=_timestamp(row.get("timestamp"), bad),
         sensor=row.get("sensor") or None,
         fold=None if fold is None else int(fold),
     )

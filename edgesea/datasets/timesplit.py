@@ -7,8 +7,9 @@ a frame of another heard: see `gap`. Rounds are as many as let the gaps cost a t
 ten.
 """
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Stretch:
 
 
 def recordings(manifest: Manifest) -> int:
+    """How many recordings the clips were cut from."""
     return len({clip.group for clip in manifest.clips})
 
 
@@ -126,12 +128,16 @@ def _files(manifest: Manifest, ends: Sequence[float]) -> dict[Path, tuple[float,
     return {path: spans[path] for path in sorted(spans, key=order.__getitem__)}
 
 
-def _cut(total: float, fractions: Mapping[str, float], rounds: int, between: float, seed: int):
+def _cut(
+    total: float, fractions: Mapping[str, float], rounds: int, between: float, seed: int
+) -> Iterator[tuple[str, float, float]]:
     """Yields (part, begin, end) on the line, in order, with the gap taken from the beginning of each stretch
-    that another part's precedes."""
-    before, position = None, 0.0
+    that another part's precedes.
+    """
+    before: str | None = None
+    position = 0.0
     for number in range(rounds):
-        for part in sorted(fractions, key=lambda name, number=number: _hash(seed, number, name)):
+        for part in sorted(fractions, key=functools.partial(_hash, seed, number)):
             end = position + total / rounds * fractions[part]
             yield part, position + (between if before not in (None, part) else 0.0), end
             before, position = part, end

@@ -14,6 +14,7 @@ from edgesea.errors import UsageError
 
 
 def recognises(path: Path) -> bool:
+    """Whether a path is UrbanSound8K as it is unpacked."""
     return _table(path).is_file()
 
 

@@ -21,17 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import datasets, embed, teachers
+from edgesea import datasets, embed, results, teachers
 from edgesea.datasets import Manifest
-from edgesea.distill import load_teacher
+from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
-from edgesea.evaluation.fidelity import fidelity
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
 from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
-from edgesea.export.bundle import Bundle, load_bundle
+from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
+from edgesea.measures.fidelity import fidelity
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
@@ -52,6 +52,8 @@ class Subject:
     frontend: Frontend
     models: dict[str, bytes]  # 'float' and 'int8' -> .tflite
     run: Run | None
+    folder: Path  # of the run or bundle that was named
+    bundle: bool  # whether it is a bundle
 
 
 def evaluate(
@@ -69,7 +71,8 @@ def evaluate(
     head : one of `HEADS`
     compare : further embedding models (what `edgesea.teachers.load` takes), for the task
 
-    Returns JSON values
+    Returns JSON values, and keeps them in the run or bundle (see `results`)
+        data : {'name', 'fingerprint', 'clips', 'frames'}
         fidelity : {'float', 'int8', 'on', 'parts'}; None for a bundle whose run is gone. Float and int8 are
             of the recordings that were held out where the data is the run's own, else of the data. parts: a
             list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first; a part with digital
@@ -85,34 +88,62 @@ def evaluate(
     judge = _judge(manifest, head, progress)
     subject = _subject(Path(target))
     others = {Path(name).stem: teachers.load(name) for name in compare}
-    with tempfile.TemporaryDirectory() if subject.run is None else nullcontext() as scratch:
-        folder = Path(scratch) if scratch else subject.run.folder / "evaluation"
+    held = None if subject.run is None else _writable(subject.run.folder / results.RUN_FOLDER)
+    with tempfile.TemporaryDirectory() if held is None else nullcontext(held) as folder:
+        folder = Path(folder)
         listening = _Listening(manifest, subject, folder, progress)
         frames = listening.frames()
         embeddings = {kind: _embed(frames, model, kind, progress) for kind, model in subject.models.items()}
-        return {
-            "target": str(target),
-            "data": {"name": manifest.name, "clips": len(manifest), "frames": len(frames)},
-            "fidelity": _fidelity(listening, frames, embeddings),
-            "task": judge(listening, frames, embeddings, others) if judge else None,
-        }
+        answer = results.stamped(
+            "evaluation",
+            {
+                "target": str(target),
+                "data": {
+                    "name": manifest.name,
+                    "fingerprint": manifest.fingerprint,
+                    "clips": len(manifest),
+                    "frames": len(frames),
+                },
+                "fidelity": _fidelity(listening, frames, embeddings),
+                "task": judge(listening, frames, embeddings, others) if judge else None,
+            },
+        )
+    name = results.evaluation_name(answer["data"])
+    place = f"{results.FOLDER}/evaluation-{name}" if subject.bundle else f"{results.RUN_FOLDER}/{name}"
+    results.keep(subject.folder, f"{place}.json", "evaluation", answer, progress)
+    return answer
+
+
+def _writable(folder: Path) -> Path | None:
+    """`folder`, made where it is not there; None where nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
 
 
 def _subject(target: Path) -> Subject:
     if (target / "manifest.json").is_file():
         bundle = load_bundle(target)
+        if bundle.int16x8:
+            raise UsageError(
+                f"The bundle {target} holds an int16x8 model where float and int8 can be scored: "
+                "name its run, or export with --int8."
+            )
         files = {"float": bundle.float, "int8": bundle.int8}
         models = {kind: file.read_bytes() for kind, file in files.items() if file}
-        return Subject(_frontend(bundle), models, _run_of(bundle))
+        return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle=True)
     found = recognise(target)
     if found.kind not in ("run", "folder", "missing"):
         raise UsageError(advice(found, "evaluate"))
     run = Run.open(found.path)
-    from edgesea.export.tflite import convert_float, convert_int8
+    from edgesea.exporting.tflite import convert_float, convert_int8
 
     student = run.load_student()
     models = {"float": convert_float(student), "int8": convert_int8(student, run.calibration())}
-    return Subject(run.frontend(), models, run)
+    return Subject(run.frontend(), models, run, run.folder, bundle=False)
 
 
 def own_data(target: Path | str) -> str:

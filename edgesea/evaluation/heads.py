@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesea.errors import UsageError
-from edgesea.evaluation import metrics
 from edgesea.evaluation.mil import SHAPES, Bags, select
+from edgesea.measures import metrics
 
 FOLDS, SEEDS = 4, 5
 # Per class, for a head that is scored once a seed: a class of a few clips has a wide interval anyway.

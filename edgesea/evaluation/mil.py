@@ -22,7 +22,7 @@ import numpy as np
 
 from edgesea import backend
 from edgesea.errors import UsageError
-from edgesea.evaluation import metrics
+from edgesea.measures import metrics
 
 POOLINGS = ("mean", "autopool")
 # Hidden layers and their units, small to large: of equals the first is chosen.

@@ -1,4 +1,4 @@
-"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
+r"""Flash: builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.
 
     prepared = plan("street", "stm32h743", port="/dev/ttyACM0")
     print(*prepared.lines(), sep="\\n")     # what --dry-run prints
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import Bundle, load_bundle
-from edgesea.export.project import known, write_project
+from edgesea.exporting import Bundle, load_bundle
+from edgesea.exporting.project import known, write_project
 from edgesea.flash import emulated, ports, uf2, verdict
 from edgesea.flash.verdict import Verdict
 from edgesea.running.programs import command, find
@@ -43,7 +43,8 @@ class Plan:
     """What is going to happen. `build` and `write` are programs with their arguments, `programs` the names
     of these and how each is installed; for an emulated board `kind` is None and all three are empty. `image`
     is None where the writing program finds it by itself; `port` is None where it is looked for after
-    writing."""
+    writing.
+    """
 
     bundle: Bundle
     board: boards.Board

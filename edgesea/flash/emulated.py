@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgesea.bench.serial import Link
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError
-from edgesea.flash import verdict
+from edgesea.flash import firmware, verdict
 from edgesea.flash.terminal import Terminal
 from edgesea.flash.verdict import Gone, Verdict
-from edgesea.running import firmware
 from edgesea.running.emulator import ALONE, emulator, programs, scratch
 from edgesea.running.programs import APT, command, find
 from firmware_export.boards import Board
@@ -95,7 +94,8 @@ def connect(name: str, *, limit_s: float) -> Link:
 @contextlib.contextmanager
 def waiting(board: Board, folder: Path) -> Iterator[Callable[[], str]]:
     """Starts QEMU in `folder` and yields what says the path of its UART's terminal, or raises `Gone` where
-    QEMU has ended; ends QEMU with the block."""
+    QEMU has ended; ends QEMU with the block.
+    """
     log = folder / "qemu.txt"
     with open(log, "wb") as output, emulator(board, WAITING, folder, output=output) as process:
         terminal = _terminal(process, board, log, folder / SOCKET)
@@ -129,7 +129,7 @@ def _said(process: subprocess.Popen, board: Board, log: Path) -> str:
         )
     if status is not None:
         reason = text.strip().splitlines() or ["no reason"]
-        raise Gone(f"{board.emulator.program} ended with status {status}: {reason[-1]}")
+        raise Gone(f"{board.emulator.program} ended with status {status}: {reason[-1].removesuffix('.')}.")
     return text
 
 
@@ -140,4 +140,4 @@ def load(board: Board, folder: Path) -> None:
     # once. Only a whole load tells where the image starts.
     if "Start address" not in text:
         reason = text.strip().splitlines() or ["no reason"]
-        raise EdgeseaError(f"{GDB} did not load the image into {board.name}: {reason[0]}")
+        raise EdgeseaError(f"{GDB} did not load the image into {board.name}: {reason[0].removesuffix('.')}.")

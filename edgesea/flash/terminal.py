@@ -23,13 +23,15 @@ class Terminal:
         tty.setraw(self._file)
 
     def read(self, count: int) -> bytes:
+        """At most `count` bytes; none where nothing came in `READ_LIMIT_S`."""
         if not select.select([self._file], [], [], READ_LIMIT_S)[0]:
             return b""
         return os.read(self._file, count)
 
     def write(self, content: bytes) -> int:
         """Sends what the terminal takes within WRITE_LIMIT_S; returns how many bytes that was. Where nobody
-        takes more nobody answers either, which `Link` tells."""
+        takes more nobody answers either, which `Link` tells.
+        """
         end = time.monotonic() + WRITE_LIMIT_S
         sent = 0
         while sent < len(content):
@@ -39,4 +41,5 @@ class Terminal:
         return sent
 
     def close(self) -> None:
+        """Gives the port back."""
         os.close(self._file)

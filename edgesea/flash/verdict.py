@@ -6,7 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable
 
-from edgesea.bench.serial import Link, Verdict
+from edgesea.devices.serial import Link, Verdict
 from edgesea.errors import EdgeseaError
 
 POLL_S = 0.1
@@ -58,12 +58,13 @@ def read(
                 found = link.hello().sha256
                 if found == sha256:
                     return link.golden()
-            raise EdgeseaError(f"the board at {name} runs another model, {found[:12]}…, not {sha256[:12]}….")
+            raise EdgeseaError(f"The board at {name} runs another model, {found[:12]}…, not {sha256[:12]}….")
         except Gone:
             raise
         except (EdgeseaError, OSError) as error:
             if time.monotonic() >= end:
                 raise EdgeseaError(
-                    f"The firmware is written, but gave no verdict within {limit_s:g} seconds: {error}"
+                    f"The firmware is written, but gave no verdict within {limit_s:g} seconds: "
+                    f"{str(error).removesuffix('.')}."
                 ) from error
         time.sleep(POLL_S)

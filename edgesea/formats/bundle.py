@@ -1,7 +1,7 @@
 """manifest.json of a bundle: what is in the folder, and what is known of it.
 
-Nothing here is believed where it can be made again: `edgesea.export.bundle.load_bundle` holds the models' own
-description against their files, and firmware is made from the .tflite.
+Nothing here is believed where it can be made again: `edgesea.exporting.bundle.load_bundle` holds the models'
+own description against their files, and firmware is made from the .tflite.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Storage(Strict):
 
 
 class Activation(Strict):
-    """See `edgesea.bench.memory`."""
+    """See `edgesea.measures.memory`."""
 
     largest_tensor: Text = Field(description="name of the largest tensor")
     largest_tensor_bytes: Bytes = Field(description="in the model's own types")
@@ -112,6 +112,9 @@ class CModel(Strict):
         description="in c/: frontend and sensor program; empty where the frontend is not known"
     )
     arena_bytes: Bytes = Field(description="working memory of an inference")
+    state_bytes: Positive | None = Field(
+        None, description="bytes kept from one inference to the next, where there are any"
+    )
     constant_bytes: Annotated[dict[Literal["plain", "dsp", "mve"], Bytes], Field(min_length=3)] = Field(
         description="kind of kernels -> weights, biases, multipliers and tables in flash"
     )
@@ -122,14 +125,14 @@ class CModel(Strict):
 class Layer(Strict):
     name: Text = Field(description="of its tensor")
     operator: Operator = Field(description="INPUT for the patch")
-    loss: Real = Field(description="1 - R^2 of the embedding when this layer alone is int8")
-    cosine: Cosine = Field(description="of its result, int8 against float, mean over patches")
-    range_used: NotNegative = Field(description="share of the int8 steps that all its values span")
+    loss: Real = Field(description="1 - R^2 of the embedding when this layer alone is rounded")
+    cosine: Cosine = Field(description="of its result, integer against float, mean over patches")
+    range_used: NotNegative = Field(description="share of the integer steps that all its values span")
     typical_range: NotNegative = Field(description="the same of the middle 99 % of the values")
 
 
 class Compared(Strict):
-    """int8 against float."""
+    """int8 or int16x8 against float."""
 
     n: Positive = Field(description="held-out patches")
     cosine: Cosine = Field(description="mean over patches")
@@ -139,13 +142,13 @@ class Compared(Strict):
     spread: NotNegative | None = Field(
         None, description="RMS distance of float embeddings from their mean, a dimension"
     )
-    error: NotNegative | None = Field(None, description="RMS distance of int8 from float, a dimension")
+    error: NotNegative | None = Field(None, description="RMS distance of integer from float, a dimension")
     layers: Annotated[list[Layer], Field(max_length=2000)] = Field(description="in running order")
     worst_layer: Text = Field(description="the one that loses most")
 
 
 class Arena(Strict):
-    """See `edgesea.export.tflm`."""
+    """See `edgesea.exporting.tflm`."""
 
     bytes: Bytes = Field(description="measured or computed, see `how`")
     scratch_bytes: Bytes = Field(description="what CMSIS-NN's kernels may want beside it")
@@ -177,11 +180,15 @@ class Manifest(Strict):
     command: Annotated[Text, Field(max_length=1 << 16)] = Field("", description="that made the bundle")
     versions: Versions = Field(default_factory=dict, description="of what made it")
     int8: Model | None = Field(description="of model_int8.tflite")
+    int16x8: Model | None = Field(
+        None, description="of model_int16x8.tflite, int16 activations and int8 weights, in the place of int8"
+    )
     float: Model | None = Field(description="of model_float.tflite")
     c_model: CModel | None = Field(None, description="null where there is none")
     comparison: Compared | None = Field(None, description="null for a bundle of one model")
     failed: Text | None = Field(
-        None, description="why int8 is no stand-in for float, where --allow-failed kept it all the same"
+        None,
+        description="why int8 or int16x8 is no stand-in for float, where --allow-failed kept it",
     )
     frontend: FrontendFields | None = Field(description="null where it is not known")
     project: Project | None = Field(None, description="null where none was asked for")
@@ -194,12 +201,15 @@ class Manifest(Strict):
 
     @model_validator(mode="after")
     def _consistent(self):
-        if self.int8 is None and self.float is None:
+        integer = self.int8 or self.int16x8
+        if integer is None and self.float is None:
             raise ValueError("a bundle holds an int8 or a float model, or both, and this names neither")
+        if self.int8 is not None and self.int16x8 is not None:
+            raise ValueError("a bundle holds an int8 or an int16x8 model, and this names both")
         if self.c_model is not None and self.c_model.name != self.identifier:
             raise ValueError(
                 f"c_model.name {self.c_model.name!r} and identifier {self.identifier!r} have to be the same"
             )
-        if self.c_model is not None and self.int8 is None:
-            raise ValueError("a C model is made of an int8 model, and this names none")
+        if self.c_model is not None and integer is None:
+            raise ValueError("a C model is made of an int8 or int16x8 model, and this names none")
         return self

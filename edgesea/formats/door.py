@@ -32,7 +32,8 @@ DEPTH = 32
 MOST = 2**64
 MOST_DIGITS = 40
 MOST_PARTS = 32
-_DOTTED = re.compile(rf"(?:[\w\"'-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
+# It begins where a word does: from every letter of a long one it would take time with its square.
+_DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
 # Of a received value, in an error.
 SHOWN = 60
 

@@ -1,4 +1,4 @@
-"""A measurement, as `edgesea bench --out FILE` writes it and `edgesea bench compare` reads it.
+"""A measurement, as `edgesea bench` writes it and `edgesea bench compare` reads it.
 
 Devices say different things, and later versions more: what is not named here is kept, within bounds. What is
 compared or computed with is checked to be a number that can be one.
@@ -6,13 +6,14 @@ compared or computed with is checked to be a number that can be one.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from edgesea.formats.fields import Bytes, Count, NotNegative, Open, Plain, Text, Word, bounded
 
-VERSION = None
+FORMAT = "edgesea measurement"
+VERSION = 1
 LARGEST = 64 << 20
 
 Ms = Annotated[NotNegative, Field(le=1e9)]
@@ -59,6 +60,8 @@ class Configuration(Open):
 
 
 class Measurement(Open):
+    format: Literal["edgesea measurement"] | None = Field(None, description="missing in older files")
+    format_version: Literal[1] | None = Field(None, description="of this format")
     device: Word = Field(description="host, rpi, qemu:CORE or serial:PORT")
     engine: Text = Field(description="what ran the model")
     model: MeasuredModel | None = Field(None, description="what was measured")

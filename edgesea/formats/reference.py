@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from edgesea.formats import bundle, frontend, measurement, project, run, store
+from edgesea.formats import bundle, evaluation, fit, frontend, measurement, project, run, store
 
 HEAD = """\
 # The files that edgesea reads back
@@ -27,12 +27,20 @@ FILES = (
     (f"RUN/{run.SPLIT}, by time", "the same of few recordings", None, run.LARGEST_SPLIT, run.SplitByTime),
     (f"STORE/{store.FILE}", "a store", store.VERSION, store.LARGEST, store.StoreDescription),
     (
-        "a measurement",
-        "what `edgesea bench --out` writes",
-        None,
+        "BUNDLE/results/bench-DEVICE-ID.json",
+        "a measurement, also what `edgesea bench --out` writes",
+        measurement.VERSION,
         measurement.LARGEST,
         measurement.Measurement,
     ),
+    (
+        "RUN/evaluation/DATA-FP.json, BUNDLE/results/evaluation-DATA-FP.json",
+        "an evaluation",
+        evaluation.VERSION,
+        evaluation.LARGEST,
+        evaluation.Evaluation,
+    ),
+    ("BUNDLE/results/fit.json", "which boards hold the model", fit.VERSION, fit.LARGEST, fit.Fit),
     (f"PROJECT/{project.FILE}", "the mark of a project", None, project.LARGEST, project.Marker),
 )
 

@@ -18,12 +18,12 @@ The columns of a batch that an objective may ask for (B examples):
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.evaluation import fidelity
+from edgesea.measures import fidelity
 
 if TYPE_CHECKING:
     from edgesea.examples import Examples
@@ -47,7 +47,7 @@ class Setting:
         Of whatever is random beside the student's weights.
     """
 
-    student: object
+    student: Any
     outputs: Mapping[str, tuple]
     optimizer: Callable
     seed: int
@@ -73,7 +73,7 @@ class Objective(ABC):
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        pass
+        """An objective without options; others have a class of their own here."""
 
     def __init__(self, options=None):
         self.options = options or self.Options()

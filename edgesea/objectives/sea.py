@@ -10,6 +10,8 @@ from edgesea.objectives.base import Objective
 
 
 class Sea(Objective):
+    """Specialized Embedding Approximation: the student's embedding is to equal phi(teacher)."""
+
     name = "sea"
     needs = frozenset({"patch", "target"})
 

@@ -8,6 +8,7 @@ host is answered by `semihosting`.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import os
 import resource
@@ -39,10 +40,7 @@ FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-comm
 ALONE = ("-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot")
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 
-# QEMU's clock for a measurement: the host's time moves it never, not even while the core stands still.
-MEASURING = "shift=0,sleep=off"
-
-# QEMU warns of boards without a network and clocks without a timer, as intended here.
+# QEMU warns of boards without a network, as intended here.
 WARNING = ": warning: "
 
 # What the start-up code is linked with: how a program ends and says its last words.
@@ -57,7 +55,9 @@ def cores() -> list[str]:
 def board_of(core: str) -> boards.Board:
     """The emulated board of a core; UsageError where there is none."""
     if core not in cores():
-        raise UsageError(f"There is no emulated core {core!r}; choose one of: {', '.join(cores())}.")
+        close = difflib.get_close_matches(core, cores(), n=1)
+        meant = f"did you mean {close[0]}? Choose" if close else "choose"
+        raise UsageError(f"There is no emulated core {core!r}: {meant} one of {', '.join(cores())}.")
     return boards.board(f"qemu-{core}")
 
 
@@ -140,7 +140,8 @@ def build(
         words = ("error:", "undefined reference", "overflowed", "will not fit")
         first = next((line for line in lines if any(word in line for word in words)), lines[-1])
         raise EdgeseaError(
-            f"The program for {board.name} does not build; {Path(compiler).name} says: {first.strip()}"
+            f"The program for {board.name} does not build; {Path(compiler).name} says: "
+            f"{first.strip().removesuffix('.')}."
         )
     return image
 
@@ -213,8 +214,8 @@ def run(
     wanted : name -> size in bytes, at most, of the files that it may write
     limit_s : float > 0, seconds in which it has to end
     most_printed : int, bytes that it may print
-    measuring : whether the counter is to be the same to the tick in every run; it counts only between a read
-        from a file and the next call then, see `semihosting.Counter`
+    measuring : whether the counter has to be the same to the tick in every run: each read from a file clears
+        it then, see `semihosting.Counter`
 
     Returns
     -------
@@ -226,12 +227,14 @@ def run(
         asked its host for anything else; it has been stopped then
     """
     host = semihosting.Host(given, wanted, most_printed=most_printed)
-    # RISC-V counts instructions themselves, and those stand still by themselves.
-    counter = semihosting.Counter() if measuring and board.core.startswith("cortex-m") else None
+    counter = None
+    if measuring and board.core.startswith("cortex-m"):  # RISC-V counts instructions themselves
+        vectors = next(each for each in board.memory if each.name == "VECTORS")
+        counter = semihosting.Counter(vectors.origin + vectors.length // 2)
     ours, theirs = socket.socketpair()
     with scratch() as folder, open(folder / "qemu.txt", "w+b") as output, ours, theirs:
         arguments = (
-            *("-icount", MEASURING if measuring else "shift=0", "-serial", "none", "-S"),
+            *("-icount", "shift=0", "-serial", "none", "-S"),
             *("-semihosting-config", "enable=on,target=gdb,arg=program"),
             *("-chardev", f"socket,id=debugger,fd={theirs.fileno()}", "-gdb", "chardev:debugger"),
             *("-kernel", str(image.resolve())),
@@ -254,6 +257,6 @@ def run(
     if status != 0:
         words = " ".join([*host.printed.split(), *(line for line in said if WARNING not in line)])
         raise EdgeseaError(
-            f"The program on {board.name} ended with status {status}: {words[:1000] or 'no message'}"
+            f"The program on {board.name} ended with status {status}: {words[:1000] or 'no message'}."
         )
     return Finished(host.printed, host.files())

@@ -55,7 +55,8 @@ def find(programs: Iterable[tuple[str, str]], packages: Iterable[str] = ()) -> l
 
 def tool(program: str, package: str) -> str:
     """The path of a program out of a Debian package; where it is missing, EdgeseaError names the command that
-    installs it."""
+    installs it.
+    """
     return find([(program, APT + package)])[0]
 
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgesea.errors import EdgeseaError
 
@@ -53,6 +55,7 @@ class Debugger:
         self._received = bytearray()
 
     def send(self, text: str) -> None:
+        """Sends one packet."""
         body = text.encode("ascii")
         self._connection.sendall(b"$%s#%02x" % (body, sum(body) & 0xFF))
 
@@ -79,6 +82,7 @@ class Debugger:
             self._received += part
 
     def ask(self, text: str, end: float) -> str:
+        """Sends one packet and returns the answer; ConnectionResetError where QEMU has ended."""
         self.send(text)
         answer = self.receive(end)
         if answer is None:
@@ -135,6 +139,7 @@ class Host:
 
     @property
     def printed(self) -> str:
+        """What the program has printed."""
         return self._printed.decode("utf-8", "replace")
 
     def files(self) -> dict[str, bytes]:
@@ -157,6 +162,7 @@ class Host:
         return handle
 
     def close(self, handle: int) -> int:
+        """0, or a negative errno where the handle is not open."""
         known = self._readers.pop(handle, None) is not None or self._writers.pop(handle, None) is not None
         return 0 if known else -EBADF
 
@@ -165,6 +171,7 @@ class Host:
         return None if handle not in self._readers else bytes(self._readers[handle][:size])
 
     def skip(self, handle: int, size: int) -> None:
+        """Moves a reader's place on."""
         self._readers[handle] = self._readers[handle][size:]
 
     def room(self, handle: int, size: int) -> bool:
@@ -181,30 +188,39 @@ class Host:
         return True
 
     def write(self, handle: int, content: bytes) -> None:
+        """Takes what a program writes; `room` was asked before."""
         target = self._printed if handle in STANDARD_OUTPUTS else self._written[self._writers[handle]]
         target += content
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A core's counter, Arm's SysTick, that stands still from a call on until the program reads from a file.
+    """A Cortex-M's counter, SysTick, that starts anew whenever the program has read from a file.
 
-    When a core stops for its debugger while a timer runs, QEMU's clock may jump, and two measurements would
-    differ by a tick. A counter that a read starts anew, after calls during which it stood still, begins every
-    measurement at the same point of its tick.
+    When a core stops for its debugger QEMU's clock runs on for some microseconds of the host's time, so where
+    in a tick a measurement begins would be chance, and two of them a tick apart. A debugger reaches no
+    register of SysTick in QEMU: the core clears it itself, in a few instructions on its way back from the
+    call.
+
+    scratch : an address in code memory where nothing lies, for these instructions
     """
 
-    control: int = 0xE000E010
-    value: int = 0xE000E018
-    off: bytes = bytes(4)
-    on: bytes = bytes((7, 0, 0, 0))
+    scratch: int
 
-    def freeze(self, debugger: Debugger, end: float) -> None:
-        debugger.write(self.control, self.off, end)
+    # push {r0-r2}; ldr r1, =SYST_CVR; str r1, [r1]; ldr r0, =BACK; str r0, [sp, #8]; pop {r0, r1, pc}; 2 nops
+    CODE: ClassVar[bytes] = struct.pack(
+        "<8HI", 0xB407, 0x4903, 0x6009, 0x4803, 0x9002, 0xBD03, 0xBF00, 0xBF00, 0xE000E018
+    )
 
     def restart(self, debugger: Debugger, end: float) -> None:
-        debugger.write(self.value, self.off, end)
-        debugger.write(self.control, self.on, end)
+        """For a core that is stopped on its way back from a call."""
+        # r0 to r15; the last is where the core goes on.
+        registers = bytes.fromhex(debugger.ask("g", end))[:64]
+        back = struct.unpack("<I", registers[60:])[0] | 1
+        done = debugger.write(self.scratch, self.CODE + struct.pack("<I", back), end)
+        registers = registers[:60] + struct.pack("<I", self.scratch)
+        if not done or debugger.ask(f"G{registers.hex()}", end) != "OK":
+            raise EdgeseaError("QEMU does not let its debugger in: install QEMU 7.2 or newer.")
 
 
 def serve(debugger: Debugger, host: Host, end: float, counter: Counter | None = None) -> None:
@@ -224,8 +240,6 @@ def serve(debugger: Debugger, host: Host, end: float, counter: Counter | None = 
         debugger.send("c")
         while (packet := debugger.receive(end)) is not None:
             if packet[:1] == "F":
-                if counter is not None:
-                    counter.freeze(debugger, end)
                 answer = _answer(debugger, host, packet, end)
                 if counter is not None and packet.startswith("Fread,"):
                     counter.restart(debugger, end)

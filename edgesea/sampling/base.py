@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,8 @@ class Candidates:
     @cached_property
     def levels(self) -> np.ndarray:
         """How loud each frame is, (m,) float64 in dB: as the sensor measured its clip, else as the frame was
-        measured when it was embedded. Only levels of one day are comparable."""
+        measured when it was embedded. Only levels of one day are comparable.
+        """
         given = [clip.level_db for clip in self.manifest.clips]
         if given[0] is not None:
             return np.array(given, np.float64)[self._clip]
@@ -82,12 +84,13 @@ class Sampler(ABC):
     class Options:
         """What can be chosen."""
 
-    def __init__(self, options=None):
+    def __init__(self, options: Any = None) -> None:
         self.options = options or self.Options()
 
     def check(self, manifest: Manifest) -> None:
         """Raises `UsageError` where it is not known which frames are of one sensor and day, or how loud they
-        are: see `_check_days`."""
+        are: see `_check_days`.
+        """
         _check_days(manifest)
         if self.by_level:
             # Levels that were given and levels that were measured are not comparable.
@@ -126,13 +129,14 @@ def check_size(n: int, there: int) -> None:
 
 def _check_days(manifest: Manifest) -> None:
     """Raises `UsageError` where some clips name their sensor or their time and others do not, and where a
-    sensor goes back in time from one clip to the next: its clock was set, and its days are not known."""
+    sensor goes back in time from one clip to the next: its clock was set, and its days are not known.
+    """
     _check_all(manifest, lambda clip: clip.sensor, "names no sensor", "sensor")
     _check_all(manifest, lambda clip: clip.timestamp, "has no timestamp", "timestamp")
     before: dict[str | None, Clip] = {}
     for clip in manifest.clips:
         last = before.get(clip.sensor)
-        if clip.timestamp and last and clip.timestamp < last.timestamp:
+        if clip.timestamp and last and last.timestamp and clip.timestamp < last.timestamp:
             sensor = f" at the sensor {clip.sensor}" if clip.sensor else ""
             raise UsageError(
                 f"The timestamps of {manifest.root} are out of order, {manifest.relative(clip.path)} "

@@ -28,9 +28,11 @@ LARGEST = 40_000
 
 
 class DiverseDPP(Sampler):
+    """A k-DPP of the embeddings' cosines: frames that differ from each other."""
+
     name = "dpp-div"
 
-    def choose(self, candidates, day, n, rng):
+    def choose(self, candidates: Candidates, day: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         quality = self._quality(candidates, day)
         dimension = candidates.embeddings(day[:1]).shape[1]
         parts = max(-(-len(day) // LARGEST), -(-n // max(1, dimension // 2)))
@@ -49,10 +51,12 @@ class DiverseDPP(Sampler):
 
 
 class DPP(DiverseDPP):
+    """A k-DPP of cosine and relevance: frames that differ, and are loud for their time of day."""
+
     name = "dpp"
     by_level = True
 
-    def _quality(self, candidates, day):
+    def _quality(self, candidates: Candidates, day: np.ndarray) -> np.ndarray:
         return day_relevance(candidates, day)
 
 
@@ -90,7 +94,7 @@ def _eigenvectors(log_values: np.ndarray, k: int, rng: np.random.Generator) -> n
     e[0] = 0.0
     for j in range(1, m + 1):
         e[1:, j] = np.logaddexp(e[1:, j - 1], log_values[j - 1] + e[:-1, j - 1])
-    chosen = []
+    chosen: list[int] = []
     for j in range(m, 0, -1):
         needed = k - len(chosen)
         if not needed:

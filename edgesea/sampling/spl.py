@@ -18,10 +18,12 @@ WINDOW = 7200.0  # seconds, centred on the frame
 
 
 class SPL(Sampler):
+    """Frames that are loud for their time of day, one after the other, without repetition."""
+
     name = "spl"
     by_level = True
 
-    def choose(self, candidates, day, n, rng):
+    def choose(self, candidates: Candidates, day: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         # The n largest of log(u) / weight are successive draws without repetition (Efraimidis and Spirakis,
         # 2006, algorithm A).
         keys = np.log(rng.random(len(day))) / day_relevance(candidates, day)

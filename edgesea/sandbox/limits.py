@@ -24,6 +24,7 @@ class Limits:
 
     @property
     def wall_s(self) -> float:
+        """Seconds on the clock, for a machine that is busy with other things too."""
         return 60 + 20 * self.cpu_s
 
 

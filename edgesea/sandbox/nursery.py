@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 import traceback
+from typing import Any
 
 from edgesea import loaded_model
 from edgesea.sandbox import messages
@@ -110,6 +111,7 @@ def _child(descriptors: list[int], memory_bytes: int) -> None:
 def _serve(end: socket.socket) -> None:
     """Answers requests {"call", "args", "options", "cpu_s"}: the first one's result is what is held."""
     held, opened = None, False
+    request: Any
     while True:
         try:
             request = messages.receive(end, most=sys.maxsize)

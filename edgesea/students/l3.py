@@ -162,7 +162,7 @@ def table1() -> dict[str, tuple[float, float, float]]:
     rows = {}
     for name, filters in FILTERS.items():
         if name == "l3":
-            counted, unit = figures(L3_NET.build(199, 256, 512)), 1024 * 1000
+            counted, unit = figures(L3_NET.build(199, 256, 512)), 1024e3
         else:
             counted, unit = figures(L3(filters).build(50, 64, filters[-1])), 1e6
         rows[name] = (

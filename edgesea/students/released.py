@@ -87,8 +87,8 @@ def _weight(file: h5py.File, path: Path, layer: str, weight: str) -> np.ndarray:
     return np.asarray(found[()])
 
 
-def _assign(model: keras.Model, layer: str, weights: list[np.ndarray], path: Path) -> None:
-    layer = model.get_layer(layer)
+def _assign(model: keras.Model, name: str, weights: list[np.ndarray], path: Path) -> None:
+    layer = model.get_layer(name)
     expected = [tuple(weight.shape) for weight in layer.weights]
     received = [weight.shape for weight in weights]
     if received != expected:

@@ -1,29 +1,33 @@
 """Teachers: one file a kind, and one entry here.
 
 A kind is a module with `recognises(found)`, which says whether what was handed over is its kind, and
-`load(path, options) -> Teacher`. A new kind of teacher is one such module and one line in `KINDS`; what a
-teacher has to be is in `base`.
+`load(path, options) -> Teacher`. A new kind of teacher is one such module and one line in `TEACHERS`, or in
+another package an entry point of the group `edgesea.teachers`; what a teacher has to be is in
+`edgesea.teacher`.
 """
 
-from importlib import import_module
-
 from edgesea.errors import UsageError
+from edgesea.named import Registry
 from edgesea.recognise import advice, recognise
-from edgesea.teachers.base import Teacher, TeacherOptions
+from edgesea.teacher import Teacher, TeacherOptions
 
-__all__ = ["KINDS", "Teacher", "TeacherOptions", "load"]
+__all__ = ["TEACHERS", "Teacher", "TeacherOptions", "load"]
 
-# Asked in this order: the particular before the general.
-KINDS = {
-    "demo": "edgesea.teachers.demo",
-    "run": "edgesea.teachers.run",
-    "bundle": "edgesea.teachers.bundle",
-    "yamnet": "edgesea.teachers.yamnet",
-    "tflite": "edgesea.teachers.tflite",
-    "edgel3": "edgesea.teachers.edgel3",
-    "keras": "edgesea.teachers.keras",
-    "onnx": "edgesea.teachers.onnx",
-}
+# Asked in this order: other packages' first, then the particular before the general.
+TEACHERS = Registry(
+    "teacher",
+    {
+        "demo": "edgesea.teachers.demo",
+        "run": "edgesea.teachers.run",
+        "bundle": "edgesea.teachers.bundle",
+        "yamnet": "edgesea.teachers.yamnet",
+        "tflite": "edgesea.teachers.tflite",
+        "edgel3": "edgesea.teachers.edgel3",
+        "keras": "edgesea.teachers.keras",
+        "onnx": "edgesea.teachers.onnx",
+    },
+    "edgesea.teachers",
+)
 
 
 def load(model: str, options: TeacherOptions | None = None) -> Teacher:
@@ -36,7 +40,11 @@ def load(model: str, options: TeacherOptions | None = None) -> Teacher:
     loaded.
     """
     found = recognise(model)
-    for module in map(import_module, KINDS.values()):
+    faults: list[UsageError] = []
+    for module in TEACHERS.every(faults):
         if module.recognises(found):
             return module.load(found.path, options or TeacherOptions())
+    if faults:
+        # It may be what a package was installed for.
+        raise faults[0]
     raise UsageError(advice(found, "teacher"))

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from edgesea.frontend import preset
 from edgesea.recognise import Found
+from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 FILE = Path(__file__).with_name("demo_teacher.tflite")
 
 
 def recognises(found: Found) -> bool:
+    """Whether the demo's teacher was asked for."""
     return found.kind == "demo"
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
+    """The demo's teacher, which hears synthesised streets; of the options only those of pooling count."""
     return tflite.load(FILE, dataclasses.replace(options, tensor=None, frontend=preset("yamnet-16k")))

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, file_size
 
 # TensorFlow itself takes a good part of both before a model is there.
@@ -20,10 +20,12 @@ _SENT = 64  # frames to the other process at a time
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a Keras model."""
     return found.kind == "keras" or (found.path.suffix == ".keras" and found.path.is_file())
 
 
-def load(path: Path, options: TeacherOptions, *, name: str | None = None):
+def load(path: Path, options: TeacherOptions, *, name: str | None = None) -> ModelTeacher:
+    """The teacher in a .keras file; `name` is the file's by default."""
     return ModelTeacher(path, options, KerasModel(path, "open_keras", options.tensor), name=name)
 
 
@@ -43,6 +45,7 @@ class KerasModel:
         self.input_shape = tuple(self._sandbox.call(":input_shape"))
 
     def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Frames (B, ...) float32 -> the embedding by name, (B, ...) float32."""
         parts = [frames[start : start + _SENT] for start in range(0, len(frames), _SENT)]
         heard = [self._sandbox.call(":run", part, examples=len(part)) for part in parts]
         return {"embedding": np.concatenate(heard)}

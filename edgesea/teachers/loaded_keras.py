@@ -25,6 +25,7 @@ class LoadedKeras:
         self._batch = 1 if alone else self._fixed or _BATCH
 
     def input_shape(self) -> list[int | None]:
+        """The shape of one example, None for an axis of any size."""
         return list(self._model.input_shape[1:])
 
     def run(self, frames: np.ndarray) -> np.ndarray:

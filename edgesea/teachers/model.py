@@ -12,21 +12,24 @@ from typing import Protocol
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.teachers.base import Teacher, TeacherOptions, ear, fingerprint
+from edgesea.teacher import Teacher, TeacherOptions, ear, fingerprint
 
 # Of the largest value: equal arithmetic differs by less where a batch has another size.
 _SAME = 1e-3
 
 
 class Model(Protocol):
-    """What runs a file, in a process of its own.
+    """What runs a file, in a process of its own."""
 
-    input_shape : of one example; None for a size that is open
-    names : of its outputs, "embedding" among them
-    """
+    @property
+    def input_shape(self) -> Sequence[int | None]:
+        """Of one example; None for a size that is open."""
+        ...
 
-    input_shape: tuple[int | None, ...]
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """Of its outputs, "embedding" among them."""
+        ...
 
     def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """frames (B, ...) float32 -> (B, ...) float32 for each name."""
@@ -34,12 +37,12 @@ class Model(Protocol):
 
 
 class ModelTeacher(Teacher):
-    """See `edgesea.teachers.base.Teacher`."""
+    """See `edgesea.teacher.Teacher`."""
 
     def __init__(self, path: Path, options: TeacherOptions, model: Model, *, name: str | None = None):
         self.name = name or path.stem
         self._path, self._model, self._pool = path, model, options.pool
-        self._ear = ear(path, model.input_shape, options)
+        self._ear = ear(path, tuple(model.input_shape), options)
         self.frontend = self._ear.frontend
         self.sample_rate, self.samples = self._ear.sample_rate, self._ear.samples
         self.fingerprint = fingerprint(path, options)
@@ -70,7 +73,7 @@ class ModelTeacher(Teacher):
                 )
         return first
 
-    def _embedding_shape(self, shape: tuple[int, ...]) -> tuple[int]:
+    def _embedding_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         axes = tuple(size for size in shape if size != 1) or (1,)
         form = " x ".join(map(str, shape))
         if len(axes) == 1:

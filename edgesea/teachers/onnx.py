@@ -7,17 +7,19 @@ import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, file_size
 
 _SENT = 64  # frames to the other process at a time
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is an ONNX model."""
     return found.kind == "onnx"
 
 
 def load(path: Path, options: TeacherOptions) -> ModelTeacher:
+    """The teacher in a .onnx file."""
     return ModelTeacher(path, options, _Onnx(path, options))
 
 

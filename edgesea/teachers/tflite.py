@@ -8,15 +8,18 @@ import numpy as np
 from edgesea.errors import UsageError
 from edgesea.interpreter import open_interpreter
 from edgesea.recognise import Found
-from edgesea.teachers.base import TeacherOptions
+from edgesea.teacher import TeacherOptions
 from edgesea.teachers.model import ModelTeacher, one_of_each
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is a .tflite, a damaged one too: then it is told what is amiss."""
     return found.kind == "tflite" or (found.path.suffix == ".tflite" and found.kind in ("unknown", "empty"))
 
 
-def load(path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None):
+def load(
+    path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None
+) -> ModelTeacher:
     """The teacher in a .tflite.
 
     scores : name of the tensor that holds its class scores, where it has one
@@ -28,8 +31,8 @@ class _Tflite:
     """See `edgesea.teachers.model.Model`."""
 
     def __init__(self, path: Path, options: TeacherOptions, scores: str | None):
-        exposed = {"embedding": options.tensor, "scores": scores}
-        exposed = {name: tensor for name, tensor in exposed.items() if tensor}
+        named = {"embedding": options.tensor, "scores": scores}
+        exposed = {name: tensor for name, tensor in named.items() if tensor}
         self._model = open_interpreter(path, threads=options.threads, expose=list(exposed.values()))
         self.names = tuple(exposed) or ("embedding",)
         outputs = len(self._model.outputs)

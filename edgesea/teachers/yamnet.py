@@ -9,21 +9,23 @@ from pathlib import Path
 
 from edgesea.frontend import preset
 from edgesea.recognise import Found
+from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import tflite
-from edgesea.teachers.base import TeacherOptions
 
 EMBEDDING = "global_average_pooling2d/Mean"
 SCORES = "Identity"
 
 
 def recognises(found: Found) -> bool:
+    """Whether this is YAMNet, by names that only its file has."""
     if found.kind != "tflite":
         return False
     content = found.path.read_bytes()
     return EMBEDDING.encode() in content and b"yamnet" in content.lower()
 
 
-def load(path: Path, options: TeacherOptions):
+def load(path: Path, options: TeacherOptions) -> Teacher:
+    """YAMNet as a teacher; another `options.tensor` is taken in place of its embedding."""
     tensor = options.tensor or EMBEDDING
     return tflite.load(
         path,

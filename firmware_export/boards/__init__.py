@@ -25,6 +25,7 @@ A board's file holds:
     [[memory]]       the linker's regions: name, origin, length in bytes; only emulated boards
 """
 
+import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class Emulator:
     """How QEMU runs the board. `instructions_per_tick` is how many instructions one tick of its counter lasts
     under `-icount shift=0`, where every instruction takes a nanosecond; `uart` is the driver of its first
     serial line, a file of `emulated/`, and `uart_base` its address: with TrustZone, as the secure state sees
-    it."""
+    it.
+    """
 
     program: str
     arguments: tuple[str, ...]
@@ -124,7 +126,8 @@ class Memory:
 class Board:
     """One board. `clock_hz` is None where there is no clock to trust (an emulator); `emulator` is None and
     `memory` empty on real boards, `flasher` None on emulated ones. `known` holds what
-    the frameworks that know the board have to know of it."""
+    the frameworks that know the board have to know of it.
+    """
 
     name: str
     title: str
@@ -157,7 +160,9 @@ def names() -> list[str]:
 def board(name: str) -> Board:
     """Reads and checks the board called `name`; BoardError where there is none or its file is wrong."""
     if name not in names():
-        raise UnknownBoard(f"There is no board called {name!r}; choose one of: {', '.join(names())}.")
+        close = difflib.get_close_matches(name, names(), n=1)
+        meant = f"did you mean {close[0]}? Choose" if close else "choose"
+        raise UnknownBoard(f"There is no board called {name!r}: {meant} one of {', '.join(names())}.")
     return read(FOLDER / f"{name}.toml")
 
 

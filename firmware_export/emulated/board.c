@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* An emulated board as edgesea_board.h wants it; BOARD_NAME comes from the build. */
 #include "edgesea_board.h"
 

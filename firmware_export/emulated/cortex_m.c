@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* Start-up of an emulated Cortex-M: vectors, reset, SysTick as the counter, faults. */
 #include "emulated.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* What the start-up code of an emulated core gives to the program that runs on it.
  *
  * The start-up file (cortex_m.c or riscv32.c) clears .bss, switches on the FPU or MVE where there is one, starts

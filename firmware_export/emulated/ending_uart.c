@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* The end of a program that has nothing but its board: last words on the serial line, then a reset.
  *
  * Started with -no-reboot, QEMU ends on a reset; its exit code is 0 whatever the program's status was, so the last line

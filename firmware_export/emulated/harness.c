@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* Measures one compiled model on an emulated core.
  *
  * subject.h, written beside the build, says what is measured:

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* Start-up of an emulated RV32: reset, the retired-instruction counter, traps. */
 #include "emulated.h"
 

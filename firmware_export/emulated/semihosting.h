@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* Semihosting: how a program on an emulated core reads and writes files of the host.
  *
  * A call stops the core until the host has answered; it costs a handful of emulated instructions. The host is

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* The serial line of an emulated board; UART_BASE, from the build, says where its registers lie. */
 #ifndef UART_H
 #define UART_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* The 16550 UART of QEMU's RISC-V virt machine. */
 #include "uart.h"
 

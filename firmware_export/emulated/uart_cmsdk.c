@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* The APB UART of Arm's Cortex-M System Design Kit, on the MPS2 and MPS3 boards.
  *
  * Source: Arm "Cortex-M System Design Kit", technical reference manual, APB UART.

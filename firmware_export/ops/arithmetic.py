@@ -150,12 +150,13 @@ def _pairwise(
             values = second.data.reshape(-1)
     elif period is None:
         second, period = _spread(lowering, op, second, result.shape), result.elements
-    rows = None if wide else image_rows(result)
+    rows = image_rows(result)
+    row_elements = result.elements // rows.out_rows if rows else 0
     inputs = (first.index,) if second.constant else (first.index, second.index)
     by_rows = rows is not None and (
-        rows.out_row_bytes % period == 0 if second.constant else period == result.elements
+        row_elements % period == 0 if second.constant else period == result.elements
     )
-    count = rows.out_row_bytes if by_rows else result.elements
+    count = row_elements if by_rows else result.elements
     fields = {
         "constant": None if values is None else Array("operand", CTYPES[result.dtype], values),
         "count": count,
@@ -170,7 +171,7 @@ def _pairwise(
     constant = Constant(f"edgesea_pairwise{suffix}", fields)
     whole = tuple(i for i in range(len(inputs)) if i == 0 or period == result.elements)
     if by_rows:
-        lowering.add_rows(op, f"{function}_row", inputs, constant, rows, in_place=whole)
+        lowering.add_rows(op, f"{function}{suffix}_row", inputs, constant, rows, in_place=whole)
     else:
         arguments = (constant, IN(0), 0 if second.constant else IN(1), OUT)
         lowering.add(op, inputs, Call(f"{function}{suffix}", arguments), in_place=whole)

@@ -10,7 +10,7 @@ from firmware_export.lowering import CTYPES, Lowering
 from firmware_export.ops._constants import of_integers
 from firmware_export.ops._copies import copy_call
 from firmware_export.ops._options import MANY, fused_activation
-from firmware_export.program import IN, Array, Slot
+from firmware_export.program import IN, Array, Call, Slot
 from firmware_export.require import refuse
 from firmware_export.schema import Option
 
@@ -52,7 +52,7 @@ def _concatenation(lowering: Lowering, op: Operator) -> None:
     axis = op.options["axis"] % len(result.shape)
     strides = layout.strides(result.shape)
     inputs: list[int] = []
-    calls = []
+    calls: list[Call] = []
     first = 0
     for index in op.inputs:
         tensor = graph.tensors[index]

@@ -24,7 +24,8 @@ def _check_strided_slice(graph: Graph, op: Operator) -> None:
     if op.options["shrink_axis_mask"] & op.options["begin_mask"]:
         raise refuse(op, "its begin_mask and shrink_axis_mask name the same axis")
     try:
-        ranges = _ranges(x.shape, *bounds, op.options)
+        begin, end, strides = bounds
+        ranges = _ranges(x.shape, begin, end, strides, op.options)
     except ValueError as error:
         raise refuse(op, str(error)) from None
     require.shape(
@@ -74,11 +75,12 @@ def _ranges(shape, begin, end, strides, options) -> list[range]:
 def _strided_slice(lowering: Lowering, op: Operator) -> None:
     graph = lowering.graph
     source = graph.input(op, 0)
-    ranges = _ranges(source.shape, *(graph.input(op, i).data for i in (1, 2, 3)), op.options)
+    begin, end, strides = (graph.input(op, i).data for i in (1, 2, 3))
+    ranges = _ranges(source.shape, begin, end, strides, op.options)
     sizes = [len(r) for r in ranges]
-    strides = layout.strides(source.shape)
-    first = sum(r.start * stride for r, stride in zip(ranges, strides, strict=True))
-    steps = [r.step * stride for r, stride in zip(ranges, strides, strict=True)]
+    apart = layout.strides(source.shape)
+    first = sum(r.start * stride for r, stride in zip(ranges, apart, strict=True))
+    steps = [r.step * stride for r, stride in zip(ranges, apart, strict=True)]
     lowering.add(op, (source.index,), copy_call(source, sizes, steps, layout.strides(sizes), in_first=first))
 
 

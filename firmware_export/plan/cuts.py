@@ -40,9 +40,11 @@ class Cuts:
         self._costs: dict[tuple[int, int], tuple[int, dict[int, int]] | None] = {}
 
     def size(self, tensor: int) -> int:
+        """Bytes of a tensor in the arena."""
         return round_up(self.program.tensor(tensor).bytes, ALIGNMENT)
 
     def last_reader(self, tensor: int) -> int:
+        """The step after which a tensor is not needed."""
         return max(self.readers.get(tensor, [self.made[tensor]]))
 
     def _sharing(self) -> dict[int, int]:

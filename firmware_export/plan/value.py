@@ -60,10 +60,12 @@ class Group:
 
     @property
     def steps(self) -> range:
+        """The steps of the group, by number."""
         return range(self.first, self.end)
 
     @property
     def streamed(self) -> bool:
+        """Whether several steps run row by row in turn."""
         return self.end - self.first > 1
 
 

@@ -6,7 +6,7 @@ is all that adding a framework takes. `framework("zephyr")` reads and checks one
 framework.toml holds the fields of `Framework`. Templates are named from here on ("zephyr/prj.conf" is
 zephyr/prj.conf.jinja), so a framework may use another's. In places, commands and texts {name} stands for the
 model's identifier and {board} for what the framework calls the board; a template's blanks are those that
-`edgesea.export.project` fills in.
+`edgesea.exporting.project` fills in.
 """
 
 from dataclasses import dataclass, field
@@ -63,7 +63,8 @@ class Tflm:
 @dataclass(frozen=True)
 class Emulated:
     """Files of firmware_export/emulated that a project for an emulated board takes along, and the folder that
-    they get; {startup} and {uart} stand for the board's own."""
+    they get; {startup} and {uart} stand for the board's own.
+    """
 
     folder: str
     files: tuple[str, ...]
@@ -72,7 +73,8 @@ class Emulated:
 @dataclass(frozen=True)
 class Builder:
     """How `edgesea flash` has a project built: {project} and {build} stand for folders; `images` says where
-    each kind of image is then."""
+    each kind of image is then.
+    """
 
     program: str
     install: str
@@ -127,7 +129,8 @@ def names() -> list[str]:
 
 def framework(name: str) -> Framework:
     """Reads and checks the framework called `name`, which is one of `names()`; FrameworkError where its file
-    is wrong."""
+    is wrong.
+    """
     path = next(folder / name / FILE for folder in FOLDERS if (folder / name / FILE).is_file())
     reader = Reader(path, "Framework", FrameworkError)
     found = reader.table(Framework, load(path, "framework", FrameworkError))

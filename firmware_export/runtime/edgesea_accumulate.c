@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_accumulate: adds values to sums, in portable C. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_add16: sums and differences of two int16 tensors. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_add for Arm's DSP extension: one rounding multiplication where portable C takes 64-bit arithmetic. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_add for Arm's vector extension: four elements at a time. */
 #include "edgesea_kernels.h"
 

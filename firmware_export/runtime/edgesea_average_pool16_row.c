@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_average_pool16_row: one row of an average pooling, on int16. */
 #include <string.h>
 

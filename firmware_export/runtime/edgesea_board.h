@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_board.h: what a board gives to the firmware. Declared here, written by whoever knows the board.
  *
  * One serial line, one counter, no interrupts asked for. The firmware's main() calls edgesea_board_start() first and

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_conv16_row: one row of a convolution on int16. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

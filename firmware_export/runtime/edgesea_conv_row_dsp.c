@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_conv_row for Arm's DSP extension: up to five pixels at a time are widened to int16, interleaved, and met with
  * all output channels. */
 #include <string.h>

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_conv_row for Arm's vector extension: three pixels by two channels at a time, sixteen taps an instruction. */
 #include "edgesea_kernels.h"
 #include "edgesea_vector_mve.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_depthwise_multiple_row: one row of a depthwise convolution with several outputs for each input channel. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_depthwise_paired_row in portable C: where each tap finds its input is worked out once for all channels. */
 #include <string.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_depthwise_paired_row for Arm's DSP extension: a depthwise convolution of at most three rows, four channels at
  * a time.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_depthwise_paired_row for Arm's vector extension: sixteen channels at a time.
  *
  * Products of two taps are added in 16 bits, where they just fit since no weight is -128, and the pairs' sums in 32:

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_dequantize16: int16 to float. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_dot: one pixel by all output channels, in portable C: four channels share each input that is loaded. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_dot_dsp: a few pixels by all output channels, for Arm's DSP extension; in assembly, because compilers
  * neither pair the loads nor keep fourteen values in fourteen registers. */
 #include "edgesea_dot_dsp.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_dot_dsp.h: the innermost loop of convolutions on cores with Arm's DSP extension.
  *
  * Up to five pixels meet all output channels at once: a word of weights is widened to int16 once and multiplied

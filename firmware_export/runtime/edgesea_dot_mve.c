@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_dot_mve: a few pixels by all output channels, for Arm's vector extension. The sums of two channels by three
  * pixels are what the even registers hold; in assembly, because nothing else may lie there. */
 #include "edgesea_kernels.h"

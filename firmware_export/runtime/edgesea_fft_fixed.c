@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fft_fixed: window, real FFT and power or magnitude spectrum in int32 with one exponent a row.
  *
  * The same algorithm as edgesea_fft_float, pass by pass. The samples are shifted up as far as they go; before each

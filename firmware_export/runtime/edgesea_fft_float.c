@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fft_float: window, real FFT and power spectrum in float32.
  *
  * A real DFT of N samples is a complex one of M = N / 2 points, the even samples being the real parts, and one pass

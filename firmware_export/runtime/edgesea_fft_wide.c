@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fft_wide: window, real FFT and power or magnitude spectrum in int64.
  *
  * For the rows in which the rounding noise of 32 bits would show. Nothing is scaled and nothing can overflow: a

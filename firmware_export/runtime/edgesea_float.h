@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_float.h: float32 operations that a core has and C99 does not promise. */
 #ifndef EDGESEA_FLOAT_H
 #define EDGESEA_FLOAT_H

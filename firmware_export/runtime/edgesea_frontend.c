@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_frontend: the stream of samples, the ring of rows, and what a patch is made of. */
 #include "edgesea_frontend.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_frontend.h: sound in, int8 log-mel patch out, one hop at a time.
  *
  * A frontend is a constant, NAME_frontend, in a generated file: the numbers of the frontend that the model was

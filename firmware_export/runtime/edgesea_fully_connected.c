@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fully_connected: a dense layer on int8, in portable C. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fully_connected16: a dense layer on int16. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

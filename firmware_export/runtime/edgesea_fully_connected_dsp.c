@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fully_connected for Arm's DSP extension: two products an instruction. */
 #include <string.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fully_connected for Arm's vector extension: sixteen products an instruction. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_golden: run the golden vectors, say the verdict. */
 #include "edgesea_golden.h"
 

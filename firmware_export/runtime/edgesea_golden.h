@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_golden.h: does the model give on this board what TensorFlow Lite's reference kernels gave, to the bit?
  *
  * The golden vectors are constants in a generated file, inputs and the outputs that they must give; firmware_model.h

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_keep_larger for Arm's DSP extension: four values at a time. */
 #include <string.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_kernels.h: the functions that a compiled model calls.
  *
  * A generated NAME.c holds one constant of the types below for each operator and calls these functions with it. The
@@ -373,6 +375,10 @@ typedef struct edgesea_pairwise16 {
     int16_t low;
     int16_t high;
 } edgesea_pairwise16;
+
+/* The window holds the row of a and, unless b is constant, that of b. */
+void edgesea_add16_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+void edgesea_mul16_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 void edgesea_add16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 void edgesea_mul16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_logistic16: the logistic function on int16, interpolated in a table. */
 #include <stdlib.h>
 

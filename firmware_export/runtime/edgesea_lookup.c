@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_lookup: a function of one int8 value, by table. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_lookup_row: a function of one int8 value, by table, on one row. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_max_pool16_row: one row of a maximum pooling, on int16. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_max_pool_row: one row of a maximum pooling, in portable C. */
 #include <string.h>
 

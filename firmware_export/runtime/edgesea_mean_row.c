@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mean_row: the mean or sum of each channel of a feature map, row by row. */
 #include <string.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mel_fixed: bands and levels of a spectrum of uint64 with one exponent. */
 #include "edgesea_frontend.h"
 

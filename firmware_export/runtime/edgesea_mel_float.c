@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mel_float: bands and levels of a float32 spectrum. */
 #include "edgesea_frontend.h"
 

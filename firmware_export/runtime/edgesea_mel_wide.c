@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mel_wide: bands and levels of a spectrum of scaled numbers. */
 #include "edgesea_frontend.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mul: products of two tensors, in portable C. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mul_row: edgesea_mul on one row. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_multiply.h: products of 32 bits, and the upper half of them.
  *
  * A core with a long multiplication does it in one instruction. An ARMv6-M core (Cortex-M0, M0+) has none and would

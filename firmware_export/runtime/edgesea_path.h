@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_path.h: which implementation of the kernels this build uses, and the few things compilers differ in.
  *
  * A kernel has one portable file, edgesea_NAME.c, and may have edgesea_NAME_dsp.c and edgesea_NAME_mve.c beside it.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_pointwise_row: one row of a 1x1 convolution with stride 1, in portable C. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_pointwise_row for Arm's DSP extension: a pixel is widened once for all output channels. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_pointwise_row for Arm's vector extension: where a pixel's channels fill vectors, nothing is gathered. */
 #include "edgesea_kernels.h"
 #include "edgesea_vector_mve.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_protocol: read a line, check it, do what it asks, answer. */
 #include "edgesea_protocol.h"
 

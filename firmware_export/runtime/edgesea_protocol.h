@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_protocol.h: a workbench asks over the serial line, the board answers. The whole protocol is described in
  * edgesea's docs/serial-protocol.md.
  *

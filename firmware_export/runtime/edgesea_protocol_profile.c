@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_protocol_profile: cycles of each step, and what the build is. */
 #include "edgesea_protocol_profile.h"
 

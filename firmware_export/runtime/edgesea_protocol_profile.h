@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_protocol_profile.h: what the protocol says of the build, and the cycles of each step of the model.
  *
  * Steps are told apart in builds with -DEDGESEA_PROFILE_HOOK, in every file of the build; others have none. The hook

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_reduce_max16: the largest int16 values over any set of axes. */
 #include <string.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_requantize.h: from an int32 accumulator to an int8 value, rounded as TensorFlow Lite's reference does.
  *
  * The scale ratio is multiplier * 2^(shift - 31), multiplier 0 or in 2^30..2^31-1, shift -31..30.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_rescale: another scale, zero point and width, with a slope of its own below zero. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_scaled: sum and square root of scaled numbers, and the table of their logarithm. */
 #include "edgesea_scaled.h"
 

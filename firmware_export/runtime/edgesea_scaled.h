@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_scaled.h: positive numbers of any size in integers, with logarithm and square root.
  *
  * What the frontend needs where numbers span more than 32 bits and there may be no FPU. Logarithm and root

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_softmax: softmax in fixed point, with the arithmetic of gemmlowp that TensorFlow Lite's reference uses. */
 #include "edgesea_kernels.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_softmax16: softmax on int16, by tables. */
 #include "edgesea_kernels.h"
 #include "edgesea_requantize.h"

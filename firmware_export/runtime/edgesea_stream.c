@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_stream: runs a chain of row functions with a few rows of each feature map in memory. */
 #include "edgesea_kernels.h"
 

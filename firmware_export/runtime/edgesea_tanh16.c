@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_tanh16: the hyperbolic tangent on int16, as 2 / (1 + exp(-2 x)) - 1, interpolated in a table. */
 #include <stdlib.h>
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_vector_mve.h: what the kernels share on cores with Arm's vector extension (MVE). */
 #ifndef EDGESEA_VECTOR_MVE_H
 #define EDGESEA_VECTOR_MVE_H

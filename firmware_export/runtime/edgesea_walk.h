@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_walk.h: walks through memory along several axes, the last one fastest. */
 #ifndef EDGESEA_WALK_H
 #define EDGESEA_WALK_H

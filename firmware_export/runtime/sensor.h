@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* sensor.h: the program that a board runs: sound in, one line of JSON a decision out.
  *
  * sensor.c is the same on every board. It takes the model from sensor_model.h, a generated file, and two functions

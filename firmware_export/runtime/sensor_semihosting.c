@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* sensor_semihosting: an emulated core as the board; the sound is the file sound.wav that it is given.
  *
  * Lines are printed by emulated_print. The program ends with status 0,

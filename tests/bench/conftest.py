@@ -11,7 +11,7 @@ from cached import Missing, cached
 from runtimes import NASTY, REQUIREMENTS
 from sshd import SSHD, Far, reached
 
-from edgesea.bench import agent, rpi
+from edgesea.devices import agent, rpi
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def student(tmp_path_factory) -> Path:
     is one that a shell would take apart."""
     import keras
 
-    from edgesea.export.tflite import convert_int8
+    from edgesea.exporting.tflite import convert_int8
     from edgesea.students.separable import SMALL
 
     keras.utils.set_random_seed(7)

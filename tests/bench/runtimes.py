@@ -1,6 +1,6 @@
 """The two runtimes that a Pi may have, in the versions that the tests install, and a name for anything."""
 
-from edgesea.bench import agent
+from edgesea.devices import agent
 
 # What a measurement calls it: what pip is told. --setup takes the second where it cannot have the first.
 REQUIREMENTS = {

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sshd import PATIENCE_S, until
 
-from edgesea.bench import agent
-from edgesea.bench.rpi import REMOTE
+from edgesea.devices import agent
+from edgesea.devices.rpi import REMOTE
 
 SOURCE = Path(agent.__file__).read_bytes()
 

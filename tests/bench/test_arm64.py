@@ -13,8 +13,8 @@ from cached import Missing
 from runtimes import REQUIREMENTS
 from sshd import Far, reached
 
-from edgesea.bench import agent
-from edgesea.bench.compare import compare
+from edgesea.devices import agent
+from edgesea.devices.compare import compare
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_a_pi(sshd, root, models, python_with, tmp_path, edgesea_process, runtim
         out = tmp_path / "out.json"
         process = edgesea_process(
             *("bench", model, "--device", "rpi", "--host", "pi", "--runs", "3", "--out", out, *options),
-            before="import edgesea.bench.rpi; edgesea.bench.rpi.PROCESSES = 1",
+            before="import edgesea.devices.rpi; edgesea.devices.rpi.PROCESSES = 1",
         )
         _, errors = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0, errors

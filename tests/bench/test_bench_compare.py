@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgesea.bench.compare import compare, load, noise_ms
 from edgesea.cli.bench import bench
+from edgesea.devices.compare import compare, load, noise_ms
 from edgesea.errors import UsageError
 
 
@@ -246,7 +246,7 @@ def test_more_than_one_model(tmp_path):
             ("--device", "host", "--threads", "1", "--threads", "2"),
             "Several --threads are measured on the rpi",
         ),
-        (("--device", "rpi"), "no machine was named: say --host"),
+        (("--device", "rpi"), "No machine was named: say --host"),
     ],
 )
 def test_options_that_do_not_fit_the_device(tmp_path, monkeypatch, arguments, complaint):
@@ -262,11 +262,11 @@ def test_the_project_file_knows_the_pi(tmp_path, monkeypatch):
     (tmp_path / "m.tflite").write_bytes(b"x")
     (tmp_path / "edgesea.toml").write_text('[bench]\ndevice = "rpi"\nhost = "pi@kitchen"\npython = "/p"\n')
     asked = []
-    monkeypatch.setattr("edgesea.bench.measure", lambda *a, **b: asked.append((*a, b)) or measurement())
+    monkeypatch.setattr("edgesea.devices.measure", lambda *a, **b: asked.append((*a, b)) or measurement())
     assert call("m.tflite", "--threads", "2", "--threads", "4", "--json").exit_code == 0
     assert call("m.tflite", "--device", "rpi", "--host", "other", "--json").exit_code == 0
     assert [str(each[1]) for each in asked] == ["rpi", "rpi"]
-    assert [each[2] for each in asked] == [
+    assert [{k: v for k, v in each[2].items() if k != "progress"} for each in asked] == [
         {"host": "pi@kitchen", "python": "/p", "threads": (2, 4)},
         {"host": "other"},
     ]

@@ -10,15 +10,16 @@ import time
 import zlib
 from pathlib import Path
 
+import fuzzing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_serial import Scripted
 
-from edgesea import bench
-from edgesea.bench import answers, compare, rpi
-from edgesea.bench import serial as device
-from edgesea.bench.serial import Link
+from edgesea import devices as bench
+from edgesea.devices import answers, compare, rpi
+from edgesea.devices import serial as device
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.interpreter import open_interpreter
 from firmware_export.graph import read
@@ -467,8 +468,12 @@ def _is_a_sentence(error: Exception) -> None:
     assert len(str(error)) < 1000
 
 
-def _answer_is_checked(held) -> None:
-    began = time.process_time()
+def _answer_is_checked(folder: Path, held) -> None:
+    with fuzzing.held(folder):
+        _checked(held)
+
+
+def _checked(held) -> None:
     line = b"edgesea " + json.dumps({"result": held}).encode()
     message = answers.message(line)
     try:
@@ -482,7 +487,6 @@ def _answer_is_checked(held) -> None:
         assert json.dumps(found["machine"], allow_nan=False).isprintable()
         assert len(json.dumps(found["machine"])) < 50_000
         assert rpi._summary([each for each in found["processes"] if each["configuration"] == 0])
-    assert time.process_time() - began < 5
 
 
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -490,15 +494,15 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.
 
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 @given(strange_results() | values)
-def test_strange_answers_of_a_pi(held):
-    _answer_is_checked(held)
+def test_strange_answers_of_a_pi(tmp_path, held):
+    _answer_is_checked(tmp_path, held)
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
 @given(strange_results() | values)
-def test_many_strange_answers_of_a_pi(held):
-    _answer_is_checked(held)
+def test_many_strange_answers_of_a_pi(tmp_path, held):
+    _answer_is_checked(tmp_path, held)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
@@ -540,8 +544,7 @@ texts = st.lists(tokens, max_size=12).map(" ".join).map(str.encode) | st.binary(
 GOOD = [b"hello 1 " + b"ab" * 32 + b" 8 4 100 40 10 2 3b9aca00", b"about x", b"golden 4 4", b"load 8"]
 
 
-def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
-    began = time.process_time()
+def _board_is_measured_or_told(folder: Path, first: int, said: list[bytes]) -> None:
     asks = (
         Link.hello,
         Link.about,
@@ -551,7 +554,8 @@ def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
         Link.output,
         Link.profile,
     )
-    with Link(Port([*GOOD[:first], *said]), "x", patience_s=0.0002, limit_s=0.0005) as link:
+    port = Port([*GOOD[:first], *said])
+    with fuzzing.held(folder), Link(port, "x", patience_s=0.0002, limit_s=0.0005) as link:
         for ask in asks:
             try:
                 found = ask(link)
@@ -559,19 +563,18 @@ def _board_is_measured_or_told(first: int, said: list[bytes]) -> None:
                 _is_a_sentence(error)
             else:
                 assert len(repr(found)) < 10_000
-    assert time.process_time() - began < 5
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 @given(st.integers(0, len(GOOD)), st.lists(texts, max_size=8))
-def test_strange_answers_of_a_board(monkeypatch, first, said):
+def test_strange_answers_of_a_board(tmp_path, monkeypatch, first, said):
     monkeypatch.setattr(device, "WORK_LIMIT_S", 0.0005)
-    _board_is_measured_or_told(first, said)
+    _board_is_measured_or_told(tmp_path, first, said)
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
 @given(st.integers(0, len(GOOD)), st.lists(texts, max_size=8))
-def test_many_strange_answers_of_a_board(monkeypatch, first, said):
+def test_many_strange_answers_of_a_board(tmp_path, monkeypatch, first, said):
     monkeypatch.setattr(device, "WORK_LIMIT_S", 0.0005)
-    _board_is_measured_or_told(first, said)
+    _board_is_measured_or_told(tmp_path, first, said)

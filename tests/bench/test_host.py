@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgesea import bench, loaded_model
-from edgesea.bench import conditions
-from edgesea.bench import latency as timing
-from edgesea.bench.table import print_measurement
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea import devices as bench
+from edgesea import loaded_model
+from edgesea.devices import conditions
+from edgesea.devices import latency as timing
+from edgesea.devices.table import print_measurement
+from edgesea.errors import EdgeseaError, UsageError, UserError
 from edgesea.interpreter import open_interpreter
-from firmware_export.errors import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_threads_reach_the_measurement(model):
 
 
 def test_a_bundle_is_measured_by_its_int8_model(model, tmp_path):
-    from edgesea.export import export_tflite
+    from edgesea.exporting import export_tflite
 
     export_tflite(model, tmp_path / "bundle")
     found = bench.measure(tmp_path / "bundle", runs=1)
@@ -117,11 +117,11 @@ def test_float_and_waveform_models(shared):
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [
-        ("pdp11", "there is no device 'pdp11': use one of host, "),
-        ("", "there is no device '': use one of host, "),
-        ("host:0", "the device 'host:0' is written host"),
-        ("qemu", "the device 'qemu' is written qemu:CORE"),
-        ("qemu:", "the device 'qemu:' is written qemu:CORE"),
+        ("pdp11", "There is no device 'pdp11': use one of host, "),
+        ("", "There is no device '': use one of host, "),
+        ("host:0", "The device 'host:0' is written host"),
+        ("qemu", "The device 'qemu' is written qemu:CORE"),
+        ("qemu:", "The device 'qemu:' is written qemu:CORE"),
     ],
 )
 def test_a_wrong_device(model, device, sentence):
@@ -135,7 +135,7 @@ def test_no_model_there(tmp_path):
         UsageError, match=r"There is no file at .*nothing\.tflite: name a bundle or a \.tflite\."
     ):
         bench.measure(tmp_path / "nothing.tflite")
-    with pytest.raises(UsageError, match=r"holds no model_int8\.tflite: name a bundle"):
+    with pytest.raises(UsageError, match=r"is not a bundle, it has no manifest\.json: name a folder"):
         bench.measure(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_wrong_options(model, options):
 def test_not_a_model(tmp_path, content):
     file = tmp_path / "model.tflite"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.tflite"):
+    with pytest.raises(UserError, match=r"model\.tflite.*\.$"):
         bench.measure(file)
 
 

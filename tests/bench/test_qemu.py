@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from host_firmware import random_graphs
 
-from edgesea.bench import qemu
+from edgesea.devices import qemu
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.running import emulator
 

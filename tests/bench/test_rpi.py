@@ -21,9 +21,10 @@ import numpy as np
 import pytest
 from sshd import PATIENCE_S, SYSTEM_PATH, processes, programs, until
 
-from edgesea import bench
-from edgesea.bench import rpi
+from edgesea import devices as bench
+from edgesea.devices import rpi
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.measures.inputs import random_inputs
 
 pytestmark = pytest.mark.usefixtures("once")
 
@@ -154,7 +155,7 @@ def test_the_command_line(far, model, tmp_path, edgesea_process):
     process = edgesea_process(
         *("bench", model, "--device", "rpi", "--host", "pi", "--python", sys.executable, "--runs", "10"),
         *("--threads", "1", "--threads", "2", "--out", out),
-        before="import edgesea.bench.rpi; edgesea.bench.rpi.PROCESSES = 1",
+        before="import edgesea.devices.rpi; edgesea.devices.rpi.PROCESSES = 1",
     )
     text, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
@@ -240,12 +241,12 @@ def test_hosts_that_are_names(host):
 
 
 def test_no_host(model):
-    with pytest.raises(UsageError, match="no machine was named: say --host, or write host under"):
+    with pytest.raises(UsageError, match="No machine was named: say --host, or write host under"):
         measure(model, host=None)
 
 
 def test_wrong_options(model):
-    with pytest.raises(UsageError, match="threads and runs must be at least 1, received 0 and 20"):
+    with pytest.raises(UsageError, match="Received 0 threads and 20 runs: give at least 1 of each"):
         measure(model, threads=0)
     with pytest.raises(UsageError, match="give one of them"):
         measure(model, setup=True)
@@ -408,7 +409,7 @@ def test_the_near_side_stops(far, model, edgesea_process, how):
     far.start()
     process = edgesea_process(
         *("bench", model, "--device", "rpi", "--host", "pi", "--python", sys.executable),
-        before="import edgesea.bench.rpi as r; r.measure.__kwdefaults__.update(limit_s=1e6, runs=10**9)",
+        before="import edgesea.devices.rpi as r; r.measure.__kwdefaults__.update(limit_s=1e6, runs=10**9)",
     )
     assert far.working()
     folder = next(far.temporary.iterdir())
@@ -545,7 +546,7 @@ def test_kernels_that_compute_something_else_are_seen(model, tmp_path, monkeypat
     """Once with zeros from there, once with an output that lies seven steps off in one place."""
     answer = _answer(model)
     reference = rpi.open_interpreter(model, resolver="reference")
-    here = rpi._outputs(reference, rpi._random_inputs(reference))[0]
+    here = rpi._outputs(reference, random_inputs(reference.inputs))[0]
     off = here.copy()
     off[3] += -7 if off[3] > 0 else 7
     answer["processes"][1]["outputs"] = [base64.b64encode(off.tobytes()).decode()]

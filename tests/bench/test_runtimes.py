@@ -9,7 +9,7 @@ import pytest
 from runtimes import NASTY, REQUIREMENTS
 from sshd import PATIENCE_S, programs, until
 
-from edgesea import bench
+from edgesea import devices as bench
 from edgesea.errors import EdgeseaError
 
 pytestmark = pytest.mark.usefixtures("once")
@@ -38,7 +38,7 @@ def two(far, python_with, student, edgesea_process):
         process = edgesea_process(
             *("bench", student, "--device", "rpi", "--host", "pi", "--runs", "20", "--out", out),
             *("--python", odd / runtime / "bin" / "python", "--threads", "1", "--threads", "2"),
-            before="import edgesea.bench.rpi; edgesea.bench.rpi.PROCESSES = 1",
+            before="import edgesea.devices.rpi; edgesea.devices.rpi.PROCESSES = 1",
         )
         printed, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors

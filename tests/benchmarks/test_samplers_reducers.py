@@ -25,8 +25,8 @@ from samplers_reducers import (
 
 from edgesea import sampling
 from edgesea.datasets import Clip, Manifest
-from edgesea.evaluation.fidelity import knn_overlap
 from edgesea.evaluation.heads import Task
+from edgesea.measures.fidelity import knn_overlap
 
 
 def clips(count=60):

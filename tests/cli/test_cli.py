@@ -15,7 +15,7 @@ from small_run import SMALL
 
 from edgesea import __version__
 from edgesea.cli import COMMANDS, edgesea, main
-from edgesea.export import load_bundle
+from edgesea.exporting import load_bundle
 from edgesea.run import Run
 
 
@@ -155,7 +155,8 @@ def test_what_is_missing_is_named(call, nowhere):
         ("--seed", "-1", ["Received seed = -1"]),
         ("--hop", "0", ["Received hop = 0.0: give a number above 0"]),
         ("--learning-rate", "nan", ["Received learning_rate = nan"]),
-        ("--config", "absent.toml", ["Cannot read the configuration absent.toml: No such file"]),
+        ("--max-bad-frames", "2", ["Received max_bad_frames = 2.0: give a share from 0 to 1."]),
+        ("--config", "absent.toml", ["The file absent.toml cannot be read (No such file or directory)"]),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_writes_nothing(call, nowhere, street, option, value, parts):
@@ -181,8 +182,8 @@ def test_another_option_on_a_runs_folder_is_refused(call, street, finished_run):
     answer = call("distill", "--data", street, "--out", finished_run, *SMALL, "--epochs", "7")
     assert answer.code == 2
     assert answer.err.strip().splitlines()[-1] == (
-        f"edgesea: {finished_run} holds a run with epochs = 4, and this call says 7: choose another --out, "
-        "or delete that folder."
+        f"edgesea: {finished_run} holds a run with epochs = 4, and this call says epochs = 7: "
+        "choose another --out, or delete that folder."
     )
 
 
@@ -221,6 +222,20 @@ def test_an_unexpected_error_is_one_sentence_too(call, monkeypatch, street):
     )
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "evaluate", "run", "--data", str(street)])
+
+
+def test_too_little_memory_is_one_sentence(call, monkeypatch, street):
+    from edgesea.evaluation import evaluate
+
+    def large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(evaluate, "evaluate", large)
+    answer = call("evaluate", "run", "--data", street)
+    assert answer.code == 1
+    assert answer.err == (
+        "edgesea: Ran out of memory: close other programs, or give less at once, and run it again.\n"
+    )
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(call, monkeypatch, street):
@@ -279,7 +294,8 @@ def test_an_int8_model_below_the_threshold_is_no_bundle(call, tmp_path, finished
     answer = call(
         "export", finished_run, "--out", tmp_path / "b", "--int8", "--no-onnx", "--min-cosine", "1.1"
     )
-    assert_one_sentence(answer, 1, "int8 against float: the cosine is", "worst layer", "1.1")
+    # Seconds of training teach nothing: int8 is not blamed for it.
+    assert_one_sentence(answer, 1, "The float student learnt nothing that int8 could keep", "train longer")
     assert not (tmp_path / "b").exists()
 
 

@@ -120,25 +120,15 @@ def test_refuses_impossible_fractions(fractions):
         split_groups(["x", "y", "z"], fractions)
 
 
-def test_splitting_a_manifest_does_not_depend_on_its_place(tmp_path):
-    labels = [["a"]] * 20
-    parts = manifest(tmp_path / "one", *labels).split({"train": 0.8, "held-out": 0.2}, 5)
-    others = manifest(tmp_path / "two", *labels).split({"train": 0.8, "held-out": 0.2}, 5)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 16, "held-out": 4}
-    assert parts["train"].name == "some:train"
-    for name in parts:
-        assert [c.path.name for c in parts[name].clips] == [c.path.name for c in others[name].clips]
-
-
 def test_loads_only_what_is_data(tmp_path):
     with pytest.raises(UsageError) as caught:
         datasets.load(tmp_path / "nowhere")
     assert str(caught.value) == (
-        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio or a CSV table."
+        f"There is no data at {tmp_path / 'nowhere'}: give a folder of audio, a recording or a CSV table."
     )
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UsageError) as caught:
         datasets.load(str(tmp_path / "notes.txt"))
     assert str(caught.value) == (
-        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio or a CSV table."
+        f"Received {tmp_path / 'notes.txt'} as data: give a folder of audio, a recording or a CSV table."
     )

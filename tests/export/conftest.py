@@ -68,13 +68,13 @@ def student(patches):
 
 @pytest.fixture(scope="session")
 def float_model(student) -> bytes:
-    from edgesea.export.tflite import convert_float
+    from edgesea.exporting.tflite import convert_float
 
     return convert_float(student)
 
 
 @pytest.fixture(scope="session")
 def int8_model(student, patches) -> bytes:
-    from edgesea.export.tflite import convert_int8
+    from edgesea.exporting.tflite import convert_int8
 
     return convert_int8(student, patches[:100])

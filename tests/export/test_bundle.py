@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export import c_compiler, export_student, export_tflite, load_bundle, write_bundle
-from edgesea.export.card import cell
+from edgesea.exporting import c_compiler, export_student, export_tflite, load_bundle, write_bundle
+from edgesea.exporting.card import cell
 from edgesea.interpreter import open_interpreter
 
 FILES = {
@@ -208,12 +208,12 @@ def test_wrong_calls(student, patches, frontend, tmp_path):
         assert list(tmp_path.iterdir()) == []
 
     other = dataclasses.replace(frontend, mels=12)
-    refused("the student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
-    refused("int8 needs patches of the domain to calibrate on, received none", calibration=None)
-    refused("the held-out patches must have the shape (n, 24, 16, 1)", held_out=patches[:, :10])
-    refused("Comparing int8 with float takes 2 held-out patches or more", held_out=patches[:1])
-    refused("a bundle needs a name, received '  '", name="  ")
-    with pytest.raises(UsageError, match="a bundle needs a model: give an int8 or a float"):
+    refused("The student takes patches of (24, 16, 1), the frontend tiny makes (24, 12, 1)", frontend=other)
+    refused("Int8 needs patches of the domain to calibrate on, received none", calibration=None)
+    refused("The held-out patches must have the shape (n, 24, 16, 1)", held_out=patches[:, :10])
+    refused("Comparing an integer model with float takes 2 held-out patches or more", held_out=patches[:1])
+    refused("A bundle needs a name, received '  '", name="  ")
+    with pytest.raises(UsageError, match="A bundle needs a model: give an int8 or a float"):
         write_bundle(tmp_path / "b", name="x")
 
 
@@ -317,7 +317,7 @@ def test_the_c_compiler_fills_the_manifest(int8_model, tmp_path):
 
 
 def test_the_c_compilers_refusal_is_passed_on(int8_model, tmp_path):
-    with pytest.raises(EdgeseaError, match=r"^The C model: ram_budget must be a positive number of bytes"):
+    with pytest.raises(EdgeseaError, match=r"^The C model: Received ram_budget = -1: give a number"):
         write_bundle(tmp_path / "b", name="A b", int8=int8_model, c_model=c_compiler(ram_budget=-1))
     assert list(tmp_path.iterdir()) == []
 

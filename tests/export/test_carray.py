@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edgesea.export.carray import FRONTEND_CHOICES, FRONTEND_NUMBERS, render
+from edgesea.exporting.carray import FRONTEND_CHOICES, FRONTEND_NUMBERS, render
 from edgesea.frontend import PRESETS, Frontend
 from edgesea.interpreter import open_interpreter
 

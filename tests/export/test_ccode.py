@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edgesea.export import load_bundle
+from edgesea.exporting import load_bundle
 
 MAIN = """
 #include <stdio.h>

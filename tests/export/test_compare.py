@@ -9,8 +9,8 @@ from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.compare import LAYER_PATCHES, Comparison, Layer, compare, cosine
-from edgesea.export.tflite import convert_float, convert_int8
+from edgesea.exporting.compare import LAYER_PATCHES, Comparison, Layer, compare, cosine
+from edgesea.exporting.tflite import convert_float, convert_int8
 from edgesea.interpreter import open_interpreter
 
 
@@ -124,7 +124,7 @@ def test_an_embedding_that_never_varies_fails():
 
 def test_too_few_patches(float_model, int8_model, patches):
     with pytest.raises(
-        UsageError, match="Comparing int8 with float takes 2 held-out patches or more, received 1"
+        UsageError, match="Comparing an integer model with float takes 2 held-out patches or more, received 1"
     ):
         compare(float_model, int8_model, patches[:1])
 

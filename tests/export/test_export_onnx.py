@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from edgesea.errors import EdgeseaError
-from edgesea.export.compare import agreement
-from edgesea.export.onnx import OPSET, convert_onnx, run
+from edgesea.exporting.compare import agreement
+from edgesea.exporting.onnx import OPSET, convert_onnx, run
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,8 @@ def test_an_operator_that_onnx_lacks_is_refused(capfd):
         [keras.Input((24, 16, 1)), keras.layers.Flatten(), keras.layers.Lambda(tf.math.erfinv)]
     )
     with pytest.raises(
-        EdgeseaError, match=r"^tf2onnx refused the student \(.*Erfinv.*\): export without ONNX$"
+        EdgeseaError,
+        match=r"^The converter tf2onnx refused the student \(.*Erfinv.*\): export without ONNX\.$",
     ):
         convert_onnx(odd)
     assert capfd.readouterr().err == ""
@@ -72,7 +73,7 @@ def test_an_operator_that_onnx_lacks_is_refused(capfd):
 def test_a_twin_that_differs_is_refused():
     truth = np.array([[1.0, -2.0]], np.float32)
     with pytest.raises(
-        EdgeseaError, match=r"the ONNX model differs from Keras by 0.001 where 0.0002 is allowed"
+        EdgeseaError, match=r"The ONNX model differs from Keras by 0.001 where 0.0002 is allowed"
     ):
         agreement(truth, truth + np.float32(0.001), "ONNX")
     with pytest.raises(EdgeseaError, match="differs from Keras by nan"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.tflite import OPERATORS, convert_float, convert_int8, layer_name
+from edgesea.exporting.tflite import OPERATORS, convert_float, convert_int8, layer_name
 from edgesea.interpreter import open_interpreter
 from firmware_export.graph import read
 
@@ -77,7 +77,7 @@ def test_quantise_is_what_the_quantize_operator_does():
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([row[None]] for row in values)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    from edgesea.export.concrete import quiet_converter
+    from edgesea.exporting.concrete import quiet_converter
 
     with quiet_converter():
         content = converter.convert()
@@ -122,7 +122,7 @@ def test_an_operator_that_tflite_lacks_is_named(patches):
     odd = model_with(tf.math.erfinv)
     for convert in (convert_float, lambda model: convert_int8(model, patches[:16])):
         with pytest.raises(
-            EdgeseaError, match=r"^the student uses Erfinv, which TFLite has no operator for: "
+            EdgeseaError, match=r"^The student uses Erfinv, which TFLite has no operator for: "
         ):
             convert(odd)
 
@@ -134,7 +134,7 @@ def test_an_operator_that_the_devices_lack_is_named():
         convert_float(model_with(tf.math.sin))
     message = str(caught.value)
     assert message.startswith(
-        "the model has the operator SIN (number 1), which no device here runs: build the"
+        "The model has the operator SIN (number 1), which no device here runs: build the"
     )
     assert "DEPTHWISE_CONV_2D" in message
 
@@ -153,19 +153,19 @@ def test_a_student_of_unknown_size_is_refused():
     [
         (
             lambda p: p[:15],
-            "int8 needs at least 16 calibration patches of the domain, received 15: give more",
+            "The int8 model needs at least 16 calibration patches of the domain, received 15: give more",
         ),
         (
             lambda p: p[:0],
-            "the calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received (0,",
+            "The calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received (0,",
         ),
         (
             lambda p: p[..., 0],
-            "the calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received",
+            "The calibration patches must have the shape (n, 24, 16, 1) with n >= 1, received",
         ),
         (
             lambda p: np.where(np.arange(len(p))[:, None, None, None] == 5, np.nan, p),
-            "calibration patch 5 holds",
+            "The calibration patch 5 holds NaN or infinity: leave such frames out.",
         ),
     ],
 )
@@ -208,7 +208,7 @@ def test_layer_name(tensor, name):
 @pytest.mark.parametrize("name", ["hey_jarvis", "mww_v2_vad", "mww_int8out"])
 def test_a_streaming_model_is_told_what_it_is(shared, tmp_path, name):
     from edgesea.errors import UsageError
-    from edgesea.export import export_tflite
+    from edgesea.exporting import export_tflite
 
     with pytest.raises(UsageError, match=rf"{name}\.tflite is a streaming model, int8 already: it keeps "):
         export_tflite(shared / "cases" / "models" / f"{name}.tflite", tmp_path / "b")

@@ -7,15 +7,17 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import fuzzing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea.errors import EdgeseaError
-from edgesea.export import c_compiler, export_tflite, load_bundle
-from edgesea.export.firmware import remake
-from edgesea.export.project import write_project
+from edgesea.exporting import c_compiler, export_tflite, load_bundle
+from edgesea.exporting.firmware import remake
+from edgesea.exporting.project import write_project
 
 CMAKE = "x)\nexecute_process(COMMAND id OUTPUT_FILE PWNED_BY_CMAKE)\nset(y"
 LIBRARY = 'x","build":{"extraScript":"evil.py"},"y":"'
@@ -203,8 +205,8 @@ def test_no_command_takes_it(stranger, spoil):
     """bench (the door of all its devices), evaluate, fit, flash and export read bundles by one function."""
     from click.testing import CliRunner
 
-    from edgesea.bench import find_model
     from edgesea.cli import edgesea
+    from edgesea.devices import find_model
     from edgesea.evaluation.evaluate import _subject
     from edgesea.flash import plan
 
@@ -290,9 +292,7 @@ def test_a_project_follows_no_link(stranger):
     write_project(bundle, "zephyr", out)
     shutil.rmtree(out / "src")
     (out / "src").symlink_to(elsewhere)
-    with pytest.raises(
-        EdgeseaError, match=r"^The path .*src is a link, which is not followed: choose another"
-    ):
+    with pytest.raises(EdgeseaError, match=r"src is a link, which is not followed: choose another"):
         write_project(bundle, "zephyr", out)
     assert not list(elsewhere.iterdir())
 
@@ -362,13 +362,12 @@ def try_mutant(folder: Path, manifest) -> None:
     (folder / "bundle" / "manifest.json").write_text(json.dumps(manifest))
     before = {path for path in folder.rglob("*") if "out" not in path.relative_to(folder).parts}
     try:
-        bundle = load_bundle(folder / "bundle")
-        write_project(bundle, "platformio", folder / "out" / bundle.identifier)
+        (folder / "out" / "temporary").mkdir(parents=True)
+        with mock.patch("tempfile.tempdir", str(folder / "out" / "temporary")), fuzzing.held(folder):
+            bundle = load_bundle(folder / "bundle")
+            write_project(bundle, "platformio", folder / "out" / bundle.identifier)
     except EdgeseaError as error:
-        text = str(error)
-        assert text.endswith(".")
-        assert "\n" not in text
-        assert len(text) < 2000
+        fuzzing.is_a_sentence(error)
     finally:
         shutil.rmtree(folder / "out", ignore_errors=True)
     assert {path for path in folder.rglob("*") if "out" not in path.relative_to(folder).parts} == before

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from firmware_export.emit import RUNTIME
-from firmware_export.frontend import SOURCES, emit
+from firmware_export.frontend import SOURCES, frontend_sources
 
 # The arithmetics of the C frontend, as flags: with an FPU, without, and without a long multiplication too.
 ARITHMETICS = {
@@ -133,7 +133,7 @@ class FrontendProgram:
         includes, entries, sources = [], [], [RUNTIME / name for name in SOURCES]
         for number, (frontend, scale, zero_point) in enumerate(inputs.values()):
             name = f"dut{number}"
-            for file, text in emit(frontend, name, scale=scale, zero_point=zero_point).items():
+            for file, text in frontend_sources(frontend, name, scale=scale, zero_point=zero_point).items():
                 (folder / file).write_text(text)
             includes.append(f'#include "{name}_frontend.h"')
             entries.append(

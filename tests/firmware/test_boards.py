@@ -226,7 +226,7 @@ def test_an_emulated_board_counts_fractions_of_a_tick(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(boards.BoardError, match=r"no board called 'nil'; choose one of: .*qemu-cortex-m4"):
+    with pytest.raises(boards.BoardError, match=r"no board called 'nil': choose one of .*qemu-cortex-m4"):
         boards.board("nil")
 
 

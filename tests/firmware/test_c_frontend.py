@@ -15,7 +15,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.running import emulator
 from firmware_export import frontend as c_frontend
 from firmware_export.emit import RUNTIME
-from firmware_export.frontend import FrontendError, emit
+from firmware_export.frontend import FrontendError, frontend_sources
 
 # (frontend, scale, zero point) as calibration on real sound gives them.
 INPUTS = {
@@ -284,7 +284,7 @@ def test_no_compiler_warns(compiler, arithmetic, tmp_path):
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     for name, (frontend, scale, zero_point) in INPUTS.items():
-        for file, text in emit(frontend, name, scale=scale, zero_point=zero_point).items():
+        for file, text in frontend_sources(frontend, name, scale=scale, zero_point=zero_point).items():
             (tmp_path / file).write_text(text)
     language = ["-x", "c++", "-std=c++11"] if compiler.endswith("+") else ["-std=c99"]
     for source in [RUNTIME / name for name in c_frontend.SOURCES] + sorted(tmp_path.glob("*.c")):
@@ -296,10 +296,10 @@ def test_no_compiler_warns(compiler, arithmetic, tmp_path):
 
 def test_a_model_that_takes_mels_first(tmp_path):
     frontend, scale, zero_point = INPUTS["sea"]
-    plain = emit(frontend, "x", scale=scale, zero_point=zero_point, input_shape=(1, 50, 64, 1))[
+    plain = frontend_sources(frontend, "x", scale=scale, zero_point=zero_point, input_shape=(1, 50, 64, 1))[
         "x_frontend.c"
     ]
-    turned = emit(frontend, "x", scale=scale, zero_point=zero_point, input_shape=(1, 64, 50, 1))[
+    turned = frontend_sources(frontend, "x", scale=scale, zero_point=zero_point, input_shape=(1, 64, 50, 1))[
         "x_frontend.c"
     ]
     assert "64, /* row_stride */" in plain
@@ -310,13 +310,13 @@ def test_a_model_that_takes_mels_first(tmp_path):
 
 def test_the_offset_of_a_loud_enough_frontend_spares_the_int64_tables():
     frontend = dataclasses.replace(INPUTS["yamnet"][0], offset=0.05)
-    assert "0, /* wide */" in emit(frontend, "x", scale=0.05, zero_point=0)["x_frontend.c"]
-    assert "1, /* wide */" in emit(INPUTS["sea"][0], "x", scale=0.3, zero_point=0)["x_frontend.c"]
+    assert "0, /* wide */" in frontend_sources(frontend, "x", scale=0.05, zero_point=0)["x_frontend.c"]
+    assert "1, /* wide */" in frontend_sources(INPUTS["sea"][0], "x", scale=0.3, zero_point=0)["x_frontend.c"]
 
 
 def test_generated_text_is_safe_whatever_the_names_hold():
     frontend = dataclasses.replace(INPUTS["sea"][0], name='x */ int main(void) {\n} "\\')
-    files = emit(frontend, "Straße 7; rm -rf", scale=0.3, zero_point=0, command="a */ b\nc")
+    files = frontend_sources(frontend, "Straße 7; rm -rf", scale=0.3, zero_point=0, command="a */ b\nc")
     for name, text in files.items():
         assert name.startswith("strae_7_rm_rf_frontend.")
         assert text.isascii()
@@ -346,7 +346,7 @@ def test_what_the_c_frontend_refuses(change, call, sentence):
         )
     )
     with pytest.raises(FrontendError, match=sentence):
-        emit(frontend, "x", **{"scale": 0.3, "zero_point": 0, **call})
+        frontend_sources(frontend, "x", **{"scale": 0.3, "zero_point": 0, **call})
 
 
 _EMULATED = r"""
@@ -398,7 +398,7 @@ def test_emulated_cores(core, name, tmp_path):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     frontend, scale, zero_point = INPUTS[name]
-    for file, text in emit(frontend, "dut", scale=scale, zero_point=zero_point).items():
+    for file, text in frontend_sources(frontend, "dut", scale=scale, zero_point=zero_point).items():
         (tmp_path / file).write_text(text)
     (tmp_path / "main.c").write_text(_EMULATED)
     hard = signals(frontend)

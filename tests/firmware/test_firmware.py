@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.export.firmware import GOLDEN_BYTES, write_firmware
+from edgesea.exporting.firmware import GOLDEN_BYTES, write_firmware
 from edgesea.interpreter import open_interpreter
 
 ANSWER = re.compile(rb"<([0-9a-f]{4}) ([ -~]*)\*([0-9a-f]{8})")

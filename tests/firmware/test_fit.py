@@ -11,8 +11,8 @@ from random_graphs import single_operator_model
 
 from edgesea.cli.fit import fit as command
 from edgesea.errors import UserError
-from edgesea.export import export_tflite
-from edgesea.export.ccode import c_compiler
+from edgesea.exporting import export_tflite
+from edgesea.exporting.ccode import c_compiler
 from firmware_export import boards
 from firmware_export.boards.table import BEGIN, END, renewed
 from firmware_export.fit import (
@@ -190,10 +190,10 @@ def test_a_real_student(shared, tmp_path):
 
 def test_a_folder_without_an_int8_model(bundle, tmp_path, monkeypatch):
     class Loaded:
-        name, path, int8 = "x", tmp_path, None
+        name, path, int8, integer = "x", tmp_path, None, None
         manifest = {"files": {}, "int8": None}  # noqa: RUF012
 
-    monkeypatch.setattr("edgesea.export.load_bundle", lambda _: Loaded())
+    monkeypatch.setattr("edgesea.fitting.load_bundle", lambda _: Loaded())
     result = CliRunner().invoke(command, [str(bundle)])
     assert isinstance(result.exception, UserError)
     assert "holds no int8 model" in str(result.exception)

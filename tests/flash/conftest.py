@@ -27,7 +27,7 @@ def bundle(tmp_path_factory) -> Path:
     """A bundle of one convolution, with its C model."""
     from random_graphs import single_operator_model
 
-    from edgesea.export import c_compiler, export_tflite
+    from edgesea.exporting import c_compiler, export_tflite
 
     folder = tmp_path_factory.mktemp("flash")
     (folder / "street sounds.tflite").write_bytes(single_operator_model("CONV_2D", 3))

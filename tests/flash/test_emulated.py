@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from edgesea.cli.flash import flash as cli
 from edgesea.errors import EdgeseaError
-from edgesea.export import load_bundle
-from edgesea.flash import emulated, flash, plan, verdict
-from edgesea.running import emulator, firmware
-from edgesea.running.firmware import build_emulated
+from edgesea.exporting import load_bundle
+from edgesea.flash import emulated, firmware, flash, plan, verdict
+from edgesea.flash.firmware import build_emulated
+from edgesea.running import emulator
 from firmware_export import boards
 
 FAST = ("cortex-m3", "cortex-m4", "riscv32")
@@ -130,7 +130,7 @@ def test_qemu_that_does_not_start(tmp_path, programs):
     board = boards.board("qemu-cortex-m4")
     with pytest.raises(EdgeseaError) as error, emulated.waiting(board, tmp_path):
         pass
-    assert str(error.value) == "qemu-system-arm ended with status 1: qemu: no such machine"
+    assert str(error.value) == "qemu-system-arm ended with status 1: qemu: no such machine."
     # Asked for its sandbox first, which it has not got.
     assert programs.called() == [
         ["qemu-system-arm", *emulator.SANDBOX, "-version"],
@@ -186,7 +186,7 @@ def test_a_program_that_ends(tools, tmp_path):
     """No verdict will come then, and nobody waits for it."""
     board = boards.board("qemu-cortex-m3")
     (tmp_path / "program.c").write_text("int main(void) { return 7; }\n")
-    driver, address = firmware.uart(board)
+    driver, address = board.emulator.uart, board.emulator.uart_base
     flags, ending = [f"-DUART_BASE={address:#x}u"], (*firmware.ENDING, driver)
     emulator.build(board, [tmp_path / "program.c"], tmp_path, flags=flags, ending=ending)
     with emulated.waiting(board, tmp_path) as port:

@@ -24,10 +24,10 @@ import pytest
 from click.testing import CliRunner
 from random_graphs import single_operator_model
 
-from edgesea.bench.serial import Link
 from edgesea.cli.flash import flash as cli
+from edgesea.devices.serial import Link
 from edgesea.errors import EdgeseaError, UserError
-from edgesea.export import export_tflite, write_bundle
+from edgesea.exporting import export_tflite, write_bundle
 from edgesea.flash import Verdict, flash, plan, ports, uf2, verdict
 from edgesea.running import usb
 from firmware_export import boards
@@ -261,7 +261,7 @@ def test_names_never_become_shell_text(tmp_path, bundle, programs, projects, boa
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("nil", {}, f"There is no board called 'nil'; choose one of: {', '.join(boards.names())}."),
+        ("nil", {}, f"There is no board called 'nil': choose one of {', '.join(boards.names())}."),
         (
             "apollo4",
             {"kind": "arduino"},
@@ -721,7 +721,7 @@ def test_another_model_on_the_board(board):
         verdict.read(lambda: "/dev/ttyX", SHA256, limit_s=0.3)
     assert str(error.value) == (
         "The firmware is written, but gave no verdict within 0.3 seconds: "
-        f"the board at /dev/ttyX runs another model, 000000000000…, not {SHA256[:12]}…."
+        f"The board at /dev/ttyX runs another model, 000000000000…, not {SHA256[:12]}…."
     )
 
 
@@ -730,5 +730,5 @@ def test_no_verdict_in_time(board):
     with pytest.raises(EdgeseaError) as error:
         verdict.read(lambda: "/dev/ttyX", SHA256, limit_s=0.3)
     assert str(error.value) == (
-        "The firmware is written, but gave no verdict within 0.3 seconds: /dev/ttyX does not answer"
+        "The firmware is written, but gave no verdict within 0.3 seconds: /dev/ttyX does not answer."
     )

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -156,3 +157,14 @@ def test_pydantic_is_not_imported_before_a_file_is_read():
     code = "import sys, edgesea.cli, edgesea.formats.door, edgesea.run; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["'" + "x" * (1 << 20) + "'", "'" + "x " * (1 << 19) + "'", "'" + "x.y " * (1 << 18) + "'"]
+)
+def test_a_long_text_takes_no_longer_than_its_length(tmp_path, text):
+    """The look-out for dotted keys took the square of it: hours for a megabyte."""
+    (tmp_path / "a.toml").write_text(f"a = {text}")
+    began = time.process_time()
+    assert door.read_toml(tmp_path / "a.toml", largest=2 << 20, remedy="x") == {"a": text[1:-1]}
+    assert time.process_time() - began < 5

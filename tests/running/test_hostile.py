@@ -8,8 +8,8 @@ import hostile_program as hostile
 import pytest
 
 from edgesea.errors import EdgeseaError
+from edgesea.flash.firmware import ENDING
 from edgesea.running import emulator, semihosting
-from edgesea.running.firmware import ENDING, uart
 
 FAST = ("cortex-m4", "riscv32")
 CORES = emulator.cores()
@@ -94,7 +94,7 @@ def test_what_never_ends_is_stopped(body, sentence, core, tmp_path):
 def test_an_image_with_nothing_but_its_board_faults(call, core, victim, tmp_path):
     """What flash and the users' projects run: no semihosting at all, so the first call is an exception."""
     board = emulator.board_of(core)
-    driver, address = uart(board)
+    driver, address = board.emulator.uart, board.emulator.uart_base
     (tmp_path / "program.c").write_text(hostile.function(call, victim.folder) + MAIN)
     image = emulator.build(
         board,
@@ -118,7 +118,7 @@ def test_an_image_with_nothing_but_its_board_faults(call, core, victim, tmp_path
 def test_a_status_is_said_where_qemu_cannot(tmp_path):
     for core, status in (("cortex-m55", 0), ("cortex-m33", 7), ("riscv32", -3)):
         board = emulator.board_of(core)
-        driver, address = uart(board)
+        driver, address = board.emulator.uart, board.emulator.uart_base
         (tmp_path / "program.c").write_text(f"int main(void) {{ return {status}; }}\n")
         flags, ending = [f"-DUART_BASE={address:#x}u"], (*ENDING, driver)
         image = emulator.build(board, [tmp_path / "program.c"], tmp_path, flags=flags, ending=ending)

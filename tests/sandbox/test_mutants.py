@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgesea.bench.latency import example
 from edgesea.errors import EdgeseaError
 from edgesea.interpreter import open_interpreter
+from edgesea.measures.inputs import random_inputs
 from edgesea.sandbox import limits
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
@@ -50,7 +50,7 @@ def _judged(originals: list[bytes], count: int, seed: int) -> dict[str, int]:
         interpreter = None
         try:
             interpreter = open_interpreter(mutant)
-            interpreter.outputs_of(example(interpreter.inputs))
+            interpreter.outputs_of(random_inputs(interpreter.inputs))
             ends["ran"] += 1
         except EdgeseaError as error:
             sentences.append(str(error))

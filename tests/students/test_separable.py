@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edgesea import students
-from edgesea.bench import memory
 from edgesea.errors import UsageError
-from edgesea.export.tflite import convert_int8
+from edgesea.exporting.tflite import convert_int8
 from edgesea.frontend import preset
+from edgesea.measures import memory
 from firmware_export.graph import read
 
 KILOBYTES = 1 << 10

@@ -10,8 +10,8 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.frontend import preset
 from edgesea.interpreter import open_interpreter
 from edgesea.sandbox import Sandbox
-from edgesea.teachers import KINDS, TeacherOptions
-from edgesea.teachers.base import ear, fingerprint
+from edgesea.teacher import ear, fingerprint
+from edgesea.teachers import TEACHERS, TeacherOptions
 from firmware_export.graph import read
 
 YAMNET = preset("yamnet-16k")
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     import keras
     from keras import layers
 
-    from edgesea.export.tflite import convert_float
+    from edgesea.exporting.tflite import convert_float
 
     folder = tmp_path_factory.mktemp("teachers")
     keras.utils.set_random_seed(0)
@@ -324,7 +324,7 @@ def test_what_is_no_teacher(tmp_path):
     (tmp_path / "a.onnx").write_text("")
     with pytest.raises(UsageError, match=r"a\.onnx is an empty file: fetch it again\.$"):
         teachers.load(str(tmp_path / "a.onnx"))
-    assert {"demo", "yamnet", "tflite", "keras", "edgel3", "run", "bundle", "onnx"} <= set(KINDS)
+    assert {"demo", "yamnet", "tflite", "keras", "edgel3", "run", "bundle", "onnx"} <= set(TEACHERS)
 
 
 def test_a_fingerprint_changes_with_the_file_and_with_what_changes_the_embedding(tmp_path):

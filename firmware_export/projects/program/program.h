@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* program.h: what every board's main() calls. The same on every board.
  *
  *     program_run();          starts the board, runs the golden vectors, prints the verdict, then listens

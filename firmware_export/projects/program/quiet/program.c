@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* program: golden vectors, then the serial line. There is no sensor here: see README.md. */
 #include "program.h"
 

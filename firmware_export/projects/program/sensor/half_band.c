@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* half_band: every second tap but the middle one is zero, and the others come in equal pairs. */
 #include "half_band.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* half_band.h: sound at twice the model's rate, brought down to it by a half-band filter.
  *
  * Flat within 0.03 dB up to 0.44 of the lower rate, below -60 dB from 0.563 of it on; 63 taps, 16 multiplications a

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* program: golden vectors, then the sensor; the serial line is answered while it waits for sound. */
 #include "program.h"
 

@@ -1,0 +1,86 @@
+"""What `edgesea evaluate` answers, as it is kept in the run or bundle that was evaluated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edgesea.formats.fields import Count, Open, Plain, Real, Sha256, Text, Word
+from edgesea.formats.run import Figures
+
+FORMAT = "edgesea evaluation"
+VERSION = 1
+LARGEST = 64 << 20
+
+ByModel = Annotated[dict[Word, Plain], Field(max_length=100)]
+
+
+class EvaluatedData(Open):
+    name: Text = Field(description="of the data")
+    fingerprint: Sha256 = Field(description="of its clips")
+    clips: Count = Field(description="clips in it")
+    frames: Count = Field(description="frames of them that could be heard")
+
+
+class Interval(Open):
+    """A bootstrap interval over recordings, 95 %."""
+
+    low: Real | None = Field(description="2.5th percentile; null where it is not defined")
+    high: Real | None = Field(description="97.5th percentile")
+
+
+class FiguresWithIntervals(Figures):
+    intervals: Annotated[dict[Word, Interval], Field(max_length=20)] | None = Field(
+        None, description="figure -> its interval, where frames have a recording"
+    )
+
+
+class Part(Open):
+    """Fidelity on some of the frames; of a bundle, only the models that it holds."""
+
+    part: Text = Field(description="which frames")
+    in_domain: bool = Field(description="whether they are of what the student was distilled on")
+    float: FiguresWithIntervals | None = Field(None, description="of the float student")
+    int8: FiguresWithIntervals | None = Field(None, description="of the int8 student")
+
+
+class Fidelity(Open):
+    """Of the student to phi(teacher)."""
+
+    on: Text = Field(description="the part that `float` and `int8` are of")
+    float: FiguresWithIntervals | None = Field(None, description="of the float student")
+    int8: FiguresWithIntervals | None = Field(None, description="of the int8 student")
+    parts: Annotated[list[Part], Field(max_length=100)] = Field(description="the distillation set first")
+
+
+class Task(Open):
+    """A head on frozen embeddings."""
+
+    metric: Word = Field(description="accuracy, micro_auprc or macro_auprc")
+    teacher: Real | None = Field(description="of the teacher; null where it is not here")
+    float: Real | None = Field(description="of the float student")
+    int8: Real | None = Field(description="of the int8 student")
+    compared: Annotated[dict[Word, Real | None], Field(max_length=100)] = Field(
+        description="further model -> value"
+    )
+    intervals: Annotated[dict[Word, Interval], Field(max_length=100)] = Field(description="by model")
+    per_class: Annotated[dict[Word, dict[Text, Plain]], Field(max_length=100)] = Field(
+        description="model -> class -> its figures"
+    )
+    sd: ByModel | None = Field(None, description="standard deviation over seeds, by model")
+    figures: ByModel | None = Field(None, description="further figures with intervals, by model")
+    heads: ByModel | None = Field(None, description="hidden layers and units of each trained head, by model")
+    head: Text = Field(description="what the head is")
+    clips: Count = Field(description="that were scored")
+    classes: Count = Field(description="that there are")
+    recordings: Count = Field(description="that the clips are of")
+
+
+class Evaluation(Open):
+    format: Literal["edgesea evaluation"] = Field(description="always this")
+    format_version: Literal[1] = Field(description="of this format")
+    target: Text = Field(description="the run or bundle, as it was named")
+    data: EvaluatedData = Field(description="what it was evaluated on")
+    fidelity: Fidelity | None = Field(description="null for a bundle whose run is gone")
+    task: Task | None = Field(description="null where the clips have no labels, or too few")

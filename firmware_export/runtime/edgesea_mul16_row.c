@@ -1,0 +1,11 @@
+/* edgesea_mul16_row: edgesea_mul16 on one row. */
+#include "edgesea_kernels.h"
+
+void edgesea_mul16_row(const void *constant, const edgesea_window *window, void *out, void *scratch)
+{
+    const edgesea_pairwise16 *op = (const edgesea_pairwise16 *)constant;
+    const int16_t *b = op->constant ? op->constant : (const int16_t *)window->rows[1];
+
+    (void)scratch;
+    edgesea_mul16(op, (const int16_t *)window->rows[0], b, (int16_t *)out);
+}

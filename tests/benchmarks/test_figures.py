@@ -1,0 +1,274 @@
+"""Every figure in README.md and docs/ that a results file backs is the one in that file.
+
+`CLAIMS` is the map: a document, and a passage as it must read, made from the results. A figure that changes
+in benchmarks/results/*.json, or in a document alone, fails here with the passage that the document should
+hold. In the README's results nothing may stand that the map does not know.
+"""
+
+import difflib
+import json
+import re
+from pathlib import Path
+
+import engine
+import paper_tables
+import pytest
+import real_sound
+import samplers_reducers
+import sampling
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def result(name: str) -> dict:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def folded(text: str) -> str:
+    """Where lines break and how far cells are padded says nothing."""
+    return " ".join(text.split())
+
+
+# ---------------------------------------------------------------- passages
+
+
+def interval(figures: dict, key: str) -> str:
+    """'0.869 [0.704, 0.926]'"""
+    low, high = (figures["intervals"][key][end] for end in ("low", "high"))
+    return f"{figures[key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def kilobytes(value: int) -> str:
+    return f"{value / 1000:.1f}"
+
+
+def real_sound_claims() -> list[tuple[str, str]]:
+    found = result("real_sound")
+    parts = {part["part"]: part for part in found["evaluate"]["fidelity"]["parts"]}
+    heard, sound = parts["held-out recordings"], parts["held-out recordings without silence"]
+    columns = [(part, kind) for part in (heard, sound) for kind in ("float", "int8")]
+    frames, with_sound = heard["float"]["frames"], sound["float"]["frames"]
+    task, bench = found["evaluate"]["task"], found["bench"]
+    weights, live = bench["storage"]["weight_bytes"], bench["activation"]["peak_bytes"]
+    arena = found["export"]["c_model"]["arena_bytes"]
+    compared = task["compared"]["edgel3_sea_ust_audio_emb_64"]
+
+    def score(name: str, value: float) -> str:
+        return f"{value:.3f} ± {task['sd'][name]:.3f} |"
+
+    claims = [
+        (
+            "README.md",
+            f"{task['clips']} clips of ESC-50 (fold 4; {task['recordings']} source recordings in "
+            f"{task['classes']} classes)",
+        ),
+        *(
+            ("README.md", f"| {title} | " + " | ".join(interval(p[kind], key) for p, kind in columns) + " |")
+            for title, key in (("R²", "r2"), ("cosine", "cosine"))
+        ),
+        ("README.md", f"{frames} frames, in brackets 95 % intervals over recordings."),
+        ("README.md", f"{frames - with_sound} of the frames are digital silence"),
+        ("README.md", f"| YAMNet, 1024-d, 3.2 M parameters | {score('teacher', task['teacher'])}"),
+        ("README.md", f"| `separable-m`, 64-d, float | {score('float', task['float'])}"),
+        ("README.md", f"| `separable-m`, 64-d, int8 | {score('int8', task['int8'])}"),
+        (
+            "README.md",
+            "| the paper's released Student 3 (trained on SONYC-UST), 64-d | "
+            + score("edgel3_sea_ust_audio_emb_64", compared),
+        ),
+        (
+            "README.md",
+            f"{bench['storage']['model_bytes']:,} bytes of .tflite, {weights:,} bytes of weights, {live:,} "
+            f"bytes of live activations in a TFLite interpreter or an arena of {arena:,} bytes as C; "
+            f"{bench['latency_ms']['median']:.2f} ms a frame on one core of the host (XNNPACK).",
+        ),
+        ("README.md", f"distilling {found['distill']['seconds'] / 60:.0f} of them."),
+        (
+            "README.md",
+            "the student's R² without silence is "
+            f"{parts['distillation set without silence']['float']['r2']:.3f}",
+        ),
+        (
+            "README.md",
+            f"{weights / 1000:.0f} KB of int8 weights, "
+            f"{found['export']['int8']['multiply_accumulates'] / 1e6:.1f} million multiply-accumulates, "
+            f"{live / 1000:.0f} KB of live activations; as C, which streams rows, an arena of {arena:,} "
+            "bytes.",
+        ),
+    ]
+    for part, frame_count in ((heard, frames), (sound, with_sound)):
+        claims.append(
+            (
+                "docs/evaluation.md",
+                f"Fidelity to the teacher in domain, {part['part']} ({frame_count} frames)",
+            )
+        )
+        claims += [
+            (
+                "docs/evaluation.md",
+                f"│ {title} │ {interval(part['float'], key)} │ {interval(part['int8'], key)} │",
+            )
+            for title, key in (
+                ("R²", "r2"),
+                ("cosine", "cosine"),
+                ("overlap of 10 neighbours", "knn_overlap"),
+            )
+        ]
+    return claims
+
+
+def samplers_reducers_claims() -> list[tuple[str, str]]:
+    found = result("samplers_reducers")
+    silent = found["silence"]["identity"][0]["frames"]
+    return [
+        ("README.md", "\n".join(samplers_reducers.cell_lines(found))),
+        ("README.md", f"digital silence ({100 * silent:.1f} % of all frames)"),
+        ("README.md", f"teacher's own {found['dimension']:,} dimensions"),
+    ]
+
+
+def paper_tables_claims() -> list[tuple[str, str]]:
+    found = result("paper_tables")
+    page = paper_tables.report(found)
+    tables = re.findall(r"^## Table [123]:.*?\n\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert len(tables) == 3
+    parameters = [row[0] for row in found["table1"].values()]
+    return [
+        *(("README.md", table) for table in tables),
+        ("README.md", f"{max(parameters):.2f} M to {min(parameters):.2f} M | reproducing the paper;"),
+    ]
+
+
+def engine_claims() -> list[tuple[str, str]]:
+    found = result("engine")
+    titles = {
+        "kws_ref_model": "MLPerf Tiny keyword spotting | {:.2f} M",
+        "sea_student3_int8": "the paper's Student 3 | {:.1f} M",
+        "separable-m": "`separable-m` | {:.1f} M",
+    }
+    claims = []
+
+    def arena(name: str) -> int:
+        return found[name]["cortex-m4"]["emulated"]["arena_bytes"]
+
+    for name, title in titles.items():
+        peer, cores = engine.PEER[name], found[name]
+        same = name != "separable-m"  # the other side measured another network there
+        work = cores["cortex-m4"]["model"]["multiply_accumulates"]
+        cells = [title.format(work / 1e6)]
+        for core in ("cortex-m4", "cortex-m7", "cortex-m55"):
+            against = engine.ratio(cores[core], core)
+            cells += [
+                f"{cores[core]['emulated']['instructions']:,}",
+                f"{against:.2f}" if same else "",
+            ]
+        ram = cores["cortex-m4"]["emulated"]["ram_bytes"]
+        cells += [f"{ram:,}", f"{ram / peer['ram_bytes']:.2f}" if same else ""]
+        claims.append(("README.md", "| " + " | ".join(cells) + " |"))
+    claims.append(
+        ("README.md", f"{engine.PEER['sea_student3_int8']['multiply_accumulates'] / 1e6:.0f} M multiply-")
+    )
+
+    timed = ("cortex-m4", "cortex-m7", "cortex-m55")
+    code = [found[name][core]["emulated"]["flash_bytes"] for name in titles for core in timed]
+    beside = [
+        found[name][core]["emulated"]["flash_bytes"] / flash
+        for name in ("kws_ref_model", "sea_student3_int8")
+        for core, flash in engine.PEER[name]["flash_bytes"].items()
+    ]
+    claims.append(
+        (
+            "README.md",
+            f"Code in flash, without the model's constants, is {kilobytes(min(code))} to "
+            f"{kilobytes(max(code))} KB, "
+            f"{min(beside):.2f} to {max(beside):.2f} times that of TensorFlow Lite Micro on the same model.",
+        )
+    )
+    claims += [
+        ("docs/c-model.md", f"| {title} | {arena(name):,} | {ends:,} | {engine.PEER[name]['ram_bytes']:,} |")
+        for name, title, ends in (
+            ("kws_ref_model", "kws_ref_model", 49 * 10 + 12),
+            ("sea_student3_int8", "the paper's Student 3", 64 * 50 + 64),
+        )
+    ]
+    claims += [
+        ("docs/projects.md", f"{measured} | {engine.PEER[name]['ram_bytes']:,} |")
+        for name, measured in (
+            ("kws_ref_model", "24,272 | 29,008"),
+            ("sea_student3_int8", "213,664 | 239,648"),
+        )
+    ]
+    return claims
+
+
+def sampling_claims() -> list[tuple[str, str]]:
+    found = result("sampling")
+    day = {(row["sampler"], row["n"]): row for row in found["day"]}
+    few, many = sorted({n for _, n in day})
+    most = max(row["peak_bytes"] - row["before_bytes"] for row in found["day"])
+    quick = max(day[name, n]["seconds"] for name in ("random", "spl") for n in (few, many))
+    assert quick < 0.1
+
+    def seconds(n: int) -> str:
+        return " to ".join(
+            f"{value:.1f}" for value in sorted(day[name, n]["seconds"] for name in ("dpp", "dpp-div"))
+        )
+
+    levels = {row["sample_rate"]: row["weighted_ms"] for row in found["levels"]}
+    return [
+        (
+            "docs/sampling.md",
+            f"One sensor's day of {found['candidates']:,} frames with {found['dimension']}-d embeddings",
+        ),
+        (
+            "docs/sampling.md",
+            f"`random` and `spl` take less than 0.1 s, `dpp` and `dpp-div` {seconds(few)} s for {few} frames "
+            f"and {seconds(many)} s for {many:,}, with at most {most / 1e6:.0f} MB more memory, "
+            f"{most / found['embeddings_bytes']:.1f} times the embeddings; the kernel would be "
+            f"{found['kernel_bytes'] / 1e9:.1f} GB. Measuring the A-weighted level of a second of sound "
+            f"takes {levels[16_000]:.2f} ms at 16 kHz, {levels[48_000]:.2f} ms at 48 kHz.",
+        ),
+    ]
+
+
+CLAIMS = [
+    *real_sound_claims(),
+    *samplers_reducers_claims(),
+    *paper_tables_claims(),
+    *engine_claims(),
+    *sampling_claims(),
+]
+
+
+# ---------------------------------------------------------------- tests
+
+
+@pytest.mark.parametrize(("document", "passage"), CLAIMS)
+def test_a_figure_is_the_one_that_was_measured(document, passage):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    wanted = folded(passage)
+    if wanted not in folded(text):
+        near = difflib.get_close_matches(wanted, [folded(line) for line in text.splitlines()], 1, 0.3)
+        pytest.fail(f"{document} should say\n    {wanted}\nand comes nearest with\n    {''.join(near)}")
+
+
+def test_the_readmes_results_hold_no_figure_without_a_source():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rest = folded(text[text.index("## Results") : text.index("## What is where")])
+    for document, passage in CLAIMS:
+        if document == "README.md":
+            rest = rest.replace(folded(passage), " ")
+    unknown = re.findall(r"\S*(?:\d\.\d\d|\d,\d{3})\S*", rest)
+    assert unknown == [], "add the passage with these to the claims above, with its results file"
+
+
+@pytest.mark.parametrize("module", [real_sound, sampling], ids=lambda module: module.__name__)
+def test_the_page_of_results_is_what_the_script_writes(module):
+    name = module.__name__
+    assert module.report(result(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_engine_is_what_the_script_writes():
+    page = engine.report(result("engine"), "python benchmarks/engine.py")
+    assert page == (RESULTS / "engine.md").read_text(encoding="utf-8")
