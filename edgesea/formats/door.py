@@ -32,7 +32,7 @@ DEPTH = 32
 MOST = 2**64
 MOST_DIGITS = 40
 MOST_PARTS = 32
-# It begins where a word does: from every letter of a long one it would take time with the square of its length.
+# It begins where a word does: from every letter of a long one, its time would grow with the square of that.
 _DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
 # Of a received value, in an error.
 SHOWN = 60
