@@ -124,8 +124,8 @@ def _shard(
     good = np.isfinite(columns["embedding"]).all(axis=1)
     if (~good).sum() > most_bad_frames * len(good):
         raise EdgeseaError(
-            f"The teacher gives NaN or infinity for {(~good).sum()} of {len(good)} augmented frames, which hold "
-            "neither: it cannot be distilled so; say --no-augment, or raise --max-bad-frames."
+            f"The teacher gives NaN or infinity for {(~good).sum()} of {len(good)} augmented frames, which "
+            "hold neither: it cannot be distilled so; say --no-augment, or raise --max-bad-frames."
         )
     return {name: values[good] for name, values in columns.items()}
 

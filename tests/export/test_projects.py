@@ -662,7 +662,7 @@ def test_an_operator_that_tflm_lacks_is_named(bundle, tmp_path):
     altered = type(bundle)(bundle.path, manifest)
     with pytest.raises(
         EdgeseaError,
-        match=r"^TensorFlow Lite Micro has no CONV_3D, GELU, which this model uses: take --runtime c$",
+        match=r"^TensorFlow Lite Micro has no CONV_3D, GELU, which this model uses: take --runtime c\.$",
     ):
         write_project(altered, "zephyr", tmp_path / "out", runtime="tflm")
     assert not (tmp_path / "out").exists()
