@@ -20,7 +20,10 @@ PATH = re.compile(r"[\w.+-]+(?:/[\w.+-]+)*/?")
 SOURCE = (".py", ".md", ".c", ".h", ".ld", ".cfg")
 
 # Named in documents but made by edgesea, or lying in a folder that only developers have.
-MADE = frozenset(("MODEL_CARD.md", "main.c", "street_sounds.c", "street_sounds.h", "firmware_model.h"))
+MADE = frozenset(
+    ("MODEL_CARD.md", "main.c", "microphone.h", "firmware_model.h")
+    + ("street.h", "street_frontend.h", "street_sounds.c", "street_sounds.h")
+)
 
 
 def text_of(document: str) -> str:

@@ -47,6 +47,7 @@ from edgesea.frontend import Frontend
 from edgesea.interpreter import Tensor, open_interpreter, runtime
 from edgesea.measures import memory
 from edgesea.measures.figures import FIDELITY, MEASURED, at, text
+from firmware_export import projects
 from firmware_export.ctext import identifier as identifier_of
 from firmware_export.graph import ModelError, read
 
@@ -301,6 +302,7 @@ def write_bundle(
             integer, name=name, frontend=frontend, student=_student(provenance), command=command
         )
         contents |= {f"{C_FOLDER}/{file}": text.encode("ascii") for file, text in sources.items()}
+        contents[f"{C_FOLDER}/LICENSE"] = projects.LICENSE.read_bytes()
 
     with _replacing_folder(out) as folder:
         for path, content in contents.items():

@@ -274,20 +274,21 @@ def test_the_liar_of_strangers(model, size, shared, tmp_path, monkeypatch):
 
 
 def test_a_measurement_of_a_stranger_is_shown_without_control(tmp_path):
-    held = {"device": "rpi\x1b[2J", "engine": "\u202ex", "conditions": {"a\x07": ["\x1b"]}}
-    held["latency_ms"] = {"median": 1e308, "p95": 1e308, "process_medians": [1e308, -1e308]}
-    (tmp_path / "a.json").write_text(json.dumps(held))
-    found = compare.load(tmp_path / "a.json")
-    assert (found["device"], found["engine"], found["conditions"]) == ("rpi?[2J", "?x", {"a?": ["?"]})
-    both = compare.compare(found, found)
-    assert both["latency"] == both["figures"] == []
-    (tmp_path / "deep.json").write_text(
-        '{"device": ' + "[" * 900 + "]" * 900 + ', "engine": 1, "conditions": {}}'
-    )
-    for path, content in (("deepest.json", "[" * 100_000), ("huge.json", '{"a": ' + "9" * 5000 + "}")):
-        (tmp_path / path).write_text(content)
-        with pytest.raises(UsageError, match="is not readable as JSON"):
-            compare.load(tmp_path / path)
+    good = {"device": "rpi", "engine": "x", "conditions": {"a": ["b"]}}
+    deep = '{"device": ' + "[" * 900 + "]" * 900 + ', "engine": 1, "conditions": {}}'
+    for content, sentence in (
+        (json.dumps({**good, "device": "rpi\x1b[2J"}), r"text without control characters is wanted"),
+        (json.dumps({**good, "engine": "\u202ex"}), r"text without control characters is wanted"),
+        (json.dumps({**good, "conditions": {"a\x07": []}}), r"text without control characters is wanted"),
+        (json.dumps({**good, "latency_ms": {"median": 1e308, "p95": 1e308}}), r"latency_ms\.median is not"),
+        (deep, r"nests deeper than 32 levels"),
+        ("[" * 100_000, r"is not readable as JSON"),
+        ('{"a": ' + "9" * 5000 + "}", r"is not readable as JSON"),
+    ):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(UsageError, match=sentence) as error:
+            compare.load(tmp_path / "a.json")
+        assert str(error.value).isprintable()
 
 
 # Boards
@@ -384,7 +385,7 @@ def test_a_board_that_answers_what_cannot_be(model, brief, greeting, other):
 def test_a_board_with_other_sizes_than_its_model(model, brief):
     said = at_a_board(model, Board(model, {"input": 7}))
     assert "takes 7 bytes and gives" in said
-    assert said.endswith("write it again with `edgesea flash`")
+    assert said.endswith("write it again with `edgesea flash`.")
 
 
 def test_a_board_that_counts_more_than_passed(model, brief):

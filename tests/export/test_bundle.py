@@ -16,6 +16,7 @@ from edgesea.interpreter import open_interpreter
 
 FILES = {
     "MODEL_CARD.md",
+    "c/LICENSE",
     "c/street_2_model.c",
     "c/street_2_model.h",
     "frontend.json",
