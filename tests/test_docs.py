@@ -21,8 +21,16 @@ SOURCE = (".py", ".md", ".c", ".h", ".ld", ".cfg")
 
 # Named in documents but made by edgesea, or lying in a folder that only developers have.
 MADE = frozenset(
-    ("MODEL_CARD.md", "main.c", "microphone.h", "firmware_model.h")
-    + ("street.h", "street_frontend.h", "street_sounds.c", "street_sounds.h")
+    [
+        "MODEL_CARD.md",
+        "main.c",
+        "microphone.h",
+        "firmware_model.h",
+        "street.h",
+        "street_frontend.h",
+        "street_sounds.c",
+        "street_sounds.h",
+    ]
 )
 
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_add16_row: edgesea_add16 on one row. */
 #include "edgesea_kernels.h"
 

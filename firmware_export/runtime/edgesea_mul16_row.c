@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_mul16_row: edgesea_mul16 on one row. */
 #include "edgesea_kernels.h"
 

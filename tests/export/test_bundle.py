@@ -503,7 +503,7 @@ def test_a_model_beyond_the_c_model_gets_a_bundle_without_it(beyond_c, frontend,
         assert call(out, "--project", "zephyr", "--runtime", "tflm", *options).exit_code == 0
         made = load_bundle(tmp_path / out)
         assert "AddResizeBilinear" in made.manifest["project"]["tflm"]["resolver"]
-        assert (made.path / "project-zephyr/wide/src/firmware/wide_tflm.cpp").is_file()
+        assert len(list((made.path / "project-zephyr").rglob("wide_tflm.cpp"))) == 1
     with pytest.raises(UsageError, match="The option --project takes the C model: leave --no-c out"):
         CliRunner().invoke(
             command,
