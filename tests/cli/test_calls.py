@@ -114,7 +114,7 @@ def emulated_board(world: World) -> list:
 def without_tools(world: World) -> list:
     """Neither a port nor a program is there."""
     world.monkeypatch.setenv("PATH", str(world.folder))
-    world.monkeypatch.setattr("edgesea.flash.ports.TTYS", world.folder)
+    world.monkeypatch.setattr("edgesea.running.usb.TTYS", world.folder)
     return ["flash", world.small_bundle, "--board", "nano33ble"]
 
 
@@ -225,7 +225,7 @@ ROWS = [
         0,
         ('"dimension": 16',),
     ),
-    Row(NIGHT, one_night, 2, ("1 recordings are too few to split by recording: split by time, with",)),
+    Row(NIGHT, one_night, 2, ("1 recording is too few to split by recording: split by time, with",)),
     Row(
         BUDGET,
         unnoticed,
