@@ -79,8 +79,10 @@ def readable_suffixes() -> tuple[str, ...]:
     return SUFFIXES + ffmpeg.SUFFIXES if ffmpeg.installed() else SUFFIXES
 
 
-def survey(path: Path | str) -> Survey:
+def survey(path: Path | str, *, decode: bool = False) -> Survey:
     """How long a file is; never more than its bytes can hold.
+
+    decode : bool, counts what it holds even where its header can be believed: it may end earlier
 
     Raises `BadAudio` for a file that cannot be opened.
     """
@@ -88,7 +90,7 @@ def survey(path: Path | str) -> Survey:
     with _open(path) as file:
         rate, note = file.samplerate, file.note
         claimed = file.frames / rate if isinstance(file, _File) else _claimed(path)
-    if claimed * rate <= path.stat().st_size * _BELIEVED_PER_BYTE:
+    if not decode and claimed * rate <= path.stat().st_size * _BELIEVED_PER_BYTE:
         return Survey(claimed, note)
     try:
         held = sum(len(block) for block in _decoded(path, None, None)) / rate

@@ -110,11 +110,6 @@ class _Surveys:
         return length if clip.end is None else min(length, clip.end - (clip.start or 0.0))
 
 
-def seconds(manifest: Manifest, index: int) -> float:
-    """A clip's length as far as can be told without decoding it; below 0 where it begins behind its file."""
-    return _Surveys(manifest).seconds(index)
-
-
 def promised(manifest: Manifest, clips: Sequence[int], pairing: Pairing, hop: float, enough: int) -> int:
     """How many frames clips hold as far as their headers tell, counted until there are `enough`.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import embed
+from edgesea import audio
 from edgesea.datasets import Manifest, split_groups, timesplit
 from edgesea.datasets.manifest import Clip
 from edgesea.datasets.timesplit import Stretch
@@ -46,8 +46,7 @@ class Split:
             There is less sound than each part needs.
         """
         if timesplit.needed(manifest):
-            ends = [(clip.start or 0.0) + embed.seconds(manifest, k) for k, clip in enumerate(manifest.clips)]
-            return cls(timesplit.split(manifest, ends, shares, frame_s, seed), frame_s)
+            return cls(timesplit.split(manifest, _ends(manifest), shares, frame_s, seed), frame_s)
         groups = [manifest.relative(Path(clip.group)) for clip in manifest.clips]
         parts = split_groups(groups, dict(shares), seed)
         if not all(parts.values()):
@@ -87,3 +86,17 @@ class Split:
             return cls(values)
         frame_s = float(values.pop("frame_seconds"))
         return cls({part: [Stretch(*each) for each in held] for part, held in values.items()}, frame_s)
+
+
+def _ends(manifest: Manifest) -> list[float]:
+    """For every clip the second of its file where it ends; counted, since a header may promise more."""
+    held: dict[Path, float] = {}
+    for clip in manifest.clips:
+        if clip.path not in held:
+            try:
+                held[clip.path] = audio.survey(clip.path, decode=True).seconds
+            except audio.BadAudio:
+                held[clip.path] = 0.0
+    return [
+        held[clip.path] if clip.end is None else min(clip.end, held[clip.path]) for clip in manifest.clips
+    ]

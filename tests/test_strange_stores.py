@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea import datasets, files
-from edgesea.errors import EdgeseaError, UsageError
+from edgesea.errors import EdgeseaError, UsageError, UserError
 from edgesea.store import Store
 
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -187,14 +187,14 @@ def test_whole_arrays_are_read(tmp_path):
 
 def test_a_full_disk_names_the_file(tmp_path):
     for number, words in ((errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "your share of the disk")):
-        with pytest.raises(EdgeseaError) as caught, files.replacing(tmp_path / "a"):
+        with pytest.raises(UserError) as caught, files.replacing(tmp_path / "a"):
             raise OSError(number, os.strerror(number))
         assert str(caught.value).startswith(f"Cannot write {tmp_path}/a, {words}")
         assert str(caught.value).endswith("and run again.")
-    with pytest.raises(EdgeseaError, match="the disk is full"), files.replacing(tmp_path / "a"):
+    with pytest.raises(UserError, match="the disk is full"), files.replacing(tmp_path / "a"):
         raise RuntimeError("Can't flush file (errno = 28, error message = 'No space left on device')")
     with (
-        pytest.raises(EdgeseaError, match=r"Ran out of memory while .*/a was made"),
+        pytest.raises(UserError, match=r"Ran out of memory while .*/a was made"),
         files.replacing(tmp_path / "a"),
     ):
         raise MemoryError
@@ -212,8 +212,8 @@ def test_a_limit_of_the_system_names_the_file(tmp_path, what):
     }[what]
     program = (
         "import sys, numpy as np\nfrom edgesea import files\nfrom edgesea.store import Store\n"
-        f"from edgesea.errors import EdgeseaError\ntry: {statement}\n"
-        "except EdgeseaError as error: print(error)\n"
+        f"from edgesea.errors import UserError\ntry: {statement}\n"
+        "except UserError as error: print(error)\n"
     )
     limit = (100_000, 100_000)
     done = subprocess.run(

@@ -173,6 +173,8 @@ def test_what_cannot_be_evaluated(tmp_path, street, finished_run, small_bundle):
     shutil.copytree(small_bundle, tmp_path / "b")
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     manifest["frontend"] = None
+    del manifest["files"]["frontend.json"]
+    (tmp_path / "b" / "frontend.json").unlink()
     (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match="does not say which frontend makes its patches: evaluate the run"):
         evaluate(tmp_path / "b", str(street))
