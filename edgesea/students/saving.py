@@ -1,14 +1,11 @@
 """Writes students as .keras files that are a function of the student alone: equal students, equal bytes.
 
-Keras puts the time of saving, addresses of objects, and how many layers the process has made before into its
-archives; none of it says anything of the model.
+Keras puts the time of saving and addresses of objects into its archives; both say nothing of the model.
 """
 
 import io
 import json
-import re
 import zipfile
-from collections import Counter
 from pathlib import Path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive can say
@@ -22,32 +19,12 @@ def save(student, path: Path | str) -> None:
     for name in ("config.json", "metadata.json"):
         held = json.loads(contents[name])
         held.pop("date_saved", None)
-        contents[name] = json.dumps(_numbered(_renamed(held), {})).encode()
+        contents[name] = json.dumps(_numbered(held, {})).encode()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
     Path(path).write_bytes(made.getvalue())
-
-
-def _renamed(model: dict) -> dict:
-    """The same with layers that Keras named itself (add_17) counted from the model's first."""
-    made: Counter[str] = Counter()
-    names = {}
-    for layer in model.get("config", {}).get("layers", []):
-        kind = re.sub(r"_\d+$", "", layer["config"]["name"])
-        if kind.replace("_", "") == layer["class_name"].lower():
-            names[layer["config"]["name"]] = f"{kind}_{made[kind]}" if made[kind] else kind
-            made[kind] += 1
-
-    def replaced(value):
-        if isinstance(value, list):
-            return [replaced(each) for each in value]
-        if isinstance(value, dict):
-            return {key: replaced(held) for key, held in value.items()}
-        return names.get(value, value) if isinstance(value, str) else value
-
-    return replaced(model)
 
 
 def _numbered(value, seen: dict):

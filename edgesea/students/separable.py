@@ -9,6 +9,7 @@ takes up the patch's offset and scale, and no operator is spent on normalising t
 ReLU: they quantise well and cost nothing beside the requantisation that every layer needs anyway.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from edgesea.errors import UsageError
@@ -50,17 +51,30 @@ class Separable(Student):
         if min(frames, mels) < 3:
             raise ValueError("the first convolution is 3 x 3")
 
+        made: Counter[str] = Counter()
+
+        def named(kind: str) -> str:
+            # What Keras would call it in a new process: its own count goes on from student to student.
+            made[kind] += 1
+            return f"{kind}_{made[kind] - 1}" if made[kind] > 1 else kind
+
         def normalised(x):
             # A short memory: the first epochs' statistics must not outlive them where epochs are few.
-            return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
+            x = layers.BatchNormalization(momentum=0.97, name=named("batch_normalization"))(x)
+            return layers.ReLU(name=named("re_lu"))(x)
+
+        def convolved(x, filters, *window):
+            return layers.Conv2D(filters, *window, use_bias=False, name=named("conv2d"))(x)
 
         patch = keras.Input((frames, mels, 1), name="patch")
-        x = normalised(layers.Conv2D(self.stem, 3, 2, "valid", use_bias=False)(patch))
+        x = normalised(convolved(patch, self.stem, 3, 2, "valid"))
         for filters, stride in self.blocks:
-            y = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
-            y = normalised(layers.Conv2D(filters, 1, use_bias=False)(y))
-            x = layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y
-        x = layers.GlobalAveragePooling2D()(x)
+            depthwise = layers.DepthwiseConv2D(
+                3, stride, "same", use_bias=False, name=named("depthwise_conv2d")
+            )
+            y = normalised(convolved(normalised(depthwise(x)), filters, 1))
+            x = layers.Add(name=named("add"))([x, y]) if stride == 1 and x.shape[-1] == filters else y
+        x = layers.GlobalAveragePooling2D(name="global_average_pooling2d")(x)
         return keras.Model(patch, layers.Dense(dimension, name="embedding")(x), name=name)
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from host_firmware import random_graphs
 from pydantic import ValidationError
 
-from edgesea import bench
+from edgesea import devices
 from edgesea.cli.export import export as export_command
 from edgesea.cli.fit import fit as fit_command
 from edgesea.errors import EdgeseaError, UsageError
@@ -139,7 +139,7 @@ def test_a_model_with_ends_of_two_types_is_refused(tmp_path):
 
 
 def test_bench_measures_it_on_the_host(bundle):
-    found = bench.measure(bundle.path, "host", runs=3)
+    found = devices.measure(bundle.path, "host", runs=3)
     assert found["model"]["sha256"] == bundle.manifest["int16x8"]["sha256"]
 
 
@@ -147,7 +147,7 @@ def test_bench_measures_it_on_an_emulated_core_to_the_bit(bundle):
     for program in ("qemu-system-arm", "arm-none-eabi-gcc"):
         if subprocess.run(["which", program], capture_output=True).returncode:
             pytest.skip(f"{program} is not installed")
-    found = bench.measure(bundle.path, "qemu:cortex-m4")
+    found = devices.measure(bundle.path, "qemu:cortex-m4")
     assert found["emulated"]["bit_exact"]
     assert found["compared_bytes"] > 0
 

@@ -447,7 +447,7 @@ def test_a_hostile_cmake_project_reaches_nothing(board, call, quiet_bundle, tmp_
 def test_a_cmake_project_that_never_ends_is_stopped(functions, statement, quiet_bundle, tmp_path):
     needs("ctest")
     folder = with_a_stranger(quiet_bundle, "qemu-cortex-m4", tmp_path / "project", functions, statement)
-    lists = folder / "CMakeLists.txt"
+    lists = folder / "emulated" / "emulated.cmake"
     assert "TIMEOUT 600" in lists.read_text()
     lists.write_text(lists.read_text().replace("TIMEOUT 600", "TIMEOUT 2"))
     cmake(folder)
