@@ -4,7 +4,7 @@ import dataclasses
 from importlib import metadata
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgesea.errors import UsageError
@@ -37,6 +37,7 @@ BLUE = Kettle(colour="blue")
 KETTLES = Registry("kettle", {"kettle": f"{__name__}:Kettle", "blue": f"{__name__}:BLUE"}, "edgesea.kettles")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NAMES, st.dictionaries(NAMES.map(lambda n: n.replace("-", "_")), VALUES, max_size=4))
 def test_a_choice_survives_the_command_line_and_the_file(name, options):
     choice = Choice.of({**options, "name": name}, "kettle")
