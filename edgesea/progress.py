@@ -1,6 +1,7 @@
 """Progress for people: a bar a stage on a terminal; elsewhere a line whenever a stage goes on for long."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,35 @@ class Progress:
         """One line for the user."""
 
 
-EVERY_S = 15.0  # from line to line where there is no terminal
+EVERY_S = 14.0  # from line to line of a stage where there is no terminal
+SILENCE_S = 15.0  # without a line, after which a command says that it is at work
+
+_said = [0.0]  # when the last line was said, by the monotonic clock
+
+
+@contextlib.contextmanager
+def sign_of_life(what: str) -> Iterator[None]:
+    """Says every `SILENCE_S` that `what` is at work, where nothing else says so and there is no terminal."""
+    if sys.stderr.isatty():
+        yield
+        return
+    started = _said[0] = time.monotonic()
+    ended = threading.Event()
+
+    def run():
+        while not ended.wait(min(1.0, SILENCE_S / 2)):
+            now = time.monotonic()
+            if now - _said[0] >= SILENCE_S:
+                _said[0] = now
+                print(f"{what}: at work for {_clock(now - started)}", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=run, name="sign of life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class TerminalProgress(Progress):
@@ -82,6 +111,7 @@ class TerminalProgress(Progress):
             thread.join()
 
     def say(self, text):
+        _said[0] = time.monotonic()
         self._console.print(text, markup=False, soft_wrap=True)
 
 

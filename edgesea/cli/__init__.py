@@ -13,6 +13,7 @@ import click
 
 from edgesea import __version__
 from edgesea.errors import UserError
+from edgesea.progress import sign_of_life
 
 # name -> what `edgesea --help` says of it; the module of that name holds a click command of that name.
 COMMANDS = {
@@ -68,7 +69,9 @@ def main(arguments=None) -> None:
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"] or ["--help"]
     try:
-        sys.exit(edgesea.main(arguments, prog_name="edgesea", standalone_mode=False) or 0)
+        with sign_of_life(" ".join(["edgesea", *arguments[:1]])):
+            code = edgesea.main(arguments, prog_name="edgesea", standalone_mode=False)
+        sys.exit(code or 0)
     except click.exceptions.Abort:
         _fail("Stopped: call the same again to go on.", 1)
     except click.ClickException as error:
