@@ -1,5 +1,6 @@
 """Bundles from strangers: whatever is in one, no command runs its code, believes it, or writes outside."""
 
+import copy
 import hashlib
 import json
 import shutil
@@ -350,9 +351,10 @@ def mutate(manifest, data):
         if what == "remove":
             del inner[last]
         elif what == "add" and isinstance(inner, dict):
-            inner[data.draw(st.text(max_size=10))] = data.draw(VALUES)
+            inner[data.draw(st.text(max_size=10))] = copy.deepcopy(data.draw(VALUES))
         else:
-            inner[last] = data.draw(VALUES)
+            # A drawn list is Hypothesis' own: what is mutated next must not be.
+            inner[last] = copy.deepcopy(data.draw(VALUES))
         if not manifest:
             break
     return manifest
