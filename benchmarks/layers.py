@@ -1,10 +1,10 @@
 """Single layers of many sizes in the C model: instructions a multiply-accumulate on emulated cores.
 
-    python benchmarks/layers.py [--as before|after] [--cores CORE...] [--sweeps WORD...]
+    python benchmarks/layers.py [--as before|after] [--cores CORE...] [--families FAMILY...]
 
-compiles convolutions, depthwise and pointwise convolutions, dense layers, poolings and pairwise operators, each
+compiles convolutions, depthwise and pointwise ones, dense layers, poolings and pairwise operators, each
 alone, over channels 1..256, kernels 1..7, strides, dilations and maps of width 1, compares every output byte
-with TFLite's reference kernels, and writes benchmarks/results/layers.json, layers.md and layers.png. `before` are
+with TFLite's reference kernels, and writes layers.json, layers.md and layers.png into benchmarks/results. `before` are
 the figures that a change starts from; they are kept beside those `after` it.
 
 A layer sticks out where the next smaller one of its sweep needs less a multiply-accumulate, or the next
@@ -38,7 +38,7 @@ WIDE = tuple((1, n) for n in range(1, 8))
 MAP = (9, 11)  # odd and no multiple of what any kernel takes at once
 LONG = 40  # of a map of width or height 1
 
-# A layer is repeated until it has at least this much work, so that a tick of the counter is nothing beside it.
+# A layer is repeated until it has this much work, so that a tick of the counter is nothing beside it.
 LEAST_WORK = 20_000
 # Constants in one image, bytes: it has to fit the smallest emulated flash.
 MOST_CONSTANTS = 2_000_000
@@ -55,7 +55,7 @@ class Layer:
     sweep : str, what is varied: "convolution 3x3 over channels"
     size : str, of this one: "17"
     model : bytes, a .tflite with this layer alone
-    work : int > 0, its multiply-accumulates; comparisons or sums of a pooling, elements of a pairwise operator
+    work : int > 0, its multiply-accumulates; of a pooling its values, of a pairwise operator its elements
     """
 
     sweep: str
@@ -337,11 +337,11 @@ def report(results: dict) -> str:
         "# Single layers in the C model",
         "",
         "Made by `python benchmarks/layers.py`. Emulated: instructions, never milliseconds. Instructions a",
-        "multiply-accumulate (of a pooling: a value of a window; of a pairwise operator: an element), before and",
-        f"after the work on speed; {results['after']['compiler']}, {' '.join(FLAGS)}; every output byte equals",
-        "that of TFLite's reference kernels. A layer sticks out by the larger of two ratios: what its",
-        "multiply-accumulate costs over what it costs in the next smaller layer, and what it costs in all over",
-        f"what the next larger layer costs; a test holds both below {LARGEST}.",
+        "multiply-accumulate (of a pooling: a value of a window; of a pairwise operator: an element), before",
+        f"and after the work on speed; {results['after']['compiler']}, {' '.join(FLAGS)};",
+        "every output byte equals that of TFLite's reference kernels. A layer sticks out by the larger of two",
+        "ratios: what its multiply-accumulate costs over what it costs in the next smaller layer, and what it",
+        f"costs in all over what the next larger layer costs; a test holds both below {LARGEST}.",
         "",
         "![instructions a multiply-accumulate against size](layers.png)",
         "",
