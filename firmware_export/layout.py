@@ -61,39 +61,81 @@ def by_channel(weights: np.ndarray) -> np.ndarray:
     return np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4)))
 
 
+def by_fours(weights: np.ndarray) -> np.ndarray:
+    """Weights of a dense layer for the DSP path: four taps of each of four outputs, then the next four taps.
+
+    Outputs that are left over lie as in `by_channel`.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(outputs, inputs), int8]
+
+    Returns
+    -------
+    np.ndarray [shape=(outputs * inputs4,), int8]
+        inputs4 is inputs rounded up to a multiple of four.
+    """
+    rows = by_channel(weights)
+    whole = len(rows) // 4 * 4
+    fours = rows[:whole].reshape(whole // 4, 4, rows.shape[1] // 4, 4).swapaxes(1, 2)
+    return np.concatenate([fours.reshape(-1), rows[whole:].reshape(-1)])
+
+
 def by_tap(weights: np.ndarray) -> np.ndarray:
-    """Weights of a depthwise convolution, int8 [shape=(1, height, width, channels)] -> [shape=(taps,
+    """Weights of a depthwise convolution, int8 [shape=(channels, height, width, 1)] -> [shape=(taps,
     channels)].
     """
-    return weights.reshape(-1, weights.shape[-1])
+    return np.ascontiguousarray(weights.reshape(weights.shape[0], -1).T)
 
 
 def by_pairs(weights: np.ndarray) -> np.ndarray:
     """Weights of a depthwise convolution for the DSP path, two taps to a word.
 
-    One dual multiplication handles two taps of a channel. Rows pair up, column by column; the last of an odd
-    number of rows pairs up along itself. The weights are doubled, which makes the sum fit a multiplication
-    that keeps the upper 32 of 64 bits.
+    One dual multiplication handles two taps of a channel. Rows pair up, and a pair's columns follow each
+    other; the last of an odd number of rows pairs up along itself. The weights are doubled, which makes the
+    sum fit a multiplication that keeps the upper 32 of 64 bits.
 
     Parameters
     ----------
-    weights : np.ndarray [shape=(1, height, width, channels), int8]
+    weights : np.ndarray [shape=(channels, height, width, 1), int8]
 
     Returns
     -------
     np.ndarray [shape=(channels, 2 * pairs), int16]
     """
-    _, height, width, channels = weights.shape
-    taps = weights[0].astype(np.int16) * 2
-    columns = []
-    for x in range(width):
-        for y in range(0, height - 1, 2):
-            columns += [taps[y, x], taps[y + 1, x]]
-    if height % 2:
-        columns += [taps[-1, x] for x in range(width)]
-        if width % 2:
-            columns.append(np.zeros(channels, np.int16))
-    return np.ascontiguousarray(np.stack(columns, axis=1))
+    channels, height, width, _ = weights.shape
+    taps = weights[..., 0].astype(np.int16) * 2
+    even = taps[:, : height // 2 * 2].reshape(channels, height // 2, 2, width).swapaxes(2, 3)
+    last = np.pad(taps[:, height // 2 * 2 :], ((0, 0), (0, 0), (0, width % 2)))
+    return np.concatenate([even.reshape(channels, -1), last.reshape(channels, -1)], axis=1)
+
+
+def by_vectors(weights: np.ndarray) -> np.ndarray:
+    """Weights of a depthwise convolution for the MVE path, sixteen taps of a channel to a vector.
+
+    Four taps make a word. Rows go four at a time: four or three of them make a word a column; two that are
+    left over a word of two columns, one a word of four columns.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(channels, height, width, 1), int8]
+
+    Returns
+    -------
+    np.ndarray [shape=(channels, 16 * vectors), int8]
+        Filled up with zeros, to at least four channels.
+    """
+    taps = weights[..., 0]
+    words = []
+    for first in range(0, taps.shape[1], 4):
+        rows = taps[:, first : first + 4].swapaxes(1, 2)
+        channels, width, height = rows.shape
+        columns = 4 // height
+        if height == 3:
+            rows = np.pad(rows, ((0, 0), (0, 0), (0, 1)))
+        words.append(np.pad(rows, ((0, 0), (0, -width % columns), (0, 0))).reshape(channels, -1))
+    flat = np.concatenate(words, axis=1)
+    return np.pad(flat, ((0, max(4 - len(flat), 0)), (0, -flat.shape[1] % 16)))
 
 
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
@@ -101,6 +143,10 @@ PIXELS, CHUNK = 5, 400
 
 # The MVE path gathers this many pixels at once.
 VECTOR_PIXELS = 3
+
+# Outputs whose columns a depthwise convolution widens at once on the DSP path (unless it is 3x3) and
+# interleaves at once on the MVE path.
+SEGMENT, VECTOR_SEGMENT = 32, 16
 
 
 def scratch_bytes(function: str, fields: dict) -> int:
@@ -116,15 +162,34 @@ def scratch_bytes(function: str, fields: dict) -> int:
         mve = min(VECTOR_PIXELS, fields["out_width"]) * round_up(depth4, 16)
         return max(dsp, mve)
     if function == "edgesea_depthwise_paired_row":
-        reach = (
-            (fields["out_width"] - 1) * fields["stride"]
-            + (fields["kernel_width"] - 1) * fields["dilation"]
-            + 1
-        )
-        right = max(reach - fields["pad_left"] - fields["in_width"], 0)
-        dsp = 24 * (fields["in_width"] + fields["pad_left"] + right)
-        mve = 4 * VECTOR_PIXELS * fields["kernel_height"] * fields["kernel_width"] + fields["in_channels"]
-        return max(dsp, mve)
+        return max(_depthwise_plain(fields), _depthwise_dsp(fields), _depthwise_mve(fields))
     if function == "edgesea_fully_connected":
         return 2 * round_up(fields["inputs"], 4)
     return 0
+
+
+def _reach(fields: dict, outputs: int) -> int:
+    """The columns from the first to the last that so many neighbouring outputs read."""
+    return (outputs - 1) * fields["stride"] + (fields["kernel_width"] - 1) * fields["dilation"] + 1
+
+
+def _depthwise_dsp(fields: dict) -> int:
+    """Widened columns of four channels, or fewer where there are no more."""
+    channels, height = min(4, fields["in_channels"]), fields["kernel_height"]
+    if (height, fields["kernel_width"], fields["dilation"], channels) == (3, 3, 1, 4):
+        right = max(_reach(fields, fields["out_width"]) - fields["pad_left"] - fields["in_width"], 0)
+        return 24 * (fields["in_width"] + fields["pad_left"] + right)
+    return 4 * channels * ((height + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
+
+
+def _depthwise_mve(fields: dict) -> int:
+    """Sums, zeros, interleaved columns of sixteen channels, and where the kernel's words lie."""
+    height, outputs = fields["kernel_height"], min(VECTOR_SEGMENT, fields["out_width"])
+    words = sum(-(-fields["kernel_width"] // (4 // min(4, height - y))) for y in range(0, height, 4))
+    columns = 64 * -(-height // 4) * _reach(fields, outputs)
+    return 64 * VECTOR_SEGMENT + 16 + columns + 4 * round_up(words, 4)
+
+
+def _depthwise_plain(fields: dict) -> int:
+    """A pointer for each tap, of 64 bits and aligned so, and a pixel of zeros."""
+    return 8 * fields["kernel_height"] * fields["kernel_width"] + 4 + fields["in_channels"]

@@ -150,7 +150,7 @@ def _pairwise(
             values = second.data.reshape(-1)
     elif period is None:
         second, period = _spread(lowering, op, second, result.shape), result.elements
-    rows = image_rows(result)
+    rows = image_rows(result, lowering.turn)
     row_elements = result.elements // rows.out_rows if rows else 0
     inputs = (first.index,) if second.constant else (first.index, second.index)
     by_rows = rows is not None and (

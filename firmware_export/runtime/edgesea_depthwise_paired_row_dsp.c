@@ -1,11 +1,11 @@
 /* SPDX-FileCopyrightText: edgesea authors
    SPDX-License-Identifier: Apache-2.0 */
-/* edgesea_depthwise_paired_row for Arm's DSP extension: a depthwise convolution of at most three rows, four channels at
- * a time.
+/* edgesea_depthwise_paired_row for Arm's DSP extension: four channels at a time, whose input columns are widened once so
+ * that two taps of a channel lie side by side for the dual multiplication.
  *
- * Every input column of the four channels is widened once into six words: two rows of each channel side by side for
- * the dual multiplication, and the third row by itself. An output then costs one load, one dual and one single
- * multiplication a column. In assembly, because weights, sums and constants fill all fourteen registers.
+ * A 3x3 kernel has weights and constants in registers: a column is six words, two rows of each channel side by side and
+ * the third row by itself, and an output costs one load, one dual and one single multiplication a column. Of any
+ * other kernel each weight is loaded once for four outputs.
  */
 #include <string.h>
 
@@ -163,48 +163,259 @@ static __attribute__((naked, noinline)) void four_channels(const quad *q __attri
         "pop {r4-r11, pc}\n");
 }
 
-static inline int32_t dual(int32_t a, int32_t b, int32_t sum)
+/* ---- any kernel ------------------------------------------------------------------------------------------------ */
+
+/* Outputs whose columns are widened at once, to bound the working memory of long rows. */
+enum { SEGMENT = 32, OUTPUTS = 4 };
+
+/* One channel's part of a kernel: planes of widened columns, a word a column, with two taps in it.
+ * A plane of two rows has both in a word; that of a last row alone has column x and column x + dilation.
+ */
+typedef struct plane {
+    const int32_t *columns;
+    int taps;    /* weights, two taps each */
+    int advance; /* words from one weight's column to the next's */
+} plane;
+
+/* Adds to sums[4] of neighbouring outputs the products of columns `advance` bytes apart with the weights up to `end`,
+ * which are not none. The outputs' columns are neighbours too. */
+static __attribute__((naked, noinline)) void
+neighbours(const int32_t *column __attribute__((unused)), const int32_t *weights __attribute__((unused)),
+           const int32_t *end __attribute__((unused)), int32_t *sums __attribute__((unused)),
+           int32_t advance __attribute__((unused)))
 {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
+    __asm__ volatile(
+        "push {r3-r11, r14}\n"
+        "ldr r12, [sp, #40]\n"
+        "ldmia r3, {r8-r11}\n"
+        "1:\n"
+        "ldr r3, [r1], #4\n"
+        "ldmia r0, {r4-r7}\n"
+        "add r0, r12\n"
+        "smlad r8, r4, r3, r8\n"
+        "smlad r9, r5, r3, r9\n"
+        "smlad r10, r6, r3, r10\n"
+        "smlad r11, r7, r3, r11\n"
+        "cmp r1, r2\n"
+        "bne 1b\n"
+        "ldr r3, [sp]\n"
+        "stmia r3, {r8-r11}\n"
+        "pop {r3-r11, pc}\n");
 }
 
-/* One channel of a row of any kernel of at most three rows. */
-static void any_channel(const edgesea_conv *op, const int32_t *column, const int32_t *weights_of,
-                        const edgesea_channel *channel, int8_t *out, int high)
+/* The same where the outputs' columns are `step` bytes apart. */
+static __attribute__((naked, noinline)) void
+apart(const int32_t *column __attribute__((unused)), const int32_t *weights __attribute__((unused)),
+      const int32_t *end __attribute__((unused)), int32_t *sums __attribute__((unused)),
+      int32_t advance __attribute__((unused)), int32_t step __attribute__((unused)))
 {
-    /* A column's words of channel 0 or 1, and of 2 or 3: see COLUMN_WORDS. */
-    const int two = high ? 2 : 0;
+    __asm__ volatile(
+        "push {r3-r11, r14}\n"
+        "ldrd r12, r6, [sp, #40]\n"
+        "add r7, r6, r6, lsl #1\n"
+        "ldmia r3, {r8-r11}\n"
+        "1:\n"
+        "ldr r3, [r1], #4\n"
+        "ldr r4, [r0]\n"
+        "ldr r5, [r0, r6]\n"
+        "smlad r8, r4, r3, r8\n"
+        "ldr r4, [r0, r6, lsl #1]\n"
+        "smlad r9, r5, r3, r9\n"
+        "ldr r5, [r0, r7]\n"
+        "smlad r10, r4, r3, r10\n"
+        "add r0, r12\n"
+        "smlad r11, r5, r3, r11\n"
+        "cmp r1, r2\n"
+        "bne 1b\n"
+        "ldr r3, [sp]\n"
+        "stmia r3, {r8-r11}\n"
+        "pop {r3-r11, pc}\n");
+}
 
-    for (int x = 0; x < op->out_width; x++) {
-        const int16_t *weights = (const int16_t *)weights_of;
-        const int32_t *at = column;
+/* Adds the products of one plane to the sums of four outputs, whose columns are `step` words apart; returns the weights
+ * behind its own. */
+static inline const int32_t *four_sums(const plane *from, int x, int step, const int32_t *weights, int32_t *sums)
+{
+    const int32_t advance = from->advance * (int32_t)sizeof(int32_t);
+
+    if (step == 1) {
+        neighbours(from->columns + x, weights, weights + from->taps, sums, advance);
+    } else {
+        apart(from->columns + x, weights, weights + from->taps, sums, advance, step * (int32_t)sizeof(int32_t));
+    }
+    return weights + from->taps;
+}
+
+static inline const int32_t *one_sum(const plane *from, int x, const int32_t *weights, int32_t *sum)
+{
+    const int32_t *column = from->columns + x;
+
+    for (int i = 0; i < from->taps; i++) {
+        __asm__("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(*column), "r"(*weights));
+        column += from->advance;
+        weights++;
+    }
+    return weights;
+}
+
+static inline int8_t finish(const edgesea_channel *channel, int32_t sum)
+{
+    int32_t value;
+    __asm__("add %0, %3, %1, asr #31\n"
+            "smmlar %0, %1, %2, %0\n"
+            "asr %0, %4\n"
+            "ssat %0, #8, %0\n"
+            : "=&r"(value)
+            : "r"(sum), "r"(channel->multiplier), "r"(channel->round), "r"(channel->shift));
+    return (int8_t)value;
+}
+
+/* `count` outputs of one channel, `stride` bytes apart. columns: its planes, each of `width` columns. */
+static void channel_outputs(const edgesea_conv *op, const int32_t *columns, int width, const int32_t *weights,
+                            const edgesea_channel *channel, int8_t *out, int count)
+{
+    const int two_rows = op->kernel_height / 2, last = op->kernel_height % 2, step = op->stride;
+    const plane two = {columns, op->kernel_width, op->dilation};
+    const plane one = {columns + two_rows * width, (op->kernel_width + 1) / 2, 2 * op->dilation};
+    int x = 0;
+
+    for (; x + OUTPUTS <= count; x += OUTPUTS) {
+        const int32_t *w = weights;
+        int32_t sums[OUTPUTS] = {2 * channel->bias, 2 * channel->bias, 2 * channel->bias, 2 * channel->bias};
+        plane from = two;
+        for (int i = 0; i < two_rows; i++) {
+            w = four_sums(&from, x * step, step, w, sums);
+            from.columns += width;
+        }
+        if (last) {
+            four_sums(&one, x * step, step, w, sums);
+        }
+        for (int i = 0; i < OUTPUTS; i++) {
+            *out = finish(channel, sums[i]);
+            out += op->in_channels;
+        }
+    }
+    for (; x < count; x++) {
+        const int32_t *w = weights;
         int32_t sum = 2 * channel->bias;
-        if (op->kernel_height > 1) {
-            for (int kx = 0; kx < op->kernel_width; kx++) {
-                int32_t pair;
-                memcpy(&pair, weights, sizeof pair);
-                sum = dual(at[two], pair, sum);
-                at += op->dilation * COLUMN_WORDS;
-                weights += 2;
-            }
-            at = column;
+        plane from = two;
+        for (int i = 0; i < two_rows; i++) {
+            w = one_sum(&from, x * step, w, &sum);
+            from.columns += width;
         }
-        if (op->kernel_height % 2 == 1) {
-            for (int kx = 0; kx < op->kernel_width; kx++) {
-                sum += (high ? at[1] >> 16 : (int16_t)at[1]) * *weights++;
-                at += op->dilation * COLUMN_WORDS;
-            }
+        if (last) {
+            one_sum(&one, x * step, w, &sum);
         }
-        {
-            const int32_t scaled = (int32_t)(((int64_t)sum * channel->multiplier + ((int64_t)1 << 31)) >> 32);
-            const int32_t value = (scaled + channel->round - (sum < 0)) >> channel->shift;
-            *out = (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
-        }
+        *out = finish(channel, sum);
         out += op->in_channels;
-        column += op->stride * COLUMN_WORDS;
     }
 }
+
+/* Whether `column` lies inside the map; shortens a run that begins there to its part that stays in or out. */
+static int is_inside(int column, int width, int *run)
+{
+    const int inside = column >= 0 && column < width;
+    const int change = column < 0 ? -column : inside ? width - column : *run;
+
+    if (change < *run) {
+        *run = change;
+    }
+    return inside;
+}
+
+/* Puts two values of each of `channels` (up to four) channels side by side, for a run of columns.
+ * to  the first channel's; the next channel's are `next` words on */
+static void pair_up(const int8_t *a, int step_a, const int8_t *b, int step_b, int run, int channels, int32_t *to,
+                    int next)
+{
+    if (channels == 4) {
+        for (; run > 0; run--) {
+            uint32_t low, high;
+            int32_t first, second, third, fourth;
+            memcpy(&low, a, 4);
+            memcpy(&high, b, 4);
+            __asm__("sxtb16 %1, %4\n"
+                    "sxtb16 %2, %5\n"
+                    "pkhbt %0, %1, %2, lsl #16\n"
+                    "pkhtb %1, %2, %1, asr #16\n"
+                    "sxtb16 %3, %4, ror #8\n"
+                    "sxtb16 %2, %5, ror #8\n"
+                    : "=&r"(first), "=&r"(third), "=&r"(fourth), "=&r"(second)
+                    : "r"(low), "r"(high));
+            to[0] = first;
+            to[2 * next] = third;
+            __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(first) : "r"(second), "r"(fourth));
+            __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(third) : "r"(fourth), "r"(second));
+            to[next] = first;
+            to[3 * next] = third;
+            to++;
+            a += step_a;
+            b += step_b;
+        }
+        return;
+    }
+    for (; run > 0; run--) {
+        for (int c = 0; c < channels; c++) {
+            to[c * next] = (int32_t)((uint32_t)a[c] & 0xffffU) | (int32_t)((uint32_t)b[c] << 16);
+        }
+        to++;
+        a += step_a;
+        b += step_b;
+    }
+}
+
+/* One plane of a group of channels: rows a and b, columns first..first + count - 1 and, of b, `shift` further. */
+static void widen_plane(const edgesea_conv *op, const int8_t *a, const int8_t *b, int shift, int first, int count,
+                        int channels, int32_t *to, int next)
+{
+    const uint32_t zeros = (uint8_t)op->in_zero * 0x01010101U;
+    const int8_t *const zero = (const int8_t *)&zeros;
+
+    for (int run; count > 0; count -= run) {
+        run = count;
+        const int in_a = is_inside(first, op->in_width, &run) && a;
+        const int in_b = is_inside(first + shift, op->in_width, &run) && b;
+        pair_up(in_a ? a + first * op->in_channels : zero, in_a ? op->in_channels : 0,
+                in_b ? b + (first + shift) * op->in_channels : zero, in_b ? op->in_channels : 0, run, channels, to,
+                next);
+        to += run;
+        first += run;
+    }
+}
+
+/* Any kernel: up to four channels of a segment of the row, from its first output on. */
+static void any_kernel(const edgesea_conv *op, const edgesea_window *window, int8_t *result, int32_t *columns)
+{
+    const int channels = op->in_channels, group = channels < 4 ? channels : 4;
+    const int height = op->kernel_height, planes = (height + 1) / 2;
+    const int words = height / 2 * op->kernel_width + (height % 2) * ((op->kernel_width + 1) / 2);
+
+    for (int x = 0; x < op->out_width; x += SEGMENT) {
+        const int outputs = op->out_width - x < SEGMENT ? op->out_width - x : SEGMENT;
+        const int width = (outputs - 1) * op->stride + (op->kernel_width - 1) * op->dilation + 1;
+        const int first = x * op->stride - op->pad_left;
+        for (int c = 0;; c = c + 2 * group <= channels ? c + group : channels - group) {
+            for (int p = 0; p < planes; p++) {
+                const int8_t *a = (const int8_t *)window->rows[2 * p];
+                const int alone = 2 * p + 1 == height;
+                const int8_t *b = alone ? a : (const int8_t *)window->rows[2 * p + 1];
+                widen_plane(op, a ? a + c : a, b ? b + c : b, alone ? op->dilation : 0, first, width, group,
+                            columns + p * width, planes * width);
+            }
+            for (int i = 0; i < group; i++) {
+                channel_outputs(op, columns + i * planes * width, width,
+                                (const int32_t *)op->weights + (c + i) * words, op->channels + c + i,
+                                result + x * channels + c + i, outputs);
+            }
+            if (c + group == channels) {
+                break;
+            }
+            /* The last channels may overlap those before: they give the same values again. */
+        }
+    }
+}
+
+/* ---- 3x3 ------------------------------------------------------------------------------------------------------- */
 
 static int32_t *fill(int32_t *to, int columns, int32_t pair)
 {
@@ -214,27 +425,21 @@ static int32_t *fill(int32_t *to, int columns, int32_t pair)
     return to;
 }
 
-void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
+static void three_by_three(const edgesea_conv *op, const edgesea_window *window, int8_t *result, int32_t *columns)
 {
-    const edgesea_conv *op = (const edgesea_conv *)constant;
+    enum { WORDS = 5 };
     const int channels = op->in_channels;
-    const int height = op->kernel_height;
-    const int reach = (op->out_width - 1) * op->stride + (op->kernel_width - 1) * op->dilation + 1;
-    const int beyond = reach - op->pad_left - op->in_width;
+    const int beyond = (op->out_width - 1) * op->stride + 3 - op->pad_left - op->in_width;
     const int read = beyond < 0 ? op->in_width + beyond : op->in_width;
     const uint32_t zeros = (uint8_t)op->in_zero * 0x01010101U;
     const int32_t zero_pair = (int32_t)(((uint32_t)op->in_zero & 0xffffU) * 0x10001U);
-    const int words = height / 2 * op->kernel_width + (height % 2) * (op->kernel_width + 1) / 2;
-    /* Which of the window's rows are top, middle and bottom; a kernel of one row has only a bottom. */
-    const int places[3] = {height > 1 ? 0 : -1, height > 1 ? 1 : -1, height % 2 ? height - 1 : -1};
-    int32_t *const columns = (int32_t *)scratch;
     int32_t *const inside = fill(columns, op->pad_left, zero_pair);
-    int group = 0;
     const int8_t *bases[3];
     rows from;
+    quad q;
 
     for (int i = 0; i < 3; i++) {
-        const int8_t *row = places[i] < 0 ? NULL : (const int8_t *)window->rows[places[i]];
+        const int8_t *row = (const int8_t *)window->rows[i];
         bases[i] = row ? row : (const int8_t *)&zeros;
         from.step[i] = row ? channels : 0;
     }
@@ -243,37 +448,37 @@ void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *wi
     if (beyond > 0) {
         fill(from.end, beyond, zero_pair);
     }
-    for (;;) {
-        const edgesea_channel *records = op->channels + group;
-        const int32_t *weights = (const int32_t *)op->weights + group * words;
-        int8_t *out = (int8_t *)result + group;
+    q.stride = channels;
+    q.step = op->stride * COLUMN_WORDS * (int32_t)sizeof(int32_t);
+    q.first = columns;
+    q.all = op->out_width * q.step;
+    q.pairs = op->stride == 1 ? (op->out_width & ~1) * q.step : 0;
+    for (int group = 0;; group = group + 8 <= channels ? group + 4 : channels - 4) {
         for (int i = 0; i < 3; i++) {
             from.row[i] = from.step[i] ? bases[i] + group : bases[i];
         }
         widen(&from);
-        if (height == 3 && op->kernel_width == 3 && op->dilation == 1) {
-            quad q;
-            q.stride = channels;
-            q.step = op->stride * COLUMN_WORDS * (int32_t)sizeof(int32_t);
-            q.first = columns;
-            q.out = out;
-            q.weights = weights;
-            q.channels = records;
-            q.all = op->out_width * q.step;
-            q.pairs = op->stride == 1 ? (op->out_width & ~1) * q.step : 0;
-            four_channels(&q);
-        } else {
-            for (int i = 0; i < 4; i++) {
-                any_channel(op, columns + (i & 1) * 3, weights + i * words, records + i, out + i, i >= 2);
-            }
-        }
+        q.out = result + group;
+        q.weights = (const int32_t *)op->weights + group * WORDS;
+        q.channels = op->channels + group;
+        four_channels(&q);
         if (group + 4 == channels) {
             break;
         }
         /* The last four channels may overlap those before: they give the same values again. */
-        group = group + 8 <= channels ? group + 4 : channels - 4;
     }
-    edgesea_clamp_dsp(op, (int8_t *)result, op->out_width * channels);
+}
+
+void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
+{
+    const edgesea_conv *op = (const edgesea_conv *)constant;
+
+    if (op->kernel_height == 3 && op->kernel_width == 3 && op->dilation == 1 && op->in_channels >= 4) {
+        three_by_three(op, window, (int8_t *)result, (int32_t *)scratch);
+    } else {
+        any_kernel(op, window, (int8_t *)result, (int32_t *)scratch);
+    }
+    edgesea_clamp_dsp(op, (int8_t *)result, op->out_width * op->in_channels);
 }
 
 #endif

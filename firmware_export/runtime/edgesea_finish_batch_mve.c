@@ -1,0 +1,60 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
+/* edgesea_finish_batch_mve: requantises the sums of a few pixels, four channels at a time. */
+#include "edgesea_vector_mve.h"
+
+#if EDGESEA_PATH == EDGESEA_PATH_MVE
+
+/* Four channels at a time: q0 bias, q1 multiplier, q2 rounding, q3 shift, q6 low, q7 high. SIGN takes one from a negative
+ * sum's result, which so rounds its halves downwards. */
+#define SIGN "vshr.s32 q4, q4, #31\n" "vadd.i32 q5, q5, q4\n"
+#define FINISH(sign)                                                                                            \
+    __asm__ volatile(                                                                                           \
+        "vdup.32 q6, %[low]\n"                                                                                  \
+        "vdup.32 q7, %[high]\n"                                                                                 \
+        "1: vld40.32 {q0, q1, q2, q3}, [%[records]]\n"                                                          \
+        "vld41.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
+        "vld42.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
+        "vld43.32 {q0, q1, q2, q3}, [%[records]]!\n"                                                            \
+        "vneg.s32 q3, q3\n"                                                                                     \
+        "mov %[from], %[sums]\n"                                                                                \
+        "mov %[to], %[out]\n"                                                                                   \
+        "dls lr, %[pixels]\n"                                                                                   \
+        "2: vldrw.32 q4, [%[from]], #64\n"                                                                      \
+        "vadd.i32 q4, q4, q0\n"                                                                                 \
+        "vqrdmulh.s32 q5, q4, q1\n"                                                                             \
+        "vadd.i32 q5, q5, q2\n" sign                                                                            \
+        "vshl.s32 q5, q5, q3\n"                                                                                 \
+        "vmax.s32 q5, q5, q6\n"                                                                                 \
+        "vmin.s32 q5, q5, q7\n"                                                                                 \
+        "vstrb.32 q5, [%[to]]\n"                                                                                \
+        "add %[to], %[channels]\n"                                                                              \
+        "le lr, 2b\n"                                                                                           \
+        "add %[sums], #16\n"                                                                                    \
+        "add %[out], #4\n"                                                                                      \
+        "subs %[groups], #1\n"                                                                                  \
+        "bne 1b\n"                                                                                              \
+        : [records] "+r"(records), [sums] "+r"(sums), [out] "+r"(out), [groups] "+r"(groups), [from] "=&r"(from), \
+          [to] "=&l"(to)                                                                                        \
+        : [pixels] "r"(pixels), [channels] "r"(channels), [low] "r"(low), [high] "r"(high)             \
+        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
+
+void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
+                              int8_t *out)
+{
+    const edgesea_channel *records = op->channels + first;
+    const int32_t low = op->low, high = op->high, channels = op->out_channels;
+    int groups = count / 4;
+    const int32_t *from;
+    int8_t *to;
+
+    out += first;
+    if (op->flags & EDGESEA_RELU) {
+        /* No negative result is left to round. */
+        FINISH("");
+    } else {
+        FINISH(SIGN);
+    }
+}
+
+#endif
