@@ -102,12 +102,14 @@ def by_pairs(weights: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(channels, 2 * pairs), int16]
+        Filled up with zeros to at least four channels.
     """
     channels, height, width, _ = weights.shape
     taps = weights[..., 0].astype(np.int16) * 2
     even = taps[:, : height // 2 * 2].reshape(channels, height // 2, 2, width).swapaxes(2, 3)
     last = np.pad(taps[:, height // 2 * 2 :], ((0, 0), (0, 0), (0, width % 2)))
-    return np.concatenate([even.reshape(channels, -1), last.reshape(channels, -1)], axis=1)
+    pairs = np.concatenate([even.reshape(channels, -1), last.reshape(channels, -1)], axis=1)
+    return np.pad(pairs, ((0, max(4 - channels, 0)), (0, 0)))
 
 
 def by_vectors(weights: np.ndarray) -> np.ndarray:
@@ -174,12 +176,13 @@ def _reach(fields: dict, outputs: int) -> int:
 
 
 def _depthwise_dsp(fields: dict) -> int:
-    """Widened columns of four channels, or fewer where there are no more."""
-    channels, height = min(4, fields["in_channels"]), fields["kernel_height"]
-    if (height, fields["kernel_width"], fields["dilation"], channels) == (3, 3, 1, 4):
+    """Widened columns of four channels."""
+    height = fields["kernel_height"]
+    if (height, fields["kernel_width"], fields["dilation"]) == (3, 3, 1):
         right = max(_reach(fields, fields["out_width"]) - fields["pad_left"] - fields["in_width"], 0)
-        return 24 * (fields["in_width"] + fields["pad_left"] + right)
-    return 4 * channels * ((height + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
+        apart = 4 * fields["out_width"] if fields["in_channels"] < 4 else 0
+        return 24 * (fields["in_width"] + fields["pad_left"] + right) + apart
+    return 16 * ((height + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
 
 
 def _depthwise_mve(fields: dict) -> int:

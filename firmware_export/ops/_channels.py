@@ -82,21 +82,23 @@ def constant_channels(
 def records_of(
     bias: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray, out_zero: np.ndarray, largest: np.ndarray
 ) -> tuple[np.ndarray, bool]:
-    """Records as edgesea_channel [shape=(out_channels,)], and whether they need the general rounding.
+    """Records as edgesea_channel [shape=(out_channels or 4,)], and whether they need the general rounding.
 
     out_zero [channels]: what is added to each result, the zero point or a constant channel's value;
     largest [channels]: the greatest magnitude of each sum.
     """
-    records = np.zeros(bias.size, CHANNEL)
-    records["bias"], records["multiplier"] = bias, multipliers
     # With a multiplier of 0 the result is the zero point whatever the shift.
     right = np.where(multipliers == 0, 1, -shifts.astype(np.int64))
     general = bool(_general(multipliers, right, largest).any())
+    # The fast paths take four at a time.
+    records = np.zeros(max(bias.size, 4), CHANNEL)
+    own = records[: bias.size]
+    own["bias"], own["multiplier"] = bias, multipliers
     if general:
-        records["shift"] = shifts
+        own["shift"] = shifts
     else:
-        records["shift"] = right
-        records["round"] = (1 << (right - 1)) + (out_zero << right)
+        own["shift"] = right
+        own["round"] = (1 << (right - 1)) + (out_zero << right)
     return records, general
 
 

@@ -11,7 +11,6 @@ static void gather(const edgesea_conv *op, const edgesea_window *window, int lef
 {
     const int channels = op->in_channels;
     const int line = op->kernel_width * channels;
-    const int depth = op->kernel_height * line;
 
     for (int ky = 0; ky < op->kernel_height; ky++) {
         const int8_t *row = (const int8_t *)window->rows[ky];
@@ -30,7 +29,7 @@ static void gather(const edgesea_conv *op, const edgesea_window *window, int lef
             }
         }
     }
-    edgesea_fill_mve(to, 0, -depth & 15);
+    edgesea_fill_mve(to, 0, -(op->kernel_height * line) & 15);
 }
 
 void edgesea_conv_row(const void *constant, const edgesea_window *window, void *result, void *scratch)

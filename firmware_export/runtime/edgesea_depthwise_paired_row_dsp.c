@@ -166,153 +166,185 @@ static __attribute__((naked, noinline)) void four_channels(const quad *q __attri
 /* ---- any kernel ------------------------------------------------------------------------------------------------ */
 
 /* Outputs whose columns are widened at once, to bound the working memory of long rows. */
-enum { SEGMENT = 32, OUTPUTS = 4 };
+enum { SEGMENT = 32 };
 
-/* One channel's part of a kernel: planes of widened columns, a word a column, with two taps in it.
- * A plane of two rows has both in a word; that of a last row alone has column x and column x + dilation.
+/* One channel of a segment of a row; the assembly knows the offsets. The channel's columns lie in planes, a word a column
+ * with two taps in it: a plane of two rows has both in a word, that of a last row alone has column x and x + dilation.
+ * weights  two taps each, plane by plane
+ * columns  of the first output
+ * plane    bytes from plane to plane
+ * two      planes of two rows; two_taps: bytes of weights in one; two_advance: bytes from one weight's column to the next's
+ * one_taps, one_advance
+ *          the same of a last row alone; 0 bytes of weights where there is none
+ * step     bytes from one output's column to the next's
+ * out      the first output; stride: bytes to the next
+ * four     how many times four outputs
  */
-typedef struct plane {
+typedef struct segment {
+    const int32_t *weights;
     const int32_t *columns;
-    int taps;    /* weights, two taps each */
-    int advance; /* words from one weight's column to the next's */
-} plane;
+    int32_t plane;
+    int32_t two;
+    int32_t two_taps;
+    int32_t two_advance;
+    int32_t one_taps;
+    int32_t one_advance;
+    int32_t step;
+    int8_t *out;
+    int32_t stride;
+    int32_t four;
+    edgesea_channel channel;
+} segment;
 
-/* Adds to sums[4] of neighbouring outputs the products of columns `advance` bytes apart with the weights up to `end`,
- * which are not none. The outputs' columns are neighbours too. */
-static __attribute__((naked, noinline)) void
-neighbours(const int32_t *column __attribute__((unused)), const int32_t *weights __attribute__((unused)),
-           const int32_t *end __attribute__((unused)), int32_t *sums __attribute__((unused)),
-           int32_t advance __attribute__((unused)))
-{
-    __asm__ volatile(
-        "push {r3-r11, r14}\n"
-        "ldr r12, [sp, #40]\n"
-        "ldmia r3, {r8-r11}\n"
-        "1:\n"
-        "ldr r3, [r1], #4\n"
-        "ldmia r0, {r4-r7}\n"
-        "add r0, r12\n"
-        "smlad r8, r4, r3, r8\n"
-        "smlad r9, r5, r3, r9\n"
-        "smlad r10, r6, r3, r10\n"
-        "smlad r11, r7, r3, r11\n"
-        "cmp r1, r2\n"
-        "bne 1b\n"
-        "ldr r3, [sp]\n"
-        "stmia r3, {r8-r11}\n"
-        "pop {r3-r11, pc}\n");
-}
+/* r1 weights, r2 the end of a plane's, r3 a weight, r4..r7 inputs, r8..r11 sums, r12 advance, r14 column; r0 segment.
+ * NEIGHBOURS are outputs whose columns follow each other. */
+#define NEIGHBOURS                                                                               \
+    "ldmia r14, {r4-r7}\n"                                                                       \
+    "add r14, r12\n"                                                                             \
+    "smlad r8, r4, r3, r8\n"                                                                     \
+    "smlad r9, r5, r3, r9\n"                                                                     \
+    "smlad r10, r6, r3, r10\n"                                                                   \
+    "smlad r11, r7, r3, r11\n"
+/* r6 step, r7 three times that */
+#define APART                                                                                    \
+    "ldr r4, [r14]\n"                                                                            \
+    "ldr r5, [r14, r6]\n"                                                                        \
+    "smlad r8, r4, r3, r8\n"                                                                     \
+    "ldr r4, [r14, r6, lsl #1]\n"                                                                \
+    "smlad r9, r5, r3, r9\n"                                                                     \
+    "ldr r5, [r14, r7]\n"                                                                        \
+    "smlad r10, r4, r3, r10\n"                                                                   \
+    "add r14, r12\n"                                                                             \
+    "smlad r11, r5, r3, r11\n"
+/* Requantises and stores one sum; r4 multiplier, r5 rounding, r6 shift, r2 out, r3 stride. */
+#define STORE(sum)                                                                               \
+    "add r7, r5, " sum ", asr #31\n"                                                             \
+    "smmlar " sum ", " sum ", r4, r7\n"                                                          \
+    "asr " sum ", r6\n"                                                                          \
+    "ssat " sum ", #8, " sum "\n"                                                                \
+    "strb " sum ", [r2]\n"                                                                      \
+    "add r2, r3\n"
 
-/* The same where the outputs' columns are `step` bytes apart. */
-static __attribute__((naked, noinline)) void
-apart(const int32_t *column __attribute__((unused)), const int32_t *weights __attribute__((unused)),
-      const int32_t *end __attribute__((unused)), int32_t *sums __attribute__((unused)),
-      int32_t advance __attribute__((unused)), int32_t step __attribute__((unused)))
-{
-    __asm__ volatile(
-        "push {r3-r11, r14}\n"
-        "ldrd r12, r6, [sp, #40]\n"
-        "add r7, r6, r6, lsl #1\n"
-        "ldmia r3, {r8-r11}\n"
-        "1:\n"
-        "ldr r3, [r1], #4\n"
-        "ldr r4, [r0]\n"
-        "ldr r5, [r0, r6]\n"
-        "smlad r8, r4, r3, r8\n"
-        "ldr r4, [r0, r6, lsl #1]\n"
-        "smlad r9, r5, r3, r9\n"
-        "ldr r5, [r0, r7]\n"
-        "smlad r10, r4, r3, r10\n"
-        "add r0, r12\n"
-        "smlad r11, r5, r3, r11\n"
-        "cmp r1, r2\n"
-        "bne 1b\n"
-        "ldr r3, [sp]\n"
-        "stmia r3, {r8-r11}\n"
-        "pop {r3-r11, pc}\n");
-}
-
-/* Adds the products of one plane to the sums of four outputs, whose columns are `step` words apart; returns the weights
- * behind its own. */
-static inline const int32_t *four_sums(const plane *from, int x, int step, const int32_t *weights, int32_t *sums)
-{
-    const int32_t advance = from->advance * (int32_t)sizeof(int32_t);
-
-    if (step == 1) {
-        neighbours(from->columns + x, weights, weights + from->taps, sums, advance);
-    } else {
-        apart(from->columns + x, weights, weights + from->taps, sums, advance, step * (int32_t)sizeof(int32_t));
+#define ONE_CHANNEL(name, apart, products)                                                       \
+    static __attribute__((naked, noinline)) void name(segment *s __attribute__((unused)))        \
+    {                                                                                            \
+        __asm__ volatile(                                                                        \
+            "push {r4-r11, r14}\n"                                                               \
+            "sub sp, #8\n" apart                                                                 \
+            "1:\n"                                                                               \
+            "ldmia r0, {r1, r14}\n"                                                              \
+            "ldr r8, [r0, #48]\n"                                                                \
+            "lsl r8, r8, #1\n"                                                                   \
+            "mov r9, r8\n"                                                                       \
+            "mov r10, r8\n"                                                                      \
+            "mov r11, r8\n"                                                                      \
+            "ldrd r4, r2, [r0, #12]\n"                                                           \
+            "str r14, [sp]\n"                                                                    \
+            "ldr r12, [r0, #20]\n"                                                               \
+            "cbz r4, 4f\n"                                                                       \
+            "2:\n"                                                                               \
+            "str r4, [sp, #4]\n"                                                                 \
+            "add r2, r1\n"                                                                       \
+            "3:\n"                                                                               \
+            "ldr r3, [r1], #4\n" products                                                        \
+            "cmp r1, r2\n"                                                                       \
+            "bne 3b\n"                                                                           \
+            "ldrd r14, r4, [sp]\n"                                                               \
+            "ldr r3, [r0, #8]\n"                                                                 \
+            "ldr r2, [r0, #16]\n"                                                                \
+            "add r14, r3\n"                                                                      \
+            "str r14, [sp]\n"                                                                    \
+            "subs r4, #1\n"                                                                      \
+            "bne 2b\n"                                                                           \
+            "4:\n"                                                                               \
+            "ldrd r2, r12, [r0, #24]\n"                                                          \
+            "cbz r2, 6f\n"                                                                       \
+            "add r2, r1\n"                                                                       \
+            "5:\n"                                                                               \
+            "ldr r3, [r1], #4\n" products                                                        \
+            "cmp r1, r2\n"                                                                       \
+            "bne 5b\n"                                                                           \
+            "6:\n"                                                                               \
+            "ldrd r2, r3, [r0, #36]\n"                                                           \
+            "add r12, r0, #52\n"                                                                 \
+            "ldmia r12, {r4-r6}\n"                                                               \
+            STORE("r8") STORE("r9") STORE("r10") STORE("r11")                                    \
+            "str r2, [r0, #36]\n"                                                                \
+            "ldr r4, [r0, #32]\n"                                                                \
+            "ldr r5, [r0, #4]\n"                                                                 \
+            "add r5, r5, r4, lsl #2\n"                                                           \
+            "str r5, [r0, #4]\n" apart                                                           \
+            "ldr r3, [r0, #44]\n"                                                                \
+            "subs r3, #1\n"                                                                      \
+            "str r3, [r0, #44]\n"                                                                \
+            "bne 1b\n"                                                                           \
+            "add sp, #8\n"                                                                       \
+            "pop {r4-r11, pc}\n");                                                               \
     }
-    return weights + from->taps;
-}
 
-static inline const int32_t *one_sum(const plane *from, int x, const int32_t *weights, int32_t *sum)
+ONE_CHANNEL(neighbours, "", NEIGHBOURS)
+ONE_CHANNEL(apart, "ldr r6, [r0, #32]\n" "add r7, r6, r6, lsl #1\n", APART)
+
+/* One output of a segment. */
+static int8_t one_output(const segment *s, const int32_t *column)
 {
-    const int32_t *column = from->columns + x;
+    const int32_t *weights = s->weights;
+    int32_t sum = 2 * s->channel.bias, value;
 
-    for (int i = 0; i < from->taps; i++) {
-        __asm__("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(*column), "r"(*weights));
-        column += from->advance;
-        weights++;
+    for (int plane = 0; plane <= s->two; plane++) {
+        const int taps = plane < s->two ? s->two_taps : s->one_taps, advance = plane < s->two ? s->two_advance : s->one_advance;
+        const int32_t *at = column;
+        for (int i = 0; i < taps; i += 4) {
+            __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(*at), "r"(*weights));
+            at += advance / 4;
+            weights++;
+        }
+        column += s->plane / 4;
     }
-    return weights;
-}
-
-static inline int8_t finish(const edgesea_channel *channel, int32_t sum)
-{
-    int32_t value;
     __asm__("add %0, %3, %1, asr #31\n"
             "smmlar %0, %1, %2, %0\n"
             "asr %0, %4\n"
             "ssat %0, #8, %0\n"
             : "=&r"(value)
-            : "r"(sum), "r"(channel->multiplier), "r"(channel->round), "r"(channel->shift));
+            : "r"(sum), "r"(s->channel.multiplier), "r"(s->channel.round), "r"(s->channel.shift));
     return (int8_t)value;
 }
 
-/* `count` outputs of one channel, `stride` bytes apart. columns: its planes, each of `width` columns. */
+/* `count` outputs of one channel, from `out` on; columns: its planes, each of `width` columns. */
 static void channel_outputs(const edgesea_conv *op, const int32_t *columns, int width, const int32_t *weights,
                             const edgesea_channel *channel, int8_t *out, int count)
 {
-    const int two_rows = op->kernel_height / 2, last = op->kernel_height % 2, step = op->stride;
-    const plane two = {columns, op->kernel_width, op->dilation};
-    const plane one = {columns + two_rows * width, (op->kernel_width + 1) / 2, 2 * op->dilation};
-    int x = 0;
+    const int word = (int)sizeof(int32_t);
+    segment s = {weights, columns, width * word, op->kernel_height / 2, op->kernel_width * word, op->dilation * word,
+                 op->kernel_height % 2 * ((op->kernel_width + 1) / 2) * word, 2 * op->dilation * word,
+                 op->stride * word, out, op->in_channels, count / 4, *channel};
 
-    for (; x + OUTPUTS <= count; x += OUTPUTS) {
-        const int32_t *w = weights;
-        int32_t sums[OUTPUTS] = {2 * channel->bias, 2 * channel->bias, 2 * channel->bias, 2 * channel->bias};
-        plane from = two;
-        for (int i = 0; i < two_rows; i++) {
-            w = four_sums(&from, x * step, step, w, sums);
-            from.columns += width;
+    if (count < 4) {
+        for (int x = 0; x < count; x++) {
+            out[x * op->in_channels] = one_output(&s, columns + x * op->stride);
         }
-        if (last) {
-            four_sums(&one, x * step, step, w, sums);
-        }
-        for (int i = 0; i < OUTPUTS; i++) {
-            *out = finish(channel, sums[i]);
-            out += op->in_channels;
-        }
+        return;
     }
-    for (; x < count; x++) {
-        const int32_t *w = weights;
-        int32_t sum = 2 * channel->bias;
-        plane from = two;
-        for (int i = 0; i < two_rows; i++) {
-            w = one_sum(&from, x * step, w, &sum);
-            from.columns += width;
+    if (op->stride == 1) {
+        neighbours(&s);
+    } else {
+        apart(&s);
+    }
+    if (count % 4 != 0) {
+        /* The last four may overlap those before: they give the same values again. */
+        s.columns = columns + (count - 4) * op->stride;
+        s.out = out + (count - 4) * op->in_channels;
+        s.four = 1;
+        if (op->stride == 1) {
+            neighbours(&s);
+        } else {
+            apart(&s);
         }
-        if (last) {
-            one_sum(&one, x * step, w, &sum);
-        }
-        *out = finish(channel, sum);
-        out += op->in_channels;
     }
 }
 
 /* Whether `column` lies inside the map; shortens a run that begins there to its part that stays in or out. */
-static int is_inside(int column, int width, int *run)
+static inline int is_inside(int column, int width, int *run)
 {
     const int inside = column >= 0 && column < width;
     const int change = column < 0 ? -column : inside ? width - column : *run;
@@ -325,29 +357,13 @@ static int is_inside(int column, int width, int *run)
 
 /* Puts two values of each of `channels` (up to four) channels side by side, for a run of columns.
  * to  the first channel's; the next channel's are `next` words on */
-static void pair_up(const int8_t *a, int step_a, const int8_t *b, int step_b, int run, int channels, int32_t *to,
-                    int next)
+static void pair_up(const int8_t *a, int step_a, const int8_t *b, int step_b, int run, int channels, int32_t *to, int next)
 {
-    if (channels == 4) {
+    if (channels < 4) {
         for (; run > 0; run--) {
-            uint32_t low, high;
-            int32_t first, second, third, fourth;
-            memcpy(&low, a, 4);
-            memcpy(&high, b, 4);
-            __asm__("sxtb16 %1, %4\n"
-                    "sxtb16 %2, %5\n"
-                    "pkhbt %0, %1, %2, lsl #16\n"
-                    "pkhtb %1, %2, %1, asr #16\n"
-                    "sxtb16 %3, %4, ror #8\n"
-                    "sxtb16 %2, %5, ror #8\n"
-                    : "=&r"(first), "=&r"(third), "=&r"(fourth), "=&r"(second)
-                    : "r"(low), "r"(high));
-            to[0] = first;
-            to[2 * next] = third;
-            __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(first) : "r"(second), "r"(fourth));
-            __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(third) : "r"(fourth), "r"(second));
-            to[next] = first;
-            to[3 * next] = third;
+            for (int c = 0; c < channels; c++) {
+                to[c * next] = (int32_t)(((uint32_t)a[c] & 0xffffU) | ((uint32_t)b[c] << 16));
+            }
             to++;
             a += step_a;
             b += step_b;
@@ -355,9 +371,24 @@ static void pair_up(const int8_t *a, int step_a, const int8_t *b, int step_b, in
         return;
     }
     for (; run > 0; run--) {
-        for (int c = 0; c < channels; c++) {
-            to[c * next] = (int32_t)((uint32_t)a[c] & 0xffffU) | (int32_t)((uint32_t)b[c] << 16);
-        }
+        uint32_t low, high;
+        int32_t first, second, third, fourth;
+        memcpy(&low, a, 4);
+        memcpy(&high, b, 4);
+        __asm__("sxtb16 %1, %4\n"
+                "sxtb16 %2, %5\n"
+                "pkhbt %0, %1, %2, lsl #16\n"
+                "pkhtb %1, %2, %1, asr #16\n"
+                "sxtb16 %3, %4, ror #8\n"
+                "sxtb16 %2, %5, ror #8\n"
+                : "=&r"(first), "=&r"(third), "=&r"(fourth), "=&r"(second)
+                : "r"(low), "r"(high));
+        to[0] = first;
+        to[2 * next] = third;
+        __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(first) : "r"(second), "r"(fourth));
+        __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(third) : "r"(fourth), "r"(second));
+        to[next] = first;
+        to[3 * next] = third;
         to++;
         a += step_a;
         b += step_b;
@@ -376,8 +407,7 @@ static void widen_plane(const edgesea_conv *op, const int8_t *a, const int8_t *b
         const int in_a = is_inside(first, op->in_width, &run) && a;
         const int in_b = is_inside(first + shift, op->in_width, &run) && b;
         pair_up(in_a ? a + first * op->in_channels : zero, in_a ? op->in_channels : 0,
-                in_b ? b + (first + shift) * op->in_channels : zero, in_b ? op->in_channels : 0, run, channels, to,
-                next);
+                in_b ? b + (first + shift) * op->in_channels : zero, in_b ? op->in_channels : 0, run, channels, to, next);
         to += run;
         first += run;
     }
@@ -425,28 +455,56 @@ static int32_t *fill(int32_t *to, int columns, int32_t pair)
     return to;
 }
 
-static void three_by_three(const edgesea_conv *op, const edgesea_window *window, int8_t *result, int32_t *columns)
+/* Widens columns of four channels from `group` on, of rows at `bases`, into memory from `columns` on.
+ * Of fewer than four channels the last column is read by itself: nothing may be read behind it. */
+static void widen_columns(const edgesea_conv *op, const int8_t *const *bases, const int32_t *steps, int group, int read,
+                          int32_t *columns)
+{
+    const int alone = op->in_channels < 4 && read == op->in_width;
+    int8_t last[3][4];
+    rows from;
+
+    for (int i = 0; i < 3; i++) {
+        from.step[i] = steps[i];
+        from.row[i] = steps[i] ? bases[i] + group : bases[i];
+    }
+    from.columns = columns;
+    from.end = columns + (read - alone) * COLUMN_WORDS;
+    if (from.end != columns) {
+        widen(&from);
+    }
+    if (alone) {
+        for (int i = 0; i < 3; i++) {
+            memcpy(last[i], bases[i] + (read - 1) * steps[i], steps[i] ? (size_t)op->in_channels : sizeof last[i]);
+            from.row[i] = last[i];
+        }
+        from.columns = from.end;
+        from.end += COLUMN_WORDS;
+        widen(&from);
+    }
+}
+
+/* out  four channels a pixel where there are fewer, else as many as there are */
+static void three_by_three(const edgesea_conv *op, const edgesea_window *window, int8_t *out, int32_t *columns)
 {
     enum { WORDS = 5 };
-    const int channels = op->in_channels;
+    const int channels = op->in_channels < 4 ? 4 : op->in_channels;
     const int beyond = (op->out_width - 1) * op->stride + 3 - op->pad_left - op->in_width;
     const int read = beyond < 0 ? op->in_width + beyond : op->in_width;
     const uint32_t zeros = (uint8_t)op->in_zero * 0x01010101U;
     const int32_t zero_pair = (int32_t)(((uint32_t)op->in_zero & 0xffffU) * 0x10001U);
     int32_t *const inside = fill(columns, op->pad_left, zero_pair);
     const int8_t *bases[3];
-    rows from;
+    int32_t steps[3];
     quad q;
 
     for (int i = 0; i < 3; i++) {
         const int8_t *row = (const int8_t *)window->rows[i];
         bases[i] = row ? row : (const int8_t *)&zeros;
-        from.step[i] = row ? channels : 0;
+        steps[i] = row ? op->in_channels : 0;
     }
-    from.columns = inside;
-    from.end = inside + read * COLUMN_WORDS;
     if (beyond > 0) {
-        fill(from.end, beyond, zero_pair);
+        fill(inside + read * COLUMN_WORDS, beyond, zero_pair);
     }
     q.stride = channels;
     q.step = op->stride * COLUMN_WORDS * (int32_t)sizeof(int32_t);
@@ -454,11 +512,8 @@ static void three_by_three(const edgesea_conv *op, const edgesea_window *window,
     q.all = op->out_width * q.step;
     q.pairs = op->stride == 1 ? (op->out_width & ~1) * q.step : 0;
     for (int group = 0;; group = group + 8 <= channels ? group + 4 : channels - 4) {
-        for (int i = 0; i < 3; i++) {
-            from.row[i] = from.step[i] ? bases[i] + group : bases[i];
-        }
-        widen(&from);
-        q.out = result + group;
+        widen_columns(op, bases, steps, group, read, inside);
+        q.out = out + group;
         q.weights = (const int32_t *)op->weights + group * WORDS;
         q.channels = op->channels + group;
         four_channels(&q);
@@ -469,14 +524,30 @@ static void three_by_three(const edgesea_conv *op, const edgesea_window *window,
     }
 }
 
+/* 3x3 on fewer than four channels: made as if there were four, and copied. */
+static void few_channels(const edgesea_conv *op, const edgesea_window *window, int8_t *result, int8_t *scratch)
+{
+    const int8_t *from = scratch;
+
+    three_by_three(op, window, scratch, (int32_t *)(void *)(scratch + 4 * op->out_width));
+    for (int x = 0; x < op->out_width; x++) {
+        for (int c = 0; c < op->in_channels; c++) {
+            *result++ = from[c];
+        }
+        from += 4;
+    }
+}
+
 void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
 {
     const edgesea_conv *op = (const edgesea_conv *)constant;
 
-    if (op->kernel_height == 3 && op->kernel_width == 3 && op->dilation == 1 && op->in_channels >= 4) {
-        three_by_three(op, window, (int8_t *)result, (int32_t *)scratch);
-    } else {
+    if (op->kernel_height != 3 || op->kernel_width != 3 || op->dilation != 1) {
         any_kernel(op, window, (int8_t *)result, (int32_t *)scratch);
+    } else if (op->in_channels < 4) {
+        few_channels(op, window, (int8_t *)result, (int8_t *)scratch);
+    } else {
+        three_by_three(op, window, (int8_t *)result, (int32_t *)scratch);
     }
     edgesea_clamp_dsp(op, (int8_t *)result, op->out_width * op->in_channels);
 }

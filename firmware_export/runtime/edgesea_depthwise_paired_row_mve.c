@@ -9,7 +9,6 @@
  * word a column; two of them, which may be left over, a word of two columns; one of them a word of four columns.
  */
 #include "edgesea_kernels.h"
-#include "edgesea_requantize.h"
 #include "edgesea_vector_mve.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
@@ -189,23 +188,6 @@ static void sum(const edgesea_conv *op, const int8_t *columns, const uint32_t *o
     }
 }
 
-static void finish(const edgesea_conv *op, const int32_t *sums, int channel, int count, int pixels, int8_t *out)
-{
-    if (count < 4) {
-        for (int p = 0; p < pixels; p++) {
-            for (int c = 0; c < count; c++) {
-                const int32_t total = sums[p * EDGESEA_BATCH + c] + op->channels[c].bias;
-                out[p * op->out_channels + c] = edgesea_finish(op, c, total);
-            }
-        }
-        return;
-    }
-    edgesea_finish_batch_mve(op, sums, channel, count & ~3, pixels, out);
-    if (count % 4 != 0) {
-        edgesea_finish_batch_mve(op, sums + count - 4, channel + count - 4, 4, pixels, out);
-    }
-}
-
 void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
 {
     const edgesea_conv *op = (const edgesea_conv *)constant;
@@ -233,7 +215,7 @@ void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *wi
                                      zeros, to);
             }
             sum(op, columns, offsets, vectors, channel, count, pixels, sums);
-            finish(op, sums, channel, count, pixels, (int8_t *)result + x * channels);
+            edgesea_finish_batch_mve(op, sums, channel, count, pixels, (int8_t *)result + x * channels);
         }
     }
 }

@@ -9,13 +9,13 @@
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
 /* One call's work; the assembly knows the offsets.
- * more    vectors of a pixel after the first
+ * length  vectors of a pixel after the first; bytes of a pixel where the last vector is not full
  * step    from behind a channel's weights to those of the channel after the next, in bytes
  * inputs  of the three pixels; where there are fewer, the rest is not used
  * sums    [3][EDGESEA_BATCH]
  */
 typedef struct work {
-    int32_t more;
+    int32_t length;
     int32_t step;
     const int8_t *inputs[EDGESEA_DOT_PIXELS];
     const int8_t *weights[2];
@@ -37,8 +37,26 @@ typedef struct work {
 #define KEEP_2 "strd r4, r6, [r12, #64]\n" KEEP_1
 #define KEEP_3 "strd r8, r10, [r12, #128]\n" KEEP_2
 
-#define SUM(n)                                                                             \
-    static __attribute__((naked, noinline)) void sum_##n(const work *w __attribute__((unused))) \
+#define ZERO_1 "movs r0, #0\n" "movs r2, #0\n"
+#define ZERO_2 ZERO_1 "movs r4, #0\n" "movs r6, #0\n"
+#define ZERO_3 ZERO_2 "mov r8, #0\n" "mov r10, #0\n"
+
+/* Full vectors, the first of which begins the sums. */
+#define FULL(n)                                                                            \
+    WEIGHTS PIXELS_##n("vmladav")                                                          \
+    "wls lr, lr, 3f\n"                                                                     \
+    "2:\n" WEIGHTS PIXELS_##n("vmladava")                                                  \
+    "le lr, 2b\n"                                                                          \
+    "3:\n"
+/* Any number of bytes: what is beyond them in the last vector takes no part. */
+#define PARTLY(n)                                                                          \
+    ZERO_##n                                                                               \
+    "dlstp.8 lr, lr\n"                                                                     \
+    "2:\n" WEIGHTS PIXELS_##n("vmladava")                                                  \
+    "letp lr, 2b\n"
+
+#define SUM(name, n, loop)                                                                             \
+    static __attribute__((naked, noinline)) void name(const work *w __attribute__((unused))) \
     {                                                                                      \
         __asm__ volatile(                                                                  \
             "push {r4-r11, lr}\n"                                                          \
@@ -51,11 +69,7 @@ typedef struct work {
             "ldr lr, [sp]\n"                                                               \
             "ldrd r5, r7, [sp, #8]\n"                                                      \
             "ldr r9, [sp, #16]\n"                                                          \
-            WEIGHTS PIXELS_##n("vmladav")                                                  \
-            "wls lr, lr, 3f\n"                                                             \
-            "2:\n" WEIGHTS PIXELS_##n("vmladava")                                          \
-            "le lr, 2b\n"                                                                  \
-            "3:\n" KEEP_##n                                                                \
+            loop KEEP_##n                                                                  \
             "ldr r0, [sp, #4]\n"                                                           \
             "add r1, r0\n"                                                                 \
             "add r3, r0\n"                                                                 \
@@ -65,67 +79,71 @@ typedef struct work {
             "pop {r4-r11, pc}\n");                                                         \
     }
 
-SUM(1)
-SUM(2)
-SUM(3)
+SUM(full_1, 1, FULL(1))
+SUM(full_2, 2, FULL(2))
+SUM(full_3, 3, FULL(3))
+SUM(partly_1, 1, PARTLY(1))
+SUM(partly_2, 2, PARTLY(2))
+SUM(partly_3, 3, PARTLY(3))
 
 /* The sums of channels first, first + 1, ..., two for each of `pairs`. */
-static void sum(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int first, int pairs,
+static void sum(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int first, int pairs,
                 int32_t *sums)
 {
-    const int depth4 = (op->kernel_height * op->kernel_width * op->in_channels + 3) & ~3;
+    static void (*const functions[2][EDGESEA_DOT_PIXELS])(const work *) = {{full_1, full_2, full_3},
+                                                                           {partly_1, partly_2, partly_3}};
+    const int depth = op->kernel_height * op->kernel_width * op->in_channels;
+    const int depth4 = (depth + 3) & ~3;
     const int8_t *weights = (const int8_t *)op->weights + first * depth4;
+    const int partly = apart % 16 != 0;
     work w;
 
-    w.more = depth16 / 16 - 1;
-    w.step = 2 * depth4 - depth16;
+    w.length = partly ? depth : apart / 16 - 1;
+    w.step = 2 * depth4 - ((depth + 15) & ~15);
     for (int p = 0; p < EDGESEA_DOT_PIXELS; p++) {
-        w.inputs[p] = inputs + p * depth16;
+        w.inputs[p] = inputs + p * apart;
     }
     w.weights[0] = weights;
     /* A last channel without a partner is its own. */
     w.weights[1] = first + 1 < op->out_channels ? weights + depth4 : weights;
     w.sums = sums;
     w.pairs = pairs;
-    switch (pixels) {
-    case 1: sum_1(&w); break;
-    case 2: sum_2(&w); break;
-    default: sum_3(&w); break;
-    }
+    functions[partly][pixels - 1](&w);
 }
 
-/* Channel by channel: fewer than four of them, or general rounding. */
-static void dot_singly(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
+/* Channel by channel, for general rounding. */
+static void dot_singly(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out)
 {
     int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
 
     for (int c = 0; c < op->out_channels; c++) {
-        sum(op, inputs, depth16, pixels, c, 1, sums[0]);
+        sum(op, inputs, apart, pixels, c, 1, sums[0]);
         for (int p = 0; p < pixels; p++) {
             out[p * op->out_channels + c] = edgesea_finish(op, c, sums[p][0] + op->channels[c].bias);
         }
     }
 }
 
-void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
+void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out)
 {
     const int channels = op->out_channels;
     int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
-    int count;
 
-    if (channels < 4 || (op->flags & EDGESEA_GENERAL)) {
-        dot_singly(op, inputs, depth16, pixels, out);
+    if (op->flags & EDGESEA_GENERAL) {
+        dot_singly(op, inputs, apart, pixels, out);
         return;
     }
-    for (int first = 0; first < channels; first += count) {
-        count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
-        if (count < 4) {
-            /* The last four channels may overlap those before: they give the same values again. */
-            first = channels - 4;
-            count = 4;
+    for (int first = 0, count; first < channels; first += count) {
+        if (channels - first < 4 && first > 0) {
+            first = channels - 4; /* they give the same values again */
         }
-        count &= ~3;
-        sum(op, inputs, depth16, pixels, first, count / 2, sums[0]);
+        count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
+        if (count > 1) {
+            sum(op, inputs, apart, pixels, first, count / 2, sums[0]);
+        }
+        if (count % 2) {
+            sum(op, inputs, apart, pixels, first + count - 1, 1, sums[0] + count - 1);
+        }
         edgesea_finish_batch_mve(op, sums[0], first, count, pixels, out);
     }
 }

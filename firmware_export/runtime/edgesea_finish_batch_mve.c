@@ -8,7 +8,7 @@
 /* Four channels at a time: q0 bias, q1 multiplier, q2 rounding, q3 shift, q6 low, q7 high. SIGN takes one from a negative
  * sum's result, which so rounds its halves downwards. */
 #define SIGN "vshr.s32 q4, q4, #31\n" "vadd.i32 q5, q5, q4\n"
-#define FINISH(sign)                                                                                            \
+#define FINISH(sign, put)                                                                                       \
     __asm__ volatile(                                                                                           \
         "vdup.32 q6, %[low]\n"                                                                                  \
         "vdup.32 q7, %[high]\n"                                                                                 \
@@ -27,7 +27,7 @@
         "vshl.s32 q5, q5, q3\n"                                                                                 \
         "vmax.s32 q5, q5, q6\n"                                                                                 \
         "vmin.s32 q5, q5, q7\n"                                                                                 \
-        "vstrb.32 q5, [%[to]]\n"                                                                                \
+        put                                                                                                     \
         "add %[to], %[channels]\n"                                                                              \
         "le lr, 2b\n"                                                                                           \
         "add %[sums], #16\n"                                                                                    \
@@ -39,6 +39,22 @@
         : [pixels] "r"(pixels), [channels] "r"(channels), [low] "r"(low), [high] "r"(high)             \
         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
 
+/* All four channels; the first few that P0 names. */
+#define PUT "vstrb.32 q5, [%[to]]\n"
+#define PUT_FEW "vpst\n" "vstrbt.32 q5, [%[to]]\n"
+
+static void finish_few(const edgesea_conv *op, const int32_t *sums, int count, int pixels, int8_t *out)
+{
+    const edgesea_channel *records = op->channels;
+    const int32_t low = op->low, high = op->high, channels = op->out_channels;
+    int groups = 1;
+    const int32_t *from;
+    int8_t *to;
+
+    __asm__ volatile("vctp.32 %0" : : "r"(count));
+    FINISH(SIGN, PUT_FEW);
+}
+
 void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
                               int8_t *out)
 {
@@ -48,12 +64,20 @@ void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int f
     const int32_t *from;
     int8_t *to;
 
+    if (count < 4) {
+        finish_few(op, sums, count, pixels, out);
+        return;
+    }
+    if (count % 4 != 0) {
+        /* The last four channels may overlap those before: they give the same values again. */
+        edgesea_finish_batch_mve(op, sums + count - 4, first + count - 4, 4, pixels, out);
+    }
     out += first;
     if (op->flags & EDGESEA_RELU) {
         /* No negative result is left to round. */
-        FINISH("");
+        FINISH("", PUT);
     } else {
-        FINISH(SIGN);
+        FINISH(SIGN, PUT);
     }
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "edgesea_kernels.h"
-#include "edgesea_requantize.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_DSP
 
@@ -42,13 +41,19 @@ static __attribute__((naked, noinline)) void four_outputs(const int32_t *row __a
 /* Taps 0 and 2, then 1 and 3, of each four values; zeros fill the last four. */
 static void widen(const int8_t *in, int count, int32_t *to)
 {
-    for (; count > 0; count -= 4) {
-        uint32_t word = 0;
-        memcpy(&word, in, count < 4 ? (size_t)count : 4);
+    uint32_t word;
+    for (; count >= 4; count -= 4) {
+        memcpy(&word, in, 4);
         __asm__("sxtb16 %0, %1" : "=r"(to[0]) : "r"(word));
         __asm__("sxtb16 %0, %1, ror #8" : "=r"(to[1]) : "r"(word));
         in += 4;
         to += 2;
+    }
+    if (count > 0) {
+        word = 0;
+        memcpy(&word, in, (size_t)count);
+        __asm__("sxtb16 %0, %1" : "=r"(to[0]) : "r"(word));
+        __asm__("sxtb16 %0, %1, ror #8" : "=r"(to[1]) : "r"(word));
     }
 }
 
@@ -70,37 +75,33 @@ static int32_t one_output(const int32_t *row, const int8_t *weights, const int32
     return sum;
 }
 
-static inline int8_t finish(const edgesea_dense *op, int o, int32_t sum)
-{
-    const int channel = o * op->per_channel;
-    return edgesea_clamp(edgesea_scale_once(sum, op->multiplier[channel], op->shift[channel]), op->out_zero, op->low,
-                         op->high);
-}
-
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch)
 {
+    enum { BATCH = 16 };
     const int inputs4 = (op->inputs + 3) & ~3;
     int32_t *const widened = (int32_t *)scratch;
     const int32_t *const end = widened + inputs4 / 2;
 
     for (int row = 0; row < op->rows; row++) {
         const int8_t *weights = op->weights;
-        int o = 0;
         widen(in, op->inputs, widened);
-        for (; o + 4 <= op->outputs; o += 4) {
-            int32_t sums[4];
-            memcpy(sums, op->bias + o, sizeof sums);
-            four_outputs(widened, weights, end, sums);
-            for (int i = 0; i < 4; i++) {
-                *out++ = finish(op, o + i, sums[i]);
+        for (int first = 0; first < op->outputs; first += BATCH) {
+            const int left = op->outputs - first, count = left < BATCH ? left : BATCH;
+            int32_t sums[BATCH];
+            int i = 0;
+            for (; i + 4 <= count; i += 4) {
+                memcpy(sums + i, op->bias + first + i, 4 * sizeof *sums);
+                four_outputs(widened, weights, end, sums + i);
+                weights += 4 * inputs4;
             }
-            weights += 4 * inputs4;
-        }
-        for (; o < op->outputs; o++) {
-            *out++ = finish(op, o, one_output(widened, weights, end, op->bias[o]));
-            weights += inputs4;
+            for (; i < count; i++) {
+                sums[i] = one_output(widened, weights, end, op->bias[first + i]);
+                weights += inputs4;
+            }
+            edgesea_finish_dense(op, first, count, sums, out + first);
         }
         in += op->inputs;
+        out += op->outputs;
     }
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: edgesea authors
    SPDX-License-Identifier: Apache-2.0 */
 /* edgesea_fully_connected for Arm's vector extension: sixteen products an instruction, four outputs at a time. */
+#include <string.h>
+
 #include "edgesea_kernels.h"
-#include "edgesea_requantize.h"
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
@@ -44,34 +45,31 @@ static inline int32_t one_output(const int8_t *in, const int8_t *weights, int co
     return sum;
 }
 
-static inline int8_t finish(const edgesea_dense *op, int o, int32_t sum)
-{
-    const int channel = o * op->per_channel;
-    return edgesea_clamp(edgesea_scale_once(sum, op->multiplier[channel], op->shift[channel]), op->out_zero, op->low,
-                         op->high);
-}
-
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch)
 {
+    enum { BATCH = 16 };
     const int inputs4 = (op->inputs + 3) & ~3;
 
     (void)scratch;
     for (int row = 0; row < op->rows; row++) {
         const int8_t *weights = op->weights;
-        int o = 0;
-        for (; o + 4 <= op->outputs; o += 4) {
-            int32_t sums[4] = {op->bias[o], op->bias[o + 1], op->bias[o + 2], op->bias[o + 3]};
-            four_outputs(in, weights, inputs4, op->inputs, sums);
-            for (int i = 0; i < 4; i++) {
-                *out++ = finish(op, o + i, sums[i]);
+        for (int first = 0; first < op->outputs; first += BATCH) {
+            const int left = op->outputs - first, count = left < BATCH ? left : BATCH;
+            int32_t sums[BATCH];
+            int i = 0;
+            memcpy(sums, op->bias + first, (size_t)count * sizeof *sums);
+            for (; i + 4 <= count; i += 4) {
+                four_outputs(in, weights, inputs4, op->inputs, sums + i);
+                weights += 4 * inputs4;
             }
-            weights += 4 * inputs4;
-        }
-        for (; o < op->outputs; o++) {
-            *out++ = finish(op, o, one_output(in, weights, op->inputs, op->bias[o]));
-            weights += inputs4;
+            for (; i < count; i++) {
+                sums[i] = one_output(in, weights, op->inputs, sums[i]);
+                weights += inputs4;
+            }
+            edgesea_finish_dense(op, first, count, sums, out + first);
         }
         in += op->inputs;
+        out += op->outputs;
     }
 }
 

@@ -224,6 +224,9 @@ typedef struct edgesea_dense {
 
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch);
 
+/* What it is made of: out[i] = requantise(sums[i]) for outputs first..first + count - 1. */
+void edgesea_finish_dense(const edgesea_dense *op, int first, int count, const int32_t *sums, int8_t *out);
+
 /* out[i] = table[in[i] + 128]: any function of one int8 value. out may be in.
  * table  [256], the results for -128..127 */
 void edgesea_lookup(const int8_t *table, const int8_t *in, int8_t *out, size_t count);

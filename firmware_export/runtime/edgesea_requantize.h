@@ -29,10 +29,6 @@ static inline int32_t edgesea_scale_twice(int32_t value, int32_t multiplier, int
 static inline int32_t edgesea_scale_once(int32_t value, int32_t multiplier, int shift)
 {
     const int right = 31 - shift;
-    if (right > 32) {
-        /* Rounding touches the upper half alone, and what is below it is cut off. */
-        return ((int32_t)((int64_t)value * multiplier >> 32) + ((int32_t)1 << (right - 33))) >> (right - 32);
-    }
     return (int32_t)(((int64_t)value * multiplier + ((int64_t)1 << (right - 1))) >> right);
 }
 
