@@ -4,8 +4,8 @@
 
 compiles convolutions, depthwise and pointwise ones, dense layers, poolings and pairwise operators, each
 alone, over channels 1..256, kernels 1..7, strides, dilations and maps of width 1, compares every output byte
-with TFLite's reference kernels, and writes layers.json, layers.md and layers.png into benchmarks/results. `before` are
-the figures that a change starts from; they are kept beside those `after` it.
+with TFLite's reference kernels, and writes layers.json, layers.md and layers.png into benchmarks/results.
+`before` are the figures that a change starts from; they are kept beside those `after` it.
 
 A layer sticks out where the next smaller one of its sweep needs less a multiply-accumulate, or the next
 larger one less in all: `sticking`.
@@ -337,11 +337,12 @@ def report(results: dict) -> str:
         "# Single layers in the C model",
         "",
         "Made by `python benchmarks/layers.py`. Emulated: instructions, never milliseconds. Instructions a",
-        "multiply-accumulate (of a pooling: a value of a window; of a pairwise operator: an element), before",
-        f"and after the work on speed; {results['after']['compiler']}, {' '.join(FLAGS)};",
-        "every output byte equals that of TFLite's reference kernels. A layer sticks out by the larger of two",
-        "ratios: what its multiply-accumulate costs over what it costs in the next smaller layer, and what it",
-        f"costs in all over what the next larger layer costs; a test holds both below {LARGEST}.",
+        "multiply-accumulate (of a pooling: a value of a window; of a pairwise operator: an element),",
+        "before and after the work on speed;",
+        f"{results['after']['compiler']}, {' '.join(FLAGS)};",
+        "every output byte equals that of TFLite's reference kernels. A layer sticks out by the larger of",
+        "two ratios: what its multiply-accumulate costs over what it costs in the next smaller layer, and",
+        f"what it costs in all over what the next larger layer costs; a test holds both below {LARGEST}.",
         "",
         "![instructions a multiply-accumulate against size](layers.png)",
         "",

@@ -5,8 +5,8 @@
     x = net.convolution(x, 64, kernel=(10, 4), stride=(2, 2))
     model = net.finish(x)
 
-How long a layer takes depends on its shape, not on its weights. Scales are chosen so that outputs fill their
-range: the deviation of a sum of n products is sqrt(n) times that of one.
+How long a layer takes depends on its shape, not on its weights. Scales are chosen so that outputs fill the
+range of the inputs: the deviation of a sum of n products is sqrt(n) times that of one.
 """
 
 import math
@@ -63,13 +63,15 @@ class Network:
         options = schema.Conv2DOptionsT()
         return self._convolution("CONV_2D", options, x, filters, taps, stride, dilation, same, relu)
 
-    def depthwise(self, x: int, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), same=True, relu=True) -> int:
-        """DEPTHWISE_CONV_2D with one output for each input channel."""
+    def depthwise(
+        self, x: int, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), same=True, relu=True, dead=0
+    ) -> int:
+        """DEPTHWISE_CONV_2D with an output for each input channel; the first `dead` of them never change."""
         options = schema.DepthwiseConv2DOptionsT()
         options.depthMultiplier = 1
         channels = self.shape(x)[3]
         return self._convolution(
-            "DEPTHWISE_CONV_2D", options, x, channels, kernel, stride, dilation, same, relu
+            "DEPTHWISE_CONV_2D", options, x, channels, kernel, stride, dilation, same, relu, dead
         )
 
     def dense(self, x: int, units: int, relu=False) -> int:
@@ -144,11 +146,11 @@ class Network:
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    def _convolution(self, opcode, options, x, filters, taps, stride, dilation, same, relu) -> int:
+    def _convolution(self, opcode, options, x, filters, taps, stride, dilation, same, relu, dead=0) -> int:
         kernel = taps[:2]
         shape = (filters, *taps) if opcode == "CONV_2D" else (1, *taps, filters)
         weights, bias, scale = self._weights(
-            x, shape, 0 if opcode == "CONV_2D" else 3, math.prod(taps), per_channel=True
+            x, shape, 0 if opcode == "CONV_2D" else 3, math.prod(taps), per_channel=True, dead=dead
         )
         options.padding = schema.Padding.SAME if same else schema.Padding.VALID
         options.strideH, options.strideW = stride
@@ -162,17 +164,19 @@ class Network:
         return y
 
     def _weights(
-        self, x: int, shape, axis: int, products: int, *, per_channel: bool
+        self, x: int, shape, axis: int, products: int, *, per_channel: bool, dead: int = 0
     ) -> tuple[int, int, float]:
         """Weights and bias along `axis` of `shape`, and a scale for sums of so many products."""
         scale, _ = self._quantization(x)
         channels = shape[axis]
-        scales = self._rng.uniform(0.004, 0.006, channels) if per_channel else np.array([0.005])
+        usual = 1 / (DEVIATION * math.sqrt(products))
+        scales = usual * (self._rng.uniform(0.8, 1.2, channels) if per_channel else np.ones(1))
+        scales[:dead] *= 2.0**-20
         weights = self._tensor(shape, scales, 0, self._rng.integers(-127, 128, shape), "int8", axis)
         bias = self._tensor(
             (channels,), scale * scales, 0, self._rng.integers(-2000, 2000, channels), "int32"
         )
-        return weights, bias, scale * 0.005 * math.sqrt(products) * DEVIATION
+        return weights, bias, scale
 
     def _activation(self, relu: bool) -> int:
         return schema.ActivationFunctionType.RELU if relu else schema.ActivationFunctionType.NONE

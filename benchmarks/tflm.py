@@ -1,24 +1,31 @@
 """TensorFlow Lite Micro with CMSIS-NN on emulated cores: what the C model is compared with.
 
-    measure(model, core, sources, library)
+    python benchmarks/tflm.py SOURCES [--models FOLDER] [--library FOLDER] [--cores CORE...]
 
-`sources` is a folder with unpacked sources, at any version that fits together:
+measures the six models of `standins.py` and writes benchmarks/results/tflm.json. SOURCES is a folder with
+unpacked sources, at versions that fit together:
 
     tflm         github.com/tensorflow/tflite-micro
     cmsis-nn     github.com/ARM-software/CMSIS-NN, at the commit that tflm's cmsis_nn_download.sh names
-    flatbuffers, gemmlowp, ruy   github.com/google/..., whose headers alone are used
+    flatbuffers  github.com/google/flatbuffers, at the version that tflm's flatbuffers_download.sh names
+    gemmlowp, ruy   github.com/google/..., whose headers alone are used
 
-The library is built once a core into `library`: TFLM's core with -Os, kernels and CMSIS-NN with -O2, as TFLM's own
-Makefile does for a release, with error strings stripped.
+The library is built once a core, into the folder of `--library`: TFLM's core with -Os, kernels and CMSIS-NN
+with -O2, as TFLM's own Makefile does for a release, with error strings stripped.
 """
 
+import argparse
+import json
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from standins import six
 
 from edgesea.errors import EdgeseaError
+from edgesea.files import write_json
 from edgesea.interpreter import open_interpreter
 from edgesea.measures.inputs import random_examples
 from edgesea.running.emulator import EMULATED, SEMIHOSTING, board_of, run, scratch
@@ -42,7 +49,7 @@ METHODS = {
 CORE = (
     "tensorflow/lite/micro/*.cc",
     "tensorflow/lite/micro/arena_allocator/*.cc",
-    "tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc",
+    "tensorflow/lite/micro/memory_planner/*_memory_planner.cc",
     "tensorflow/lite/micro/tflite_bridge/*.cc",
     "tensorflow/lite/core/*/*.cc",
     "tensorflow/lite/kernels/*.cc",
@@ -62,16 +69,24 @@ KERNELS = (
     "reduce",
 )
 LEFT_OUT = ("debug_log.cc", "system_setup.cc", "micro_time.cc")  # of the host
+TESTS = re.compile(r"_test\.cc$|_test_|mock_|fake_|recording_|test_help")
 # What no kernel above calls.
-CMSIS_LEFT_OUT = (
-    r"SVDF|LSTM|Pad|Concat|Transpose|transpose|batch_matmul|minimum|maximum|Bindings|Activation|lstm|svdf"
+CMSIS_LEFT_OUT = re.compile(
+    "_f16|_f32|SVDF|svdf|LSTM|lstm|Pad|Concat|Transpose|transpose|batch_matmul|minimum|maximum|Bindings"
 )
 FLAGS = (
     *("-ffunction-sections", "-fdata-sections", "-fno-common", "-g0", "-w"),
     *("-DTF_LITE_STATIC_MEMORY", "-DTF_LITE_DISABLE_X86_NEON", "-DCMSIS_NN", "-DNDEBUG"),
     "-DTF_LITE_STRIP_ERROR_STRINGS",
 )
-CXX_FLAGS = ("-std=c++17", "-fno-rtti", "-fno-exceptions", "-fno-threadsafe-statics", "-fno-unwind-tables")
+CXX_FLAGS = (
+    "-std=c++17",
+    "-fno-rtti",
+    "-fno-exceptions",
+    "-fno-threadsafe-statics",
+    "-fno-unwind-tables",
+    "-fno-use-cxa-atexit",
+)
 INCLUDES = ("tflm", "cmsis-nn", "cmsis-nn/Include", "flatbuffers/include", "gemmlowp", "ruy")
 
 # A generous arena, to learn how much of it is used; and what is given at most beyond that.
@@ -148,16 +163,15 @@ def library(core: str, sources: Path, folder: Path) -> Path:
     wanted += [
         (path, "-O2")
         for path in sorted((sources / "cmsis-nn" / "Source").rglob("*.c"))
-        if not re.search(CMSIS_LEFT_OUT, path.as_posix())
+        if not CMSIS_LEFT_OUT.search(path.relative_to(sources).as_posix())
     ]
     objects = folder / core
     objects.mkdir(parents=True, exist_ok=True)
     made = []
-    for number, (path, level) in enumerate(wanted):
-        text = path.name
-        if re.search(r"_test\.cc$|_test_|mock_|fake_|recording_|test_help", text) or text in LEFT_OUT:
+    for path, level in wanted:
+        if TESTS.search(path.name) or path.name in LEFT_OUT:
             continue
-        target = objects / f"{path.parent.name}-{path.stem}.o"
+        target = objects / ("-".join(path.relative_to(sources).parts) + ".o")
         made.append(target)
         if target.exists():
             continue
@@ -256,3 +270,33 @@ def _run(model, core, sources, archive, build, examples, expected, arena) -> dic
         "stack_bytes": stack,
         "differing_bytes": differing,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    here = Path(__file__).resolve().parent
+    parser.add_argument("sources", type=Path, metavar="SOURCES")
+    parser.add_argument(
+        "--models", type=Path, default=here.parents[1] / "shared" / "models", metavar="FOLDER"
+    )
+    parser.add_argument("--library", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--cores", nargs="+", default=["cortex-m4", "cortex-m7", "cortex-m55"], metavar="CORE"
+    )
+    arguments = parser.parse_args()
+    out = here / "results" / "tflm.json"
+    results = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in six(arguments.models, Path(folder)):
+            for core in arguments.cores:
+                library = arguments.library or arguments.sources / "lib"
+                found = measure(model, core, arguments.sources, library)
+                results.setdefault(model.stem, {})[core] = found
+                print(f"{model.stem} on {core}: {found}", flush=True)
+                write_json(out, results)
+
+
+if __name__ == "__main__":
+    main()

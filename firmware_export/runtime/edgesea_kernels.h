@@ -75,10 +75,9 @@ typedef struct edgesea_channel {
  * weights   convolution: int8 [out_channels][depth4]; depth = kernel_height * kernel_width * in_channels in that order;
  *             depth4 is depth rounded up to a multiple of four, filled with 0
  *           depthwise: int8 [kernel_height * kernel_width][channels]; in edgesea_depthwise_paired_row on the DSP path
- *             int16 [channels][pairs][2] of doubled weights, for each channel and column the pair of rows (0, 1), then,
- *             where a last row is left, its pairs of columns, 0 at an odd end. See layout.by_pairs.
+ *             int16 as layout.by_pairs orders them, on the MVE path int8 as layout.by_vectors does
  *           16-byte aligned, followed by 12 bytes that may be read
- * channels  [out_channels]
+ * channels  [out_channels], at least four that may be read
  * flags     EDGESEA_GENERAL and so on
  * Output pixel x reads input columns x * stride - pad_left + dilation * (0..kernel_width - 1); a column < 0 or
  * >= in_width is outside. Rows are dilated by the window already.
@@ -117,9 +116,14 @@ void edgesea_pointwise_row(const void *op, const edgesea_window *window, void *o
 /* in_channels == out_channels; weights int8 [kernel_height * kernel_width][channels]. scratch: none */
 void edgesea_depthwise_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
-/* The same for kernel_height <= 3, channels >= 4, no weight -128 and EDGESEA_GENERAL not set, with weights in pairs on
- * the DSP path. scratch: the larger of 24 * (pad_left + in_width + the columns read to the right of the map) and
- * 12 * kernel_height * kernel_width + channels bytes */
+/* The same without EDGESEA_GENERAL, with weights of their own on the fast paths. scratch: layout.scratch_bytes, for every
+ * path, the largest of:
+ *   plain  8 * kernel_height * kernel_width + 4 + channels
+ *   DSP    of a 3x3 kernel without dilation 24 * (pad_left + in_width + the columns read to the right of the map), and
+ *          4 * out_width more where there are fewer than four channels; of any other 16 * ((kernel_height + 1) / 2) * the
+ *          columns that min(32, out_width) outputs read
+ *   MVE    64 * 16 + 16 + 64 * ((kernel_height + 3) / 4) * the columns that min(16, out_width) outputs read, and 4 for each
+ *          word of four taps, see layout.by_vectors, in words rounded up to a multiple of four */
 void edgesea_depthwise_paired_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* Depthwise with out_channels a multiple m of in_channels: output channel c reads input channel c / m. No scratch. */
@@ -203,7 +207,8 @@ void edgesea_lookup_row(const void *op, const edgesea_window *window, void *out,
 /* ---- whole tensors --------------------------------------------------------------------------------------------- */
 
 /* Fully connected: out[row][o] = requantise(bias[o] + sum over i of in[row][i] * weights[o][i]), rounded ONCE.
- * weights     [outputs][inputs4], 16-byte aligned; inputs4 is inputs rounded up to a multiple of four, filled with 0
+ * weights     [outputs][inputs4], 16-byte aligned; inputs4 is inputs rounded up to a multiple of four, filled with 0;
+ *             on the DSP path as layout.by_fours orders them
  * bias        [outputs], folded as in edgesea_conv
  * multiplier  [outputs] or [1], shift likewise: `per_channel` is 1 or 0 and multiplies their index
  * scratch     2 * inputs4 bytes: one row as int16
