@@ -143,8 +143,8 @@ def by_vectors(weights: np.ndarray) -> np.ndarray:
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
 PIXELS, CHUNK = 5, 400
 
-# The MVE path gathers this many pixels at once.
-VECTOR_PIXELS = 3
+# The MVE path gathers this many pixels at once, the more where their inputs are at most so many bytes each.
+VECTOR_PIXELS, SHALLOW = (3, 6), 480
 
 # Outputs whose columns a depthwise convolution widens at once on the DSP path (unless it is 3x3) and
 # interleaves at once on the MVE path.
@@ -161,10 +161,12 @@ def scratch_bytes(function: str, fields: dict) -> int:
             chunk = min(depth4, max(1, CHUNK // line) * line)
         kept = chunk < depth4 or fields["flags"] & GENERAL
         dsp = 2 * pixels * chunk + (4 * pixels * fields["out_channels"] if kept else 0)
-        mve = min(VECTOR_PIXELS, fields["out_width"]) * round_up(depth4, 16)
+        depth16 = round_up(depth4, 16)
+        mve = min(VECTOR_PIXELS[depth16 <= SHALLOW], fields["out_width"]) * depth16
         return max(dsp, mve)
-    if function == "edgesea_depthwise_paired_row":
-        return max(_depthwise_plain(fields), _depthwise_dsp(fields), _depthwise_mve(fields))
+    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
+        dsp = _depthwise_3x3_dsp if function == "edgesea_depthwise_3x3_row" else _depthwise_dsp
+        return max(_depthwise_plain(fields), dsp(fields), _depthwise_mve(fields))
     if function == "edgesea_fully_connected":
         return 2 * round_up(fields["inputs"], 4)
     return 0
@@ -175,14 +177,16 @@ def _reach(fields: dict, outputs: int) -> int:
     return (outputs - 1) * fields["stride"] + (fields["kernel_width"] - 1) * fields["dilation"] + 1
 
 
+def _depthwise_3x3_dsp(fields: dict) -> int:
+    """Widened columns of four channels; the outputs of four where there are fewer."""
+    right = max(_reach(fields, fields["out_width"]) - fields["pad_left"] - fields["in_width"], 0)
+    apart = 4 * fields["out_width"] if fields["in_channels"] < 4 else 0
+    return 24 * (fields["in_width"] + fields["pad_left"] + right) + apart
+
+
 def _depthwise_dsp(fields: dict) -> int:
     """Widened columns of four channels."""
-    height = fields["kernel_height"]
-    if (height, fields["kernel_width"], fields["dilation"]) == (3, 3, 1):
-        right = max(_reach(fields, fields["out_width"]) - fields["pad_left"] - fields["in_width"], 0)
-        apart = 4 * fields["out_width"] if fields["in_channels"] < 4 else 0
-        return 24 * (fields["in_width"] + fields["pad_left"] + right) + apart
-    return 16 * ((height + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
+    return 16 * ((fields["kernel_height"] + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
 
 
 def _depthwise_mve(fields: dict) -> int:
@@ -190,7 +194,7 @@ def _depthwise_mve(fields: dict) -> int:
     height, outputs = fields["kernel_height"], min(VECTOR_SEGMENT, fields["out_width"])
     words = sum(-(-fields["kernel_width"] // (4 // min(4, height - y))) for y in range(0, height, 4))
     columns = 64 * -(-height // 4) * _reach(fields, outputs)
-    return 64 * VECTOR_SEGMENT + 16 + columns + 4 * round_up(words, 4)
+    return 64 * outputs + 16 + columns + 4 * round_up(words, 4)
 
 
 def _depthwise_plain(fields: dict) -> int:

@@ -131,7 +131,8 @@ def _convolution(lowering: Lowering, op: Operator, weights: np.ndarray, function
         + (low == q_out.zero_point) * RELU
     )
     if function == "edgesea_depthwise_row" and not general:
-        function = "edgesea_depthwise_paired_row"
+        plain = weights.shape[1:3] == (3, 3) and frame.dilation == 1
+        function = "edgesea_depthwise_3x3_row" if plain else "edgesea_depthwise_paired_row"
     constant = Constant(
         "edgesea_conv",
         {
@@ -185,7 +186,7 @@ def _packed(weights: np.ndarray, function: str) -> Array:
     if function in ("edgesea_conv_row", "edgesea_pointwise_row"):
         return Array("weights", "int8_t", layout.by_channel(weights), spare=SPARE)
     variants = {}
-    if function == "edgesea_depthwise_paired_row":
+    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
         variants = {"dsp": layout.by_pairs(weights), "mve": layout.by_vectors(weights)}
     return Array("weights", "int8_t", layout.by_tap(weights), variants, SPARE)
 

@@ -6,6 +6,9 @@
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
+/* Up to this depth the working memory holds what more pixels see. */
+enum { SHALLOW = 480 };
+
 /* What one output pixel sees, with zeros up to a multiple of sixteen. */
 static void gather(const edgesea_conv *op, const edgesea_window *window, int left, int8_t *to)
 {
@@ -37,7 +40,7 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
     const edgesea_conv *op = (const edgesea_conv *)constant;
     const int depth16 = (op->kernel_height * op->kernel_width * op->in_channels + 15) & ~15;
     int8_t *const patches = (int8_t *)scratch;
-    int pixels = EDGESEA_DOT_PIXELS;
+    int pixels = depth16 <= SHALLOW ? EDGESEA_ROW_PIXELS : EDGESEA_DOT_PIXELS;
 
     for (int x = 0; x < op->out_width; x += pixels) {
         if (pixels > op->out_width - x) {

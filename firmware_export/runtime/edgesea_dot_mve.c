@@ -86,65 +86,64 @@ SUM(partly_1, 1, PARTLY(1))
 SUM(partly_2, 2, PARTLY(2))
 SUM(partly_3, 3, PARTLY(3))
 
-/* The sums of channels first, first + 1, ..., two for each of `pairs`. */
-static void sum(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int first, int pairs,
-                int32_t *sums)
+typedef void sum_function(const work *);
+
+/* The sums of `count` channels from `first` on for some pixels, three at a time. w: length and step of this operator. */
+static void sum(work *w, sum_function *const *functions, const int8_t *inputs, int apart, int pixels,
+                const int8_t *weights, int depth4, int count, int32_t *sums)
 {
-    static void (*const functions[2][EDGESEA_DOT_PIXELS])(const work *) = {{full_1, full_2, full_3},
-                                                                           {partly_1, partly_2, partly_3}};
-    const int depth = op->kernel_height * op->kernel_width * op->in_channels;
-    const int depth4 = (depth + 3) & ~3;
-    const int8_t *weights = (const int8_t *)op->weights + first * depth4;
-    const int partly = apart % 16 != 0;
-    work w;
-
-    w.length = partly ? depth : apart / 16 - 1;
-    w.step = 2 * depth4 - ((depth + 15) & ~15);
-    for (int p = 0; p < EDGESEA_DOT_PIXELS; p++) {
-        w.inputs[p] = inputs + p * apart;
-    }
-    w.weights[0] = weights;
-    /* A last channel without a partner is its own. */
-    w.weights[1] = first + 1 < op->out_channels ? weights + depth4 : weights;
-    w.sums = sums;
-    w.pairs = pairs;
-    functions[partly][pixels - 1](&w);
-}
-
-/* Channel by channel, for general rounding. */
-static void dot_singly(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out)
-{
-    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
-
-    for (int c = 0; c < op->out_channels; c++) {
-        sum(op, inputs, apart, pixels, c, 1, sums[0]);
-        for (int p = 0; p < pixels; p++) {
-            out[p * op->out_channels + c] = edgesea_finish(op, c, sums[p][0] + op->channels[c].bias);
+    for (int p = 0; p < pixels; p += EDGESEA_DOT_PIXELS) {
+        const int few = pixels - p < EDGESEA_DOT_PIXELS ? pixels - p : EDGESEA_DOT_PIXELS;
+        for (int i = 0; i < few; i++) {
+            w->inputs[i] = inputs;
+            inputs += apart;
+        }
+        w->sums = sums + p * EDGESEA_BATCH;
+        w->pairs = count / 2;
+        w->weights[0] = weights;
+        w->weights[1] = weights + depth4;
+        if (count > 1) {
+            functions[few - 1](w);
+        }
+        if (count % 2) {
+            /* A last channel without a partner is its own. */
+            w->weights[0] = w->weights[1] = weights + (count - 1) * depth4;
+            w->sums += count - 1;
+            w->pairs = 1;
+            functions[few - 1](w);
         }
     }
 }
 
 void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out)
 {
-    const int channels = op->out_channels;
-    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
+    static sum_function *const functions[2][EDGESEA_DOT_PIXELS] = {{full_1, full_2, full_3},
+                                                                   {partly_1, partly_2, partly_3}};
+    const int depth = op->kernel_height * op->kernel_width * op->in_channels, depth4 = (depth + 3) & ~3;
+    const int channels = op->out_channels, partly = apart % 16 != 0, general = op->flags & EDGESEA_GENERAL;
+    /* Without a partner a channel's sum is stored twice. */
+    int32_t sums[EDGESEA_ROW_PIXELS * EDGESEA_BATCH + 1];
+    work w;
 
-    if (op->flags & EDGESEA_GENERAL) {
-        dot_singly(op, inputs, apart, pixels, out);
-        return;
-    }
+    w.length = partly ? depth : apart / 16 - 1;
+    w.step = 2 * depth4 - ((depth + 15) & ~15);
     for (int first = 0, count; first < channels; first += count) {
-        if (channels - first < 4 && first > 0) {
+        if (channels - first < 4 && first > 0 && !general) {
             first = channels - 4; /* they give the same values again */
         }
         count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
-        if (count > 1) {
-            sum(op, inputs, apart, pixels, first, count / 2, sums[0]);
+        sum(&w, functions[partly], inputs, apart, pixels, (const int8_t *)op->weights + first * depth4, depth4, count,
+            sums);
+        if (!general) {
+            edgesea_finish_batch_mve(op, sums, first, count, pixels, out);
+            continue;
         }
-        if (count % 2) {
-            sum(op, inputs, apart, pixels, first + count - 1, 1, sums[0] + count - 1);
+        for (int p = 0; p < pixels; p++) {
+            for (int c = 0; c < count; c++) {
+                const int32_t total = sums[p * EDGESEA_BATCH + c] + op->channels[first + c].bias;
+                out[p * channels + first + c] = edgesea_finish(op, first + c, total);
+            }
         }
-        edgesea_finish_batch_mve(op, sums[0], first, count, pixels, out);
     }
 }
 

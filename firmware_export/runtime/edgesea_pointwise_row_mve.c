@@ -10,7 +10,7 @@ void edgesea_pointwise_row(const void *constant, const edgesea_window *window, v
 {
     const edgesea_conv *op = (const edgesea_conv *)constant;
     const int8_t *in = (const int8_t *)window->rows[0];
-    int pixels = EDGESEA_DOT_PIXELS;
+    int pixels = EDGESEA_ROW_PIXELS;
 
     (void)scratch;
     for (int x = 0; x < op->out_width; x += pixels) {

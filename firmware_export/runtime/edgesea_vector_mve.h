@@ -8,11 +8,11 @@
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
-/* Pixels that meet the weights together, and channels whose sums wait together for the requantisation. */
-enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_BATCH = 16 };
+/* Pixels that meet the weights together; pixels and channels whose sums wait together for the requantisation. */
+enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_ROW_PIXELS = 6, EDGESEA_BATCH = 16 };
 
 /* A few pixels by all output channels of a convolution.
- * pixels   1..3; inputs: what the first sees, [kernel_height][kernel_width][in_channels]; the next is `apart` bytes on,
+ * pixels   1..EDGESEA_ROW_PIXELS; inputs: what the first sees, [kernel_height][kernel_width][in_channels]; the next is `apart` bytes on,
  *          which are zeros beyond that where `apart` is a multiple of sixteen
  * out      the first pixel's first channel */
 void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out);

@@ -169,21 +169,23 @@ def test_scratch_sizes_are_those_of_the_kernels():
 
     assert enumerated("edgesea_dot_dsp.h", "EDGESEA_DOT_PIXELS") == layout.PIXELS
     assert enumerated("edgesea_conv_row_dsp.c", "CHUNK") == layout.CHUNK
-    assert enumerated("edgesea_vector_mve.h", "EDGESEA_DOT_PIXELS") == layout.VECTOR_PIXELS
+    pixels = [enumerated("edgesea_vector_mve.h", f"EDGESEA_{name}_PIXELS") for name in ("DOT", "ROW")]
+    assert pixels == list(layout.VECTOR_PIXELS)
+    assert enumerated("edgesea_conv_row_mve.c", "SHALLOW") == layout.SHALLOW
     fields = {"in_width": 10, "out_width": 10, "pad_left": 1, "kernel_height": 3, "kernel_width": 3}
     fields |= {"stride": 1, "dilation": 1, "in_channels": 4}
-    words = enumerated("edgesea_depthwise_paired_row_dsp.c", "COLUMN_WORDS")
+    words = enumerated("edgesea_depthwise_3x3_row_dsp.c", "COLUMN_WORDS")
     assert enumerated("edgesea_depthwise_paired_row_dsp.c", "SEGMENT") == layout.SEGMENT
     segment = enumerated("edgesea_depthwise_paired_row_mve.c", "SEGMENT")
     assert segment == layout.VECTOR_SEGMENT
     # Sums, zeros, ten outputs' columns, and where three words lie.
-    assert scratch_bytes("edgesea_depthwise_paired_row", fields) == 64 * segment + 16 + 64 * 12 + 16
+    assert scratch_bytes("edgesea_depthwise_3x3_row", fields) == 64 * 10 + 16 + 64 * 12 + 16
     # Of a long row the DSP path needs the most: one column before the map, one behind it.
     long = fields | {"in_width": 200, "out_width": 200}
-    assert scratch_bytes("edgesea_depthwise_paired_row", long) == 4 * words * 202
+    assert scratch_bytes("edgesea_depthwise_3x3_row", long) == 4 * words * 202
     # As edgesea_kernels.h says it to whoever calls a kernel by hand.
     said = (kernels.RUNTIME / "edgesea_kernels.h").read_text(encoding="utf-8")
     assert f"depth4 > {layout.CHUNK} and" in said
     assert f"2 * min({layout.PIXELS}, out_width) * chunk bytes" in said
-    assert f"min({layout.VECTOR_PIXELS}, out_width) * depth4" in said
+    assert all(f"min({pixels}, out_width) * depth16" in said for pixels in layout.VECTOR_PIXELS)
     assert f"{4 * words} * (pad_left + in_width" in said
