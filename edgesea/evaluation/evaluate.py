@@ -373,8 +373,9 @@ def _cross_validated(
         "sd": {name: score["sd"] for name, score in scores.items()},
         "intervals": {name: score["interval"] for name, score in scores.items()},
         "per_class": {name: score["classes"] for name, score in scores.items()},
-        "head": "logistic regression on the mean embedding of a clip, "
-        f"{FOLDS} folds by recording, {SEEDS} seeds",
+        "c": {name: score["c"] for name, score in scores.items()},
+        "head": "logistic regression on the mean embedding of a clip, its C chosen for each embedding and fold "
+        f"by inner cross-validation, {FOLDS} folds by recording, {SEEDS} seeds",
         **_size(task, range(len(used))),
     }
 
