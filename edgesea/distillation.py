@@ -11,7 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
+from edgesea import (
+    backend,
+    datasets,
+    embed,
+    examples,
+    files,
+    levels,
+    reduction,
+    sampling,
+    students,
+    teachers,
+)
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, spread
@@ -232,6 +243,7 @@ class _Stages:
                     "clips": len(self.manifest),
                     "skipped": len(embed.skipped(domain)),
                     "frames": {part: len(rows[part]) for part in PARTS},
+                    "silent": self.silent,
                 },
                 "reducer": reducer.report(),
                 "fidelity": figures,
@@ -288,14 +300,26 @@ class _Stages:
     def _rows(self, run: Run, domain: Store) -> dict[str, np.ndarray]:
         """Part -> rows of the domain's store."""
         files.write_json(run.split, self.split.to_json())
-        rows = {part: self.split.rows(part, domain) for part in PARTS}
+        every = {part: self.split.rows(part, domain) for part in PARTS}
+        rows = {part: run.heard(found) for part, found in every.items()}
         for part, found in rows.items():
             if not len(found):
                 raise EdgeseaError(
-                    f"No clip of the {part} part of {self.manifest.root} can be used (see skipped.csv): "
-                    "give more sound, or another --seed."
+                    f"No clip of the {part} part of {self.manifest.root} can be used "
+                    f"({'all are silent: say --keep-silence, ' if len(every[part]) else 'see skipped.csv: '}"
+                    "give more sound, or another --seed)."
                 )
+        self._count_silence({part: len(every[part]) - len(rows[part]) for part in PARTS}, domain)
         return rows
+
+    def _count_silence(self, silent: dict[str, int], domain: Store) -> None:
+        """Keeps how many frames of each part are left out as silent, and says it."""
+        self.silent = silent
+        if left_out := sum(silent.values()):
+            self.progress.say(
+                f"{left_out} of {len(domain)} frames are silent, below {levels.SILENT_DB:g} dB full scale: "
+                "left out; --keep-silence keeps them"
+            )
 
     def _reduce(self, run: Run, domain: Store, rows: np.ndarray) -> reduction.Reducer:
         if not run.sample.exists():
@@ -336,6 +360,8 @@ class _Stages:
             "frames": config.frames,
             "split": list(config.split),
             "seed": config.seed,
+            # Stores of before say nothing, and held silence.
+            **({} if config.keep_silence else {"keep_silence": False}),
         }
         store = Store(run.examples, made_from)
         manifest, clips = self._decodable(domain, rows)
@@ -347,6 +373,7 @@ class _Stages:
             config.frames,
             config.augmentation,
             config.seed,
+            keep_silence=config.keep_silence,
             most_bad_frames=config.max_bad_frames,
             progress=self.progress,
         )

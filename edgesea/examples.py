@@ -5,7 +5,9 @@ is missing and ends with the same examples. Where the domain is larger than memo
 shard are drawn from a random choice of its stretches, as many as are held decoded at a time; where it is
 not, from all of it.
 
-Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16.
+A frame that comes out silent (see `levels`) is drawn again, unless silence is kept.
+
+Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16, level_db float32 (A-weighted).
 """
 
 import functools
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgesea import audio, augment
+from edgesea import audio, augment, levels
 from edgesea.augment import Augmentation
 from edgesea.datasets import Manifest
 from edgesea.embed import MOST_BAD_FRAMES, Piece, pieces
@@ -28,6 +30,7 @@ from edgesea.store import Store
 SHARD = 1024  # examples
 STRETCH = 10.0  # seconds decoded at a time
 MEMORY = 256 << 20  # bytes of decoded sound held at a time
+_DRAWS = 20  # of one example, at most: a domain of little but silence is not searched for ever
 _BATCH = 64  # frames that the teacher is asked for at a time
 
 
@@ -73,6 +76,7 @@ def make(
     augmentation: Augmentation,
     seed: int,
     *,
+    keep_silence: bool = True,
     most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
 ) -> None:
@@ -99,27 +103,28 @@ def make(
                     waveform = sound(int(chosen[rng.integers(len(chosen))]))
                     return augmentation.cut(rng, waveform, pairing.samples)
 
-                columns = _shard(range(first, last), draw, pairing, augmentation, seed, most_bad_frames)
+                def example(number, draw=draw):
+                    return _example(number, draw, augmentation, seed, pairing.sample_rate, keep_silence)
+
+                columns = _shard(range(first, last), example, pairing, most_bad_frames)
                 store.write(number, columns)
             advance(last - first)
 
 
-def _shard(
-    numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int, most_bad_frames: float
-) -> dict:
+def _shard(numbers: range, example, pairing: Pairing, most_bad_frames: float) -> dict:
     # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all
     # three spend their time outside Python's lock. What they compute does not depend on who is first.
-    asked, heard = [], []
+    asked, heard, level = [], [], []
     with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as frontend:
         for start in range(0, len(numbers), _BATCH):
-            frames = np.stack(
-                [_example(number, draw, augmentation, seed) for number in numbers[start : start + _BATCH]]
-            )
+            frames = np.stack([example(number) for number in numbers[start : start + _BATCH]])
+            level.append(levels.level_dba(frames, pairing.sample_rate))
             asked.append(teacher.submit(pairing.embeddings, frames))
             heard.append(frontend.submit(pairing.patches, frames))
     columns = {
         "embedding": np.concatenate([each.result() for each in asked]),
         "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
+        "level_db": np.concatenate(level),
     }
     good = np.isfinite(columns["embedding"]).all(axis=1)
     if (~good).sum() > most_bad_frames * len(good):
@@ -130,10 +135,16 @@ def _shard(
     return {name: values[good] for name, values in columns.items()}
 
 
-def _example(number: int, draw, augmentation: Augmentation, seed: int) -> np.ndarray:
+def _example(
+    number: int, draw, augmentation: Augmentation, seed: int, rate: int, keep_silence: bool
+) -> np.ndarray:
     """Example `number`, (samples,) float32."""
     rng = augment.generator(seed, number)
-    return augmentation.apply(rng, draw(rng), draw(rng))
+    for _ in range(_DRAWS):
+        frame = augmentation.apply(rng, draw(rng), draw(rng))
+        if keep_silence or not levels.silent(levels.level_dba(frame[None], rate))[0]:
+            break
+    return frame
 
 
 def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:

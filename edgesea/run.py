@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, patches, reduction
+from edgesea import __version__, augment, backend, files, levels, patches, reduction
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
@@ -72,6 +72,7 @@ class Config:
     dim : dimensions of the student's embedding; None is 64, or the teacher's own with the reducer identity
     hop : seconds from frame to frame of the domain; None is half a frame
     calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
+    keep_silence : whether silent frames (see `edgesea.levels`) fit the reducer, teach, and are scored too
     max_bad_frames : share of the domain's frames, in [0, 1], that are left out where the teacher gives NaN
         or infinity for them; more end the work
     sample : frames that fit the reducer, at most
@@ -96,6 +97,7 @@ class Config:
     reducer: Choice = PCA
     hop: float | None = None
     calibration_db: float = 0.0
+    keep_silence: bool = False
     max_bad_frames: float = MOST_BAD_FRAMES
     sample: int = 20_000
     frames: int = 60_000
@@ -120,6 +122,7 @@ class Config:
         self._check(
             ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
         )
+        self._check(("keep_silence",), lambda value: isinstance(value, bool), "true or false")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
@@ -285,8 +288,15 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        rows = self._split().rows(part, domain)
+        rows = self.heard(self._split().rows(part, domain))
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+
+    def heard(self, rows: np.ndarray) -> np.ndarray:
+        """Those rows of the domain's store that count: without the silent ones, unless those are kept."""
+        if self.config.keep_silence or not len(rows):
+            return rows
+        level = Store.open(self.domain).rows("level_db", rows)
+        return rows[~levels.silent(level, self.config.calibration_db)]
 
     def _split(self) -> Split:
         from edgesea.formats import door
@@ -424,6 +434,9 @@ def _today(values: Mapping) -> dict:
     }
     if values.get("reducer") == "umap":
         values["reducer"] = {"name": "umap", **old}
+    # A run of before silence was left out spelt out all the rest.
+    if "weight_decay" in values and "split" in values:
+        values.setdefault("keep_silence", True)
     return values
 
 

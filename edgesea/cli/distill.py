@@ -47,6 +47,11 @@ NAMES = {
     "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
 )
 @max_bad_frames
+@click.option(
+    "--keep-silence/--no-keep-silence",
+    default=None,
+    help="Learn from silent frames and score them too.  [default: leave them out]",
+)
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
 @click.option(

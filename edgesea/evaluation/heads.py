@@ -5,9 +5,9 @@ and no choice to make. `SplitTask` is for datasets whose authors split them: the
 validation clips.
 
 The head of `Task` is a logistic regression on the standardised mean embedding of a clip, as strongly
-regularised as suits that embedding, which each split chooses on the clips that it fits to: see `logistic`. All
-embeddings that are compared are scored on the same splits; where each clip has one class, every fold gets its
-share of each, as far as whole recordings allow.
+regularised as suits that embedding, which each split chooses on the clips that it fits to: see `logistic`.
+All embeddings that are compared are scored on the same splits; where each clip has one class, every fold gets
+its share of each, as far as whole recordings allow.
 """
 
 import warnings
@@ -57,8 +57,8 @@ class Task:
 
     def score(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> dict:
         """embeddings (clips, d) -> 'mean' and 'sd' over seeds, the score of each of the 'seeds', in [0, 1];
-        the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`; 'c', of every seed
-        what each of its splits chose, see `logistic.choose`."""
+        the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`; 'c', what each
+        split of each seed chose, see `logistic.choose`."""
         values, chosen = self.values(embeddings, seeds)
         truth = _truth(self.labels, self.classes)
         metric = metrics.accuracy if self.metric == "accuracy" else metrics.micro_auprc
@@ -95,7 +95,7 @@ class Task:
         return np.stack([values for values, _ in found]), [chosen for _, chosen in found]
 
     def _values(self, embeddings: np.ndarray, seed: int) -> tuple[np.ndarray, list[float]]:
-        """(clips, classes) probabilities, each by the head of the split that scores the clip; each split's C."""
+        """(clips, classes) probabilities, each by the head of the split that scores the clip; their C."""
         truth = _truth(self.labels, self.classes)
         groups = np.array(self.groups)
         single = self.metric == "accuracy"
@@ -200,4 +200,3 @@ def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarr
 def _truth(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
     """(clips, classes) of 0 and 1."""
     return np.array([[name in names for name in classes] for names in labels], np.int8)
-

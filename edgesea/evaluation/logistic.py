@@ -1,9 +1,9 @@
 """Logistic regression on standardised embeddings, as strongly regularised as the fitted clips ask for.
 
 How much is right depends on the embedding: PCA-64 of YAMNet scores 0.37 on ESC-50's fold 4 at C = 0.01 and
-0.62 at C = 1, the 1,024 dimensions themselves 0.58 and 0.62. One C for all would compare the embeddings' sizes.
-So C (scikit-learn's: the inverse of the L2 penalty) is chosen for each embedding, on the fitted clips alone,
-by cross-validation grouped by recording; the caller's scored clips have no part in it.
+0.62 at C = 1, the 1,024 dimensions themselves 0.58 and 0.62. One C for all would compare their sizes. So C
+(scikit-learn's: the inverse of the L2 penalty) is chosen for each embedding, on the fitted clips alone, by
+cross-validation grouped by recording; the caller's scored clips have no part in it.
 
 Where there are more dimensions than clips, the head is fitted in the space that the clips span: a penalty on
 the length of the weights is the same in any orthogonal basis, and outside that space they are zero.
@@ -65,9 +65,7 @@ def choose(embeddings: np.ndarray, truth: np.ndarray, groups: Sequence, single: 
     return CS[int(np.nanargmax([metric(truth, each) for each in values]))]
 
 
-def values(
-    fitted: np.ndarray, truth: np.ndarray, scored: np.ndarray, single: bool, c: float
-) -> np.ndarray:
+def values(fitted: np.ndarray, truth: np.ndarray, scored: np.ndarray, single: bool, c: float) -> np.ndarray:
     """Probabilities (scored clips, classes) by a head with that C; arguments as of `fitted_values`."""
     return fitted_values(fitted, truth, scored, single, (c,), **_FINE)[0]
 
@@ -75,7 +73,7 @@ def values(
 def fitted_values(
     fitted: np.ndarray, truth: np.ndarray, scored: np.ndarray, single: bool, cs: Sequence[float], **fit
 ) -> np.ndarray:
-    """Probabilities (len(cs), scored clips, classes), one head after the other begun with what the last found.
+    """Probabilities (len(cs), scored clips, classes), each head begun with what the one before found.
 
     fitted (clips, d), truth (clips, classes) : what heads are fitted to; scored (clips, d)
     single : one head over all classes; else one a class

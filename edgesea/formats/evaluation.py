@@ -41,6 +41,7 @@ class Part(Open):
 
     part: Text = Field(description="which frames")
     in_domain: bool = Field(description="whether they are of what the student was distilled on")
+    silent: Count | None = Field(None, description="further frames, left out because they are silent")
     float: FiguresWithIntervals | None = Field(None, description="of the float student")
     int8: FiguresWithIntervals | None = Field(None, description="of the int8 student")
 
