@@ -32,7 +32,7 @@ from edgesea.objectives import objective
 from edgesea.objectives.base import Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
-from edgesea.run import PARTS, Config, Run, versions
+from edgesea.run import PARTS, Config, Run, sounding, versions
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
@@ -301,13 +301,13 @@ class _Stages:
         """Part -> rows of the domain's store."""
         files.write_json(run.split, self.split.to_json())
         every = {part: self.split.rows(part, domain) for part in PARTS}
-        rows = {part: run.heard(found) for part, found in every.items()}
+        rows = {part: sounding(domain, found, self.config) for part, found in every.items()}
         for part, found in rows.items():
             if not len(found):
+                why = "all is silent" if len(every[part]) else "see skipped.csv"
                 raise EdgeseaError(
-                    f"No clip of the {part} part of {self.manifest.root} can be used "
-                    f"({'all are silent: say --keep-silence, ' if len(every[part]) else 'see skipped.csv: '}"
-                    "give more sound, or another --seed)."
+                    f"No clip of the {part} part of {self.manifest.root} can be used ({why}): give more sound, "
+                    f"or another --seed{', or say --keep-silence' if len(every[part]) else ''}."
                 )
         self._count_silence({part: len(every[part]) - len(rows[part]) for part in PARTS}, domain)
         return rows

@@ -288,15 +288,8 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        rows = self.heard(self._split().rows(part, domain))
+        rows = sounding(domain, self._split().rows(part, domain), self.config)
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
-
-    def heard(self, rows: np.ndarray) -> np.ndarray:
-        """Those rows of the domain's store that count: without the silent ones, unless those are kept."""
-        if self.config.keep_silence or not len(rows):
-            return rows
-        level = Store.open(self.domain).rows("level_db", rows)
-        return rows[~levels.silent(level, self.config.calibration_db)]
 
     def _split(self) -> Split:
         from edgesea.formats import door
@@ -416,6 +409,13 @@ class Run:
 
     def _repr_html_(self) -> str:
         return html(f"Run {self.folder}", (), self._rows())
+
+
+def sounding(domain: Store, rows: np.ndarray, config: Config) -> np.ndarray:
+    """Those rows of a domain's store that count: not the silent ones, unless the configuration keeps them."""
+    if config.keep_silence or not len(rows):
+        return rows
+    return rows[~levels.silent(domain.rows("level_db", rows), config.calibration_db)]
 
 
 def absolute(values: Mapping) -> dict:
