@@ -306,8 +306,8 @@ class _Stages:
             if not len(found):
                 why = "all is silent" if len(every[part]) else "see skipped.csv"
                 raise EdgeseaError(
-                    f"No clip of the {part} part of {self.manifest.root} can be used ({why}): give more sound, "
-                    f"or another --seed{', or say --keep-silence' if len(every[part]) else ''}."
+                    f"No clip of the {part} part of {self.manifest.root} can be used ({why}): give more "
+                    f"sound, or another --seed{', or say --keep-silence' if len(every[part]) else ''}."
                 )
         self._count_silence({part: len(every[part]) - len(rows[part]) for part in PARTS}, domain)
         return rows

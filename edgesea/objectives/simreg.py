@@ -31,8 +31,8 @@ class SimReg(Objective):
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        """heads : how many; hidden : units of each one's hidden layer, 0 is a linear head; loss : cosine or mse,
-        of the heads; weight : of the heads; target : of phi(teacher).
+        """heads : how many; hidden : units of the hidden layer of each, 0 is a linear head; loss : cosine or
+        mse, of the heads; weight : of the heads; target : of phi(teacher).
         """
 
         heads: int = 1
