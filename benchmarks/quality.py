@@ -98,7 +98,7 @@ def summary(exported: dict, emulated: dict, evaluated: dict, course: list[dict])
         "heard": {key: heard["int8"][key] for key in ("r2", "cosine", "frames")},
         "unheard": {key: unheard["int8"][key] for key in ("r2", "cosine", "frames", "intervals")},
         "unheard_part": unheard["part"],
-        "weight_bytes": exported["int8"]["weight_bytes"],
+        "weight_bytes": exported["int8"]["storage"]["weight_bytes"],
         "arena_bytes": emulated["arena_bytes"],
         "instructions": emulated["instructions"],
         "epochs": len(course),

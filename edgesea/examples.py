@@ -142,6 +142,8 @@ def _example(
     rng = augment.generator(seed, number)
     for _ in range(_DRAWS):
         frame = augmentation.apply(rng, draw(rng), draw(rng))
+        if augmentation.placed:
+            frame = augmentation.place(rng, frame, rate)
         if keep_silence or not levels.silent(levels.level_dba(frame[None], rate))[0]:
             break
     return frame
