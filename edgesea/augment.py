@@ -121,7 +121,8 @@ class Augmentation:
         object.__setattr__(self, "reverberation_s", tuple(float(value) for value in self.reverberation_s))
         if not (_rising(self.bits, 2, 16) and all(isinstance(value, int) for value in self.bits)):
             raise UsageError(
-                f"Received bits = {received(self.bits)}: give the fewest and the most, whole numbers in 2 .. 16."
+                f"Received bits = {received(self.bits)}: give the fewest and the most, whole numbers in "
+                "2 .. 16."
             )
         object.__setattr__(self, "bits", tuple(self.bits))
         for name in ("equaliser_db", "mix_db", "noise_db", "gain_db", "reverberation_db"):
