@@ -55,7 +55,7 @@ LARGEST_CONFIG = 1 << 20
 
 _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend")
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
-STUDENT, SEA, RANDOM, PCA = map(Choice, (DEFAULT, "sea", "random", "pca"))
+STUDENT, COSINE, RANDOM, PCA = map(Choice, (DEFAULT, "cosine", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
 _OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
 
@@ -92,7 +92,7 @@ class Config:
     frontend: str | None = None
     student: Choice = STUDENT
     dim: int | None = None
-    objective: Choice = SEA
+    objective: Choice = COSINE
     sampler: Choice = RANDOM
     reducer: Choice = PCA
     hop: float | None = None

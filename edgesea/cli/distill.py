@@ -39,7 +39,7 @@ NAMES = {
 )
 @click.option("--student", help=f"{NAMES['student']}.  [default: separable-m]")
 @click.option("--dim", type=int, help="Dimensions of the student's embedding.  [default: 64]")
-@click.option("--objective", help=f"What the student is trained on: {NAMES['objective']}.  [default: sea]")
+@click.option("--objective", help=f"What the student is trained on: {NAMES['objective']}.  [default: cosine]")
 @click.option("--sampler", help=f"Which frames fit the reducer: {NAMES['sampler']}.  [default: random]")
 @click.option("--reducer", help=f"{NAMES['reducer']}.  [default: pca]")
 @click.option("--hop", type=float, help="Seconds from frame to frame of the domain.  [default: half a frame]")
@@ -62,7 +62,7 @@ NAMES = {
 @click.option("--epochs", type=int, help="Passes over the frames.  [default: 16]")
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
-@click.option("--patience", type=int, help="Epochs without a better R² before training stops.  [default: 10]")
+@click.option("--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]")
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
 def distill(out, config_file, augment, as_json, **options):
