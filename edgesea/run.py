@@ -5,7 +5,8 @@ RUN/split.json     which clips are for training, for validation, and held out
 RUN/domain/        store: the domain's frames as they are, with the teacher's embeddings
 RUN/sample.npz     which of them fit the reducer
 RUN/reducer.npz    phi
-RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again
+RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again;
+                   of fresh ones a store for each of the last epochs, epoch-0000 and so on
 RUN/checkpoints/   the state of the training after the last epoch
 RUN/student.keras  the student after its best epoch
 RUN/metrics.json   the course of the training and what came out of it
@@ -77,6 +78,8 @@ class Config:
         or infinity for them; more end the work
     sample : frames that fit the reducer, at most
     frames : frames that the student is trained on
+    fresh : whether the frames of every epoch are new ones, for which the teacher is asked while the student
+        learns: frames * epochs questions in all
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
     split : shares of train, validation and held-out audio, by recording
@@ -101,6 +104,7 @@ class Config:
     max_bad_frames: float = MOST_BAD_FRAMES
     sample: int = 20_000
     frames: int = 60_000
+    fresh: bool = False
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
     epochs: int = 16
     batch: int = 64
@@ -122,7 +126,7 @@ class Config:
         self._check(
             ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
         )
-        self._check(("keep_silence",), lambda value: isinstance(value, bool), "true or false")
+        self._check(("keep_silence", "fresh"), lambda value: isinstance(value, bool), "true or false")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
@@ -308,10 +312,17 @@ class Run:
         """
         if self.config.augmentation is None:
             return self.part("train", most)
-        if not self.examples.is_dir():
+        if not self.examples.is_dir() or (self.config.fresh and not self.epochs()):
             return None
-        store = Store.open(self.examples)
+        folder = self.examples
+        if self.config.fresh:  # The oldest: the newest may not be whole.
+            folder = self.epochs()[0]
+        store = Store.open(folder)
         return Examples(store, spread(np.arange(len(store)), most), reduction.load(self.reducer))
+
+    def epochs(self) -> list[Path]:
+        """The stores of fresh examples that there are, in order."""
+        return sorted(self.examples.glob("epoch-*/"))
 
     def calibration(self) -> np.ndarray:
         """The patches that int8 is calibrated on: (n, frames, mels, 1) float32, of the training audio."""

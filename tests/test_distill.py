@@ -16,7 +16,8 @@ import soundfile
 from small_run import SMALL
 from unchanged import UNCHANGED
 
-from edgesea import datasets, files, levels
+from edgesea import datasets, examples, files, levels
+from edgesea import train as train_module
 from edgesea.distillation import LEARNT_NOTHING, _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.progress import SILENT, Progress
@@ -349,6 +350,45 @@ def test_a_run_of_before_silence_was_left_out_kept_it(finished_run):
     assert values.pop("keep_silence") is False
     assert Config.from_dict(values).keep_silence
     assert not Config.from_dict({name: values[name] for name in ("teacher", "data", "frames")}).keep_silence
+
+
+def test_fresh_frames_are_new_in_every_epoch_and_the_same_after_a_kill(
+    tmp_path, finished_run, deterministic, monkeypatch
+):
+    monkeypatch.setattr(examples, "SHARD", 32)
+    config = changed(finished_run, frames=72, epochs=4, batch=16, fresh=True)
+    whole = distill(config, tmp_path / "whole")
+    assert [each.name for each in whole.epochs()] == ["epoch-0002", "epoch-0003"]
+    stores = [Store.open(folder) for folder in whole.epochs()]
+    assert [len(store) for store in stores] == [72, 72]
+    seen = {row.tobytes() for store in stores for row in store.column("embedding")}
+    assert len(seen) == 144
+    assert len(whole.distilled(50)) == 50
+
+    # The same frames as of one store of all epochs, which ends with a shard of 8 in each.
+    plain = distill(changed(finished_run, frames=384, epochs=1, batch=16), tmp_path / "plain")
+    wanted = Store.open(plain.examples).column("embedding")
+    for epoch, store in zip((2, 3), stores, strict=True):
+        np.testing.assert_array_equal(store.column("embedding"), wanted[96 * epoch : 96 * epoch + 72])
+
+    save = train_module._State.save
+
+    def killed(self, course):
+        save(self, course)
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module._State, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distill(config, tmp_path / "killed")
+    distill(config, tmp_path / "killed")
+    assert_same_result(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_fresh_frames_need_augmentation(tmp_path, finished_run):
+    with pytest.raises(UsageError, match=r"--fresh makes new frames .* leave one of them out"):
+        distill(changed(finished_run, fresh=True, augmentation=None), tmp_path / "run")
 
 
 def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finished_run):

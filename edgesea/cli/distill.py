@@ -55,6 +55,11 @@ NAMES = {
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
 @click.option(
+    "--fresh/--no-fresh",
+    default=None,
+    help="New frames in every epoch, the teacher asked while training.  [default: off]",
+)
+@click.option(
     "--augment/--no-augment",
     default=None,
     help="Mix, shift, gain, noise; the teacher is asked again.  [default: on]",
@@ -62,7 +67,9 @@ NAMES = {
 @click.option("--epochs", type=int, help="Passes over the frames.  [default: 16]")
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
-@click.option("--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]")
+@click.option(
+    "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
+)
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
 def distill(out, config_file, augment, as_json, **options):
