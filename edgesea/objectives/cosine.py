@@ -5,7 +5,8 @@ L(theta) = mean over frames of 1 - cos(f_S(x), phi(f_T(x)))  +  length * L_sea(t
 The first term is the squared distance of the two embeddings on the unit sphere, halved: mean squared error on
 L2-normalised embeddings, as S-SONDO (ICASSP 2026) finds it far better than mean squared error on
 environmental sound. Frames whose embeddings are long do not outweigh the others then. Alone it leaves the
-student's lengths to chance, and with them R² and every distance; some of `sea` beside it settles them.
+student's lengths to chance, and with them R² and every distance; a little of `sea` beside it settles them.
+Much of it takes the first term's advantage away: see docs/quality.md.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ class Cosine(Objective):
     class Options:
         """length : float >= 0, weight of the mean squared error beside the cosine."""
 
-        length: float = 0.5
+        length: float = 0.05
 
         def __post_init__(self):
             if not 0 <= self.length < float("inf"):
