@@ -221,6 +221,19 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
     return "\n".join(text)
 
 
+def against_bakenn(published: Path) -> None:
+    """Writes results/bakenn.json and bakenn.md."""
+    import bakenn_peer
+
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in six(published, Path(folder)):
+            results[model.stem] = bakenn_peer.measure(model)
+            print(f"{model.stem}: {results[model.stem]}", flush=True)
+    write_json(RESULTS / "bakenn.json", results)
+    write_text(RESULTS / "bakenn.md", bakenn_peer.report(results))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -230,7 +243,11 @@ def main() -> None:
     )
     parser.add_argument("--cores", nargs="+", default=cores(), choices=cores(), metavar="CORE")
     parser.add_argument("--only", nargs="+", metavar="MODEL", help="keep the figures of the other models")
+    parser.add_argument("--peer", choices=("bakenn",), help="compare with it instead; see bakenn_peer.py")
     arguments = parser.parse_args()
+    if arguments.peer:
+        against_bakenn(arguments.models)
+        return
     path = RESULTS / "engine.json"
     results: dict[str, dict[str, dict]] = {}
     if arguments.only and path.exists():

@@ -172,9 +172,10 @@ class Network:
         usual = 1 / (DEVIATION * math.sqrt(products))
         scales = usual * (self._rng.uniform(0.8, 1.2, channels) if per_channel else np.ones(1))
         scales[:dead] *= 2.0**-20
+        scales = scales.astype(np.float32)
         weights = self._tensor(shape, scales, 0, self._rng.integers(-127, 128, shape), "int8", axis)
         bias = self._tensor(
-            (channels,), scale * scales, 0, self._rng.integers(-2000, 2000, channels), "int32"
+            (channels,), np.float32(scale) * scales, 0, self._rng.integers(-2000, 2000, channels), "int32"
         )
         return weights, bias, scale
 

@@ -52,7 +52,8 @@ def wake_word() -> bytes:
     y = net.convolution(net.input((1, 98, 1, 40)), 32, (5, 1), (3, 1), same=False)
     for taps in (5, 7, 9, 13):
         y = net.convolution(net.depthwise(y, (taps, 1), same=False, relu=False), 48, (1, 1))
-    return net.finish(net.dense(net.mean(y), 2))
+    y = net.pool(y, "average", (2, 1), (2, 1))
+    return net.finish(net.dense(net.reshape(y, (1, 48)), 2))
 
 
 STAND_INS = {"resnet": resnet, "visual": visual, "autoencoder": autoencoder, "wake_word": wake_word}
