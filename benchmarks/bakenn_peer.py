@@ -3,7 +3,7 @@
     pip install "edgesea[peer]"
     python benchmarks/engine.py --peer bakenn
 
-Its importer wants a fixed batch and explicit RESHAPE options; and SOFTMAX is not what is compared. So both sides
+Its importer wants a fixed batch and explicit RESHAPE options, and SOFTMAX is not what is compared: both sides
 compile the models as `cut` leaves them. Its fastest setting is used: CMSIS-NN, kernels by priority.
 """
 
