@@ -87,7 +87,7 @@ class CompiledModel:
 
 
 def _planned(graph: Graph, ram_budget: int | None) -> Plan:
-    """The plan; maps of width 1 are one row, which is fastest, unless only their streaming fits the budget."""
+    """The plan; maps of width 1 are one row, which is fastest, unless only streaming them fits the budget."""
     try:
         return plan(lower(graph), ram_budget)
     except ModelError:
