@@ -60,11 +60,9 @@ def _fully_connected(lowering: Lowering, op: Operator) -> None:
         return
     weights = filter_.data.astype(np.int64)
     q_in, q_filter, q_out = source.quantization, filter_.quantization, result.quantization
-    if q_filter.per_channel:
-        ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, outputs)]
-    else:
-        # The product of the scales is float32: GetQuantizedConvolutionMultipler.
-        ratios = [float(np.float32(q_in.scale) * np.float32(q_filter.scale)) / q_out.scale]
+    # Float64 throughout, of one scale as of many.
+    scales = channel_scales(filter_, outputs if q_filter.per_channel else 1)
+    ratios = [q_in.scale * scale / q_out.scale for scale in scales]
     multipliers, shifts = multipliers_of(ratios)
     bias = folded_bias(lowering, op, weights, q_in.zero_point)
     check_range(op, bias, weights, np.broadcast_to(shifts, (outputs,)).tolist())

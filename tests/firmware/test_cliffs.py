@@ -1,4 +1,4 @@
-"""Layers that once fell off the fast paths: dead channels, maps of width 1, one kernel linked alone."""
+"""Layers that once were slow or wrong: dead channels, maps of width 1, a kernel alone, ties of dense layers."""
 
 import numpy as np
 import pytest
@@ -119,3 +119,18 @@ def test_a_depthwise_convolution_links_alone(core, tmp_path):
                 pytest.skip(str(error))
             raise
         emulator.run(board, image)
+
+
+def test_a_dense_layer_scales_by_the_float64_product(tmp_path):
+    # -41756 / 584 is -71.5: in float32 the product of the scales lies on the other side of it.
+    net = Net(np.random.default_rng(0))
+    scale, zero = 0.05, 5
+    x = net.input((1, 4), scale)
+    weights = net.tensor((1, 4), "int8", 1 / 584, 0, np.zeros((1, 4)))
+    bias_scale = np.float32(net.quants[x][0]) * np.float32(1 / 584)
+    bias = net.tensor((1,), "int32", bias_scale, 0, [-41756])
+    y = net.tensor((1, 1), scale=scale, zero_point=zero)
+    net.add("FULLY_CONNECTED", [x, weights, bias], [y], options("FullyConnected"))
+    model = net.bytes([y])
+    assert random_graphs.reference(model, random_graphs.random_inputs(model, 1))[0].item() == -71 + zero
+    check_on_host({"dense": model}, tmp_path)
