@@ -1,4 +1,4 @@
-"""Layers that once were slow or wrong: dead channels, maps of width 1, a kernel alone, ties of dense layers."""
+"""Layers that once were slow or wrong: dead channels, maps of width 1, a kernel alone, ties of dense ones."""
 
 import numpy as np
 import pytest
