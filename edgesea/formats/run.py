@@ -75,6 +75,9 @@ class Metrics(Open):
     data: Data = Field(description="what it was distilled on")
     reducer: Annotated[dict[Word, Plain], Field(max_length=100)] = Field(description="phi's report on itself")
     fidelity: Annotated[dict[Word, Figures], Field(max_length=20)] = Field(description="part -> figures")
+    objective: Annotated[dict[Word, dict[Word, Real | None]], Field(max_length=20)] | None = Field(
+        None, description="part -> the objective's own figures, where R² is not what it aims at"
+    )
     course: Annotated[list[dict[Word, Real | None]], Field(max_length=100_000)] = Field(
         description="one entry an epoch: loss, r2, cosine, learning_rate, seconds"
     )

@@ -1,6 +1,8 @@
 """Fidelity: does the student match the teacher? (Stanton et al., NeurIPS 2021: not the same as being right.)
 
-All figures compare the student's embeddings with phi(teacher's), frame by frame, both (N, d).
+All figures compare the student's embeddings with phi(teacher's), frame by frame, both (N, d). R² and cosine
+ask whether they are the same vectors; linear CKA and the overlap of neighbours, whether they lie alike among
+themselves, which is all that some objectives aim at and all that there is where d differs.
 """
 
 from collections.abc import Sequence
@@ -27,6 +29,20 @@ def r2(target: np.ndarray, embedding: np.ndarray) -> float:
 def cosine(target: np.ndarray, embedding: np.ndarray) -> float:
     """Mean cosine between a frame's two embeddings, in [-1, 1]; a zero embedding counts as 0."""
     return float((normalised(target) * normalised(embedding)).sum(axis=1).mean())
+
+
+def cka(target: np.ndarray, embedding: np.ndarray) -> float:
+    """Linear centred kernel alignment, in [0, 1]: 1 for embeddings that differ by a rotation and a scale.
+
+    |X'Y|^2 / (|X'X| |Y'Y|) of the centred embeddings, Frobenius norms (Kornblith et al., ICML 2019,
+    equation 3). target (N, d), embedding (N, e). NaN where one of them does not vary.
+    """
+    x, y = (np.asarray(each, np.float64) for each in (target, embedding))
+    least = [len(each) * _rounding(each) for each in (x, y)]
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    if any(np.square(each).sum() <= rounding for each, rounding in zip((x, y), least, strict=True)):
+        return np.nan
+    return float(np.square(x.T @ y).sum() / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
 
 
 def knn_overlap(target: np.ndarray, embedding: np.ndarray, k: int = NEIGHBOURS) -> float:

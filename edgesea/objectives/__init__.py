@@ -5,7 +5,15 @@ from edgesea.objectives.base import Objective
 
 __all__ = ["OBJECTIVES", "Objective", "objective"]
 
-OBJECTIVES = Registry("objective", {"sea": "edgesea.objectives.sea:Sea"}, "edgesea.objectives")
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "sea": "edgesea.objectives.sea:Sea",
+        "kd": "edgesea.objectives.kd:KD",
+        "compress": "edgesea.objectives.compress:CompRess",
+    },
+    "edgesea.objectives",
+)
 
 
 def objective(choice: Choice | str) -> Objective:
