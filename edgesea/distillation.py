@@ -18,6 +18,7 @@ from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
+from edgesea.named import Choice
 from edgesea.objectives import objective
 from edgesea.objectives.base import Material, Setting, predict
 from edgesea.pairing import Pairing
@@ -128,7 +129,12 @@ class _Stages:
     @cached_property
     def dimension(self) -> int:
         teacher = self.pairing.teacher.dimension
-        return self.config.dim or reduction.REDUCERS.get(self.config.reducer.name).usual(teacher)
+        return self.config.dim or reduction.REDUCERS.get(self.phi.name).usual(teacher)
+
+    @property
+    def phi(self) -> Choice:
+        """The run's reducer, or the one that the objective brings in its place."""
+        return self.objective.projection(self.material) or self.config.reducer
 
     @property
     def reduced(self) -> int:
@@ -153,14 +159,16 @@ class _Stages:
 
     def reducer(self, dimension: int) -> reduction.Reducer:
         """An unfitted one."""
-        return reduction.reducer(self.config.reducer, dimension, self.config.seed)
+        return reduction.reducer(self.phi, dimension, self.config.seed)
 
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
         # TensorFlow takes seconds to load: last, what needs it.
         sampling.sampler(self.config.sampler).check(self.manifest)
-        self.reducer(self.config.dim or 1)
+        reduction.reducer(self.config.reducer, self.config.dim or 1)
         self.objective.check(self.material)
+        if self.reducer(1).labelled:
+            self.material.require_labels(f"reducer {self.phi.name}")
         if self.config.augmentation is not None and not self.pairing.teacher.waveforms:
             raise UsageError(
                 f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
@@ -196,6 +204,8 @@ class _Stages:
             f"({self.pairing.teacher.dimension}-d); student {config.student} ({self.dimension}-d) on "
             f"{self.pairing.frontend.name} patches"
         )
+        for note in self.objective.notes(self.material):
+            progress.say(note)
         domain = self._embed(run)
         rows = self._rows(run, domain)
         reducer = self._reduce(run, domain, rows["train"])
@@ -222,6 +232,7 @@ class _Stages:
                 config.seed,
                 classes=trained_on.soft.count if trained_on.soft else 0,
                 epoch=epoch,
+                epochs=config.epochs,
                 frames=len(trained_on),
             )
         )
@@ -349,7 +360,11 @@ class _Stages:
         chosen = self._sampled(run)
         if not run.reducer.exists():
             batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
-            self.reducer(self.reduced).fit(_Batches(domain, batches)).save(run.reducer)
+            unfitted = self.reducer(self.reduced)
+            labels = None
+            if unfitted.labelled:
+                labels = [self.manifest.clips[k].labels[0] for k in domain.rows("clip", chosen)]
+            unfitted.fit(_Batches(domain, batches), labels).save(run.reducer)
         reducer = reduction.load(run.reducer)
         if "explained_variance" in reducer.report():
             self.progress.say(

@@ -39,18 +39,19 @@ class Schedule:
     seed: int
 
     def optimizer(self, steps: int) -> Callable:
-        """What makes the optimiser of some variables, for `steps` steps in all.
+        """What makes the optimiser of some variables, for a share of `steps` steps in all.
 
         AdamW (Loshchilov and Hutter, 2019), a linear warm-up, then a cosine to nearly nothing.
         """
 
-        def make(variables: list):
+        def make(variables: list, share: float = 1.0):
             import keras
 
-            warm_up = min(WARM_UP, steps // 10)
+            own = max(1, round(share * steps))
+            warm_up = min(WARM_UP, own // 10)
             rate = keras.optimizers.schedules.CosineDecay(
                 self.learning_rate / 20,
-                max(1, steps - warm_up),
+                max(1, own - warm_up),
                 alpha=1e-3,
                 warmup_target=self.learning_rate,
                 warmup_steps=warm_up,

@@ -11,6 +11,8 @@ OBJECTIVES = Registry(
         "sea": "edgesea.objectives.sea:Sea",
         "kd": "edgesea.objectives.kd:KD",
         "compress": "edgesea.objectives.compress:CompRess",
+        "reaug": "edgesea.objectives.reaug:ReAug",
+        "disk": "edgesea.objectives.disk:DiSK",
     },
     "edgesea.objectives",
 )

@@ -68,6 +68,24 @@ class Material:
         single = self.labelled and all(len(each) == 1 for each in self.labels)
         return tuple(sorted({each[0] for each in self.labels})) if single else ()
 
+    def require_labels(self, who: str) -> None:
+        """Raises `UsageError` where not every clip has one label, of two classes at least."""
+        if not self.labelled:
+            raise UsageError(
+                f"The {who} needs labels, and not every clip of the data has one: give a table with a column "
+                "`label`, or choose another that needs none."
+            )
+        if not self.classes:
+            raise UsageError(
+                f"The {who} needs one label a clip, and some clips have several: give data of one class a "
+                "clip, or choose another that needs no labels."
+            )
+        if len(self.classes) < 2:
+            raise UsageError(
+                f"The {who} needs two classes at least, and every clip is labelled {self.classes[0]!r}: give "
+                "clips of other classes too, or choose another that needs no labels."
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -80,13 +98,14 @@ class Setting:
     outputs : mapping of str to tuple
         The shape of every output of the teacher, without the batch.
     optimizer : callable
-        Takes a list of variables and returns an optimiser for them, with the run's schedule.
+        Takes a list of variables, and the share of all steps in which they are trained (1 where it is left
+        out), and returns an optimiser for them, with the run's schedule.
     seed : int
         Of whatever is random beside the student's weights.
     classes : int
         C of the column `logits`; 0 where there is none.
-    epoch : int
-        Steps an epoch.
+    epoch, epochs : int
+        Steps an epoch, and how many of those.
     frames : int
         That the student is trained on.
     """
@@ -97,6 +116,7 @@ class Setting:
     seed: int
     classes: int = 0
     epoch: int = 1
+    epochs: int = 1
     frames: int = 1
 
 
@@ -137,31 +157,12 @@ class Objective:
             Something is not there.
         """
         if "label" in self.needs:
-            self.check_labels(material)
+            material.require_labels(f"objective {self.name}")
         known = {*material.outputs, "patch", "waveform", "target", "logits", "label"}
         if missing := self.needs - known:
             raise UsageError(
                 f"The objective {self.name} needs the teacher's {', '.join(sorted(missing))}, and it gives "
                 f"only {', '.join(material.outputs)}: choose another teacher or objective."
-            )
-
-    def check_labels(self, material: Material) -> None:
-        """Raises `UsageError` where not every clip has one label, of two classes at least."""
-        if not material.labelled:
-            raise UsageError(
-                f"The objective {self.name} needs labels, and not every clip of the data has one: give a "
-                "table with a column `label`, or choose an objective that needs none."
-            )
-        if not material.classes:
-            raise UsageError(
-                f"The objective {self.name} needs one label a clip, and some clips have several: give data "
-                "of one class a clip, or choose an objective that needs no labels."
-            )
-        if len(material.classes) < 2:
-            raise UsageError(
-                f"The objective {self.name} needs two classes at least, and every clip is labelled "
-                f"{material.classes[0]!r}: give clips of other classes too, or choose an objective that "
-                "needs no labels."
             )
 
     def check_student(self, student, material: Material) -> None:
@@ -174,6 +175,10 @@ class Objective:
     def projection(self, material: Material) -> Choice | None:
         """The reducer that it brings in place of the run's own, None where it brings none."""
         return None
+
+    def notes(self, material: Material) -> tuple[str, ...]:
+        """What to tell the user of a choice that was made for this material."""
+        return ()
 
     def begin(self, setting: Setting) -> None:
         """Makes what is trained and remembered beside the student."""

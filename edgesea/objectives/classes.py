@@ -27,7 +27,7 @@ class ClassObjective(Objective):
         if wanted == "auto":
             wanted = "head" if material.classes else "scores"
         if wanted == "head":
-            self.check_labels(material)
+            material.require_labels(f"objective {self.name}")
         elif "scores" not in material.outputs:
             raise UsageError(
                 f"The objective {self.name} needs class outputs of the teacher, and {material.teacher} gives "

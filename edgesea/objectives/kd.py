@@ -37,7 +37,7 @@ class KD(ClassObjective):
 
     def soft(self, material):
         if self.options.hard:
-            self.check_labels(material)
+            material.require_labels(f"objective {self.name}")
             if self.options.soft != "scores":
                 return "head"
         return super().soft(material)

@@ -19,6 +19,8 @@ CALLS = {
     "kd": ("kd:hard=0.3",),
     "compress": ("compress:queue=64,momentum=0.9",),
     "compress 1q": ("compress:variant=1q,queue=64",),
+    "reaug": ("reaug",),
+    "disk": ("disk:alone=1,turn=3,period=2,rise=3",),
 }
 STEPS = 8  # of an epoch of `SMALL`
 
