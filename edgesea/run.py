@@ -37,7 +37,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
 from edgesea.notebook import described, html
-from edgesea.objectives import OBJECTIVES
+from edgesea.objectives import OBJECTIVES, chosen
 from edgesea.recognise import recognise
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
@@ -126,7 +126,9 @@ class Config:
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
-            object.__setattr__(self, name, registry.resolved(Choice.of(getattr(self, name), name)))
+            value = getattr(self, name)
+            choice = chosen(value) if name == "objective" else Choice.of(value, name)
+            object.__setattr__(self, name, registry.resolved(choice))
         for name in ("frontend", "teacher_frontend"):
             if getattr(self, name) is not None:
                 preset(getattr(self, name))

@@ -132,6 +132,8 @@ class Objective:
         Which figure of `score` says how good an epoch was: the higher, the better; behind a minus, the lower.
     combines : bool
         Whether it can be one of several that train a student together.
+    attends : bool
+        Whether it needs the student's attention maps, which its `hear` gives beside the embedding.
     Options : type
         A frozen dataclass of what can be chosen, with defaults.
     """
@@ -140,6 +142,7 @@ class Objective:
     needs: frozenset
     criterion = "r2"
     combines = True
+    attends = False
 
     @dataclasses.dataclass(frozen=True)
     class Options:

@@ -25,6 +25,7 @@ from edgesea.errors import UsageError, received
 from edgesea.measures import fidelity, predictions
 from edgesea.objectives.base import Objective
 from edgesea.objectives.classes import check_above_zero, check_share
+from edgesea.students.fused import fuse
 
 USUAL = 4096  # anchors
 _JUDGED = 2000  # frames of the validation recordings, each of which is an anchor for all others
@@ -84,6 +85,7 @@ class CompRess(Objective):
             self.student_queue = tf.Variable(tf.zeros((size, d)), trainable=False, name="student_queue")
             self.copy = keras.models.clone_model(setting.student)
             self.copy.set_weights(setting.student.get_weights())
+            fuse(self.copy)
 
     @property
     def beside(self):

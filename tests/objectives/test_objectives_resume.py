@@ -20,6 +20,7 @@ CALLS = {
     "compress": ("compress:queue=64,momentum=0.9",),
     "compress 1q": ("compress:variant=1q,queue=64",),
     "reaug": ("reaug",),
+    "sum": ("sea+0.5*compress:queue=64",),
     "disk": ("disk:alone=1,turn=3,period=2,rise=3",),
 }
 STEPS = 8  # of an epoch of `SMALL`
