@@ -62,9 +62,11 @@ def reliability(truth: np.ndarray, probabilities: np.ndarray) -> list[dict]:
 
 def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean over bins, by their items, of |accuracy - confidence|, in [0, 1]."""
-    confidence = probabilities.max(axis=1)
-    surplus = (probabilities.argmax(axis=1) == truth) - confidence
-    return float(np.abs(np.bincount(_bin(confidence), surplus, BINS)).sum() / len(truth))
+    return _error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
+
+
+def _error(confidence: np.ndarray, right: np.ndarray) -> float:
+    return float(np.abs(np.bincount(_bin(confidence), right - confidence, BINS)).sum() / len(right))
 
 
 def _bin(confidence: np.ndarray) -> np.ndarray:
@@ -87,12 +89,12 @@ def calibration(truth: np.ndarray, probabilities: np.ndarray, groups: Sequence |
     The calibration error of a resample is larger than that of the whole where bins hold few items: its
     interval may lie above its value.
     """
-    right = probabilities.argmax(axis=1) == truth
+    right, confidence = probabilities.argmax(axis=1) == truth, probabilities.max(axis=1)
 
     def error(picked):
-        return calibration_error(truth[picked], probabilities[picked])
+        return _error(confidence[picked], right[picked])
 
-    whole = error(np.arange(len(truth)))
+    whole = calibration_error(truth, probabilities)
     return {
         "accuracy": _mean(right, groups),
         "ece": {"value": whole, "low": None, "high": None}
