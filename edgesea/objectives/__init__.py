@@ -16,6 +16,7 @@ OBJECTIVES = Registry(
         "compress": "edgesea.objectives.compress:CompRess",
         "reaug": "edgesea.objectives.reaug:ReAug",
         "disk": "edgesea.objectives.disk:DiSK",
+        "amad": "edgesea.objectives.amad:AMAD",
         "sum": "edgesea.objectives.combination:Sum",
     },
     "edgesea.objectives",

@@ -80,8 +80,10 @@ class Transformer(Student):
 
 
 def maps(model) -> list:
-    """The attention maps of every layer of a `keras.Model`, as its tensors (B, heads, T, T); [] where it gives
-    none."""
+    """The attention maps of a `keras.Model`, layer by layer, as its tensors (B, heads, T, T).
+
+    [] where it gives none.
+    """
     import keras
 
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.MultiHeadAttention)]
