@@ -11,7 +11,8 @@ from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, student3",
+    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, "
+    "student3",
     "objective": "sea, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
     "reducer": "identity, pca, umap, contrastive",

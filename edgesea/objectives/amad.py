@@ -43,8 +43,8 @@ class AMAD(Objective):
         maps = transformer.maps(student)
         if not maps:
             raise UsageError(
-                f"The objective {self.name} needs a student with attention maps, and {student.name} has none: "
-                "choose --student transformer."
+                f"The objective {self.name} needs a student with attention maps, and {student.name} has "
+                "none: choose --student transformer."
             )
         ours, theirs = maps[0].shape[-1], material.outputs["attention"][-1]
         if ours != theirs:

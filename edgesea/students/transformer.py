@@ -7,7 +7,7 @@ into square patches, each of which becomes a vector with a learnt one of its pla
 
 (Xiong et al., ICML 2020: the norm comes first), and the mean over the patches. Ours differs from AST: patches
 do not overlap and there is no class token, the mean is what devices do well; and the patches' vectors go
-through a batch normalisation, which takes up the log-mel's offset and scale, and no operator is spent on that.
+through a batch normalisation, which takes up the log-mel's offset and scale without an operator more.
 
 The attention maps of layer k are the second output of the Keras layer `attention_k`, (B, heads, T, T), rows
 with the sum 1 over T patches; see `maps`.
@@ -50,8 +50,8 @@ class Transformer(Student):
                 )
         if self.width % self.heads:
             raise UsageError(
-                f"Received width = {self.width} and heads = {self.heads} for a transformer: the heads have to "
-                "divide the width."
+                f"Received width = {self.width} and heads = {self.heads} for a transformer: the heads have "
+                "to divide the width."
             )
 
     def build(self, frames, mels, dimension, name="transformer"):

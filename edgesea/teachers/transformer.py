@@ -1,8 +1,7 @@
-"""Audio transformers as .tflite, made by `benchmarks/train_transformer_teacher.py`: also scores and attention.
+"""Audio transformers as .tflite of `benchmarks/train_transformer_teacher.py`: also scores and attention.
 
 patch (1, 96, 64, 1) float32 of the frontend yamnet-16k -> embedding (n,), scores (classes,) with the sum 1,
-attention (layers, heads, T, T) over T patches of the log-mel. The three are told apart by the names of their
-tensors, which no other file has.
+attention (layers, heads, T, T) over T patches of the log-mel.
 """
 
 import dataclasses
@@ -14,17 +13,14 @@ from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import tflite
 
 FRONTEND = "yamnet-16k"
-EMBEDDING, SCORES, ATTENTION = (
-    f"edgesea_transformer_{name}" for name in ("embedding", "scores", "attention")
-)
+# TFLite calls outputs so, in the order of their names.
+ATTENTION, EMBEDDING, SCORES = "Identity", "Identity_1", "Identity_2"
+MARK = "edgesea_transformer_attention"  # an inner tensor that no other file has
 
 
 def recognises(found: Found) -> bool:
-    """Whether this is such a transformer, by names that only its file has."""
-    if found.kind != "tflite":
-        return False
-    content = found.path.read_bytes()
-    return all(name.encode() in content for name in (EMBEDDING, SCORES, ATTENTION))
+    """Whether this is such a transformer, by a name that only its file has."""
+    return found.kind == "tflite" and MARK.encode() in found.path.read_bytes()
 
 
 def load(path: Path, options: TeacherOptions) -> Teacher:
