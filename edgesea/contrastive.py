@@ -31,8 +31,10 @@ class Contrastive(PCA):
     labelled = True
 
     @dataclasses.dataclass(frozen=True)
-    class Options:
-        """temperature : tau > 0; epochs : passes over the sample, >= 0; learning_rate : of Adam, > 0."""
+    class Options(PCA.Options):
+        """whiten : of the axes that it begins with, see `PCA`; temperature : tau > 0; epochs : passes over
+        the sample, >= 0; learning_rate : of Adam, > 0.
+        """
 
         temperature: float = 0.1
         epochs: int = 20

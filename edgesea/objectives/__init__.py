@@ -12,6 +12,8 @@ OBJECTIVES = Registry(
     "objective",
     {
         "sea": "edgesea.objectives.sea:Sea",
+        "cosine": "edgesea.objectives.cosine:Cosine",
+        "simreg": "edgesea.objectives.simreg:SimReg",
         "kd": "edgesea.objectives.kd:KD",
         "compress": "edgesea.objectives.compress:CompRess",
         "reaug": "edgesea.objectives.reaug:ReAug",

@@ -16,6 +16,8 @@ from edgesea.run import Config, Run
 # One call each of all that there are; what each needs beside `SMALL`.
 CALLS = {
     "sea": ("sea",),
+    "cosine": ("cosine",),
+    "simreg": ("simreg:hidden=16",),
     "kd": ("kd:hard=0.3",),
     "compress": ("compress:queue=64,momentum=0.9",),
     "compress 1q": ("compress:variant=1q,queue=64",),
