@@ -443,7 +443,10 @@ class Run:
             ("student", f"{found['student']} ({found['dimension']}-d, {found['parameters']:,} parameters)"),
             ("frontend", found["frontend"]["name"]),
             ("data", f"{found['data']['name']} ({found['data']['clips']} clips)"),
-            *((f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"][key])) for key in FIDELITY),
+            *(
+                (f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"].get(key)))
+                for key in FIDELITY
+            ),
         ]
 
     def __repr__(self) -> str:

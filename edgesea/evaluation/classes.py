@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from edgesea import soft as softlabels
 from edgesea.errors import EdgeseaError
 from edgesea.examples import Examples
 from edgesea.measures import predictions
@@ -30,6 +31,12 @@ class Classes:
             )
         self._run = run
         self._weight, self._bias, self.names = head
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What the soft labels need of the teacher beside its embedding."""
+        column = softlabels.load(self._run.soft).column
+        return () if column == "embedding" else (column,)
 
     def truth(self, labels: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Of every clip's or frame's class names, the place of its one class; `UNKNOWN` for anything else."""
@@ -98,6 +105,24 @@ class Classes:
         targets, values = frames.targets(), predictions.softmax(frames.logits())
         sizes = [size for size in SIZES if size < len(targets)] + [len(targets)]
         return [Memory.of(targets, values, size, self._run.config.seed) for size in sizes]
+
+
+def of_heads(values: dict[str, np.ndarray], labels: Sequence[tuple[str, ...]], groups: Sequence) -> dict:
+    """Model -> what its head says beside the teacher's head, of clips that no head heard.
+
+    values : model -> (clips, classes) probabilities, classes in the order of their names
+    labels, groups : the one class, and the recording, of every clip
+    """
+    names = sorted({name for each in labels for name in each})
+    truth = np.array([names.index(each[0]) for each in labels])
+    values = {model: said / said.sum(axis=1, keepdims=True) for model, said in values.items()}
+    teacher = values.get("teacher")
+    found = {}
+    for model, said in values.items():
+        beside = teacher is not None and model != "teacher"
+        found[model] = predictions.fidelity(teacher, said, groups) if beside else {}
+        found[model] |= predictions.calibration(truth, said, groups)
+    return found
 
 
 def _calibrated(truth: np.ndarray | None, said: np.ndarray, groups: Sequence | None) -> dict:

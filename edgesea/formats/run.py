@@ -61,6 +61,7 @@ class Figures(Open):
 
     r2: Real | None = Field(description="null where the part is one frame")
     cosine: Cosine | None = Field(description="mean")
+    cka: Real | None = Field(None, description="centred kernel alignment, linear")
     knn_overlap: Share | None = Field(description="share of neighbours in common")
     frames: Count = Field(description="that were looked at")
 
