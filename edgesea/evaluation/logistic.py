@@ -24,7 +24,7 @@ _ROUGH = {"tol": 1e-2, "max_iter": 100}
 _FINE = {"tol": 1e-4, "max_iter": 1000}
 
 
-def splits(truth: np.ndarray, groups: Sequence, folds: int, seed: int) -> Iterator:
+def splits(truth: np.ndarray, groups: Sequence | np.ndarray, folds: int, seed: int) -> Iterator:
     """(fitted, scored) indices of clips, fold by fold; no recording is on both sides.
 
     truth : (clips, classes) of 0 and 1. Where each clip has one class, every fold gets its share of each, as
@@ -45,7 +45,9 @@ def one_of_many(truth: np.ndarray) -> bool:
     return bool((truth.sum(axis=1) == 1).all())
 
 
-def choose(embeddings: np.ndarray, truth: np.ndarray, groups: Sequence, single: bool, seed: int) -> float:
+def choose(
+    embeddings: np.ndarray, truth: np.ndarray, groups: Sequence | np.ndarray, single: bool, seed: int
+) -> float:
     """The C of `CS` with the best score in a cross-validation by recording; of equals the smallest.
 
     embeddings (clips, d), truth (clips, classes), groups (clips,) : of the clips that a head is fitted to
