@@ -67,7 +67,7 @@ def main() -> None:
             for objective in objectives:
                 if not call.only or objective in call.only:
                     cell(call, name, teacher, data, scored, student, objective, seed)
-    write(call.work / "cells")
+                    write(call.work / "cells")
 
 
 def cell(call, name, teacher, data, scored, student, objective, seed) -> None:
