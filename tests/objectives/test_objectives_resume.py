@@ -3,6 +3,7 @@
 import random
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from edgesea.errors import UsageError
 from edgesea.objectives import OBJECTIVES
 from edgesea.run import Config, Run
 
+TRANSFORMER = Path(__file__).parents[1] / "teachers" / "transformer_teacher.tflite"
 # One call each of all that there are; what each needs beside `SMALL`.
 CALLS = {
     "sea": ("sea",),
@@ -22,6 +24,7 @@ CALLS = {
     "compress": ("compress:queue=64,momentum=0.9",),
     "compress 1q": ("compress:variant=1q,queue=64",),
     "reaug": ("reaug",),
+    "amad": ("amad", "--teacher", TRANSFORMER, "--student", "transformer:width=16,layers=1,hidden=16"),
     "sum": ("sea+0.5*compress:queue=64",),
     "disk": ("disk:alone=1,turn=3,period=2,rise=3",),
 }
