@@ -147,7 +147,7 @@ def report(found: list[dict]) -> str:
         "Made by `python benchmarks/objectives.py`; every figure: objectives.json. int8 students. Accuracy",
         "is of logistic heads on clips of recordings that no student heard, in brackets the 95 % interval",
         "over recordings of the first seed, then the spread over seeds where there are several. Agreement",
-        "and KL are those heads' with the teacher's head. Time is the processor's, of the whole distillation,",
+        "and KL are those heads' with the teacher's head. Time is the processor's, of all of a distillation,",
         "and the machine did other things beside.",
     ]
     for sound in sorted({each["sound"] for each in found}):
