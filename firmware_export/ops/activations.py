@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from firmware_export import require
 from firmware_export.ir import Graph, Kind, Operator, Tensor
 from firmware_export.lowering import Lowering
 from firmware_export.ops._rescaling import rescale
+from firmware_export.ops._tables import float_table
 from firmware_export.program import IN, OUT, Array, Call, Constant
 from firmware_export.quantize import (
     LIMITS,
@@ -18,7 +18,6 @@ from firmware_export.quantize import (
     clamp,
     float32_ratio,
     quantize_multiplier,
-    round_away,
     scale_twice,
     shift_right,
     sigmoid_table,
@@ -79,31 +78,14 @@ def _logistic(lowering: Lowering, op: Operator) -> None:
         _sigmoid16(lowering, op, "edgesea_logistic16")
         return
     one = np.float32(1)
-    _float_table(lowering, op, lambda value: one / (one + np.float32(math.exp(-value))))
+    float_table(lowering, op, lambda value: one / (one + np.float32(math.exp(-max(value, -80.0)))))
 
 
 def _tanh(lowering: Lowering, op: Operator) -> None:
     if lowering.graph.input(op, 0).dtype == "int16":
         _sigmoid16(lowering, op, "edgesea_tanh16")
         return
-    _float_table(lowering, op, math.tanh)
-
-
-def _float_table(lowering: Lowering, op: Operator, function: Callable[[float], float]) -> None:
-    """A table that TensorFlow Lite, too, computes once, in float32: LUTPopulate.
-
-    Below -80 both functions are at their lower end, and the exponential would leave float32.
-    """
-    source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
-    q, q_out = source.quantization, result.quantization
-    inverse = np.float32(1) / np.float32(q_out.scale)
-
-    def entry(value: int) -> int:
-        real = np.float32(q.scale) * np.float32(value - q.zero_point)
-        rescaled = np.float32(function(max(float(real), -80.0))) * inverse
-        return clamp(round_away(float(rescaled)) + q_out.zero_point, -128, 127)
-
-    lowering.add_table(op, source, entry)
+    float_table(lowering, op, math.tanh)
 
 
 def _sigmoid16(lowering: Lowering, op: Operator, function: str) -> None:

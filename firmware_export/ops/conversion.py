@@ -5,6 +5,7 @@ from __future__ import annotations
 from firmware_export import require
 from firmware_export.ir import Graph, Kind, Operator
 from firmware_export.lowering import Lowering
+from firmware_export.ops._islands import island, joins_table, table_of
 from firmware_export.ops._rescaling import rescale
 from firmware_export.program import IN, OUT, Call, Constant
 from firmware_export.quantize import LIMITS, clamp, quantize_multiplier, scale_twice
@@ -27,6 +28,10 @@ def _check_dequantize(graph: Graph, op: Operator) -> None:
 def _quantize(lowering: Lowering, op: Operator) -> None:
     source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
     q, q_out = source.quantization, result.quantization
+    if island(lowering.graph, op):
+        index, table = table_of(lowering.graph, op)
+        lowering.add_table(op, lowering.graph.tensors[index], lambda value: int(table[value + 128]))
+        return
     if source.dtype == "float32":
         constant = Constant(
             "edgesea_float_constant",
@@ -57,6 +62,13 @@ def _dequantize(lowering: Lowering, op: Operator) -> None:
 
 
 KINDS = (
-    Kind("DEQUANTIZE", union=38, version=9, check=_check_dequantize, lower=_dequantize),
+    Kind(
+        "DEQUANTIZE",
+        union=38,
+        version=9,
+        check=_check_dequantize,
+        lower=_dequantize,
+        is_absorbed=joins_table,
+    ),
     Kind("QUANTIZE", union=89, version=6, check=_check_quantize, lower=_quantize),
 )

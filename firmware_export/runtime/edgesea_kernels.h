@@ -300,6 +300,34 @@ typedef struct edgesea_softmax_constant {
 
 void edgesea_softmax(const edgesea_softmax_constant *op, const int8_t *in, int8_t *out);
 
+/* edgesea_pairwise without rows; nothing is rescaled, and both operands and the result have one scale. */
+void edgesea_maximum(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+void edgesea_minimum(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* edgesea_pairwise without rows: as add, with 7 bits more, but the square of the difference, requantised. */
+void edgesea_squared_difference(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* Products of matrices: for each point of the walk over `axes` one matrix out[rows][columns],
+ *   out[r][c] = edgesea_scale_twice(sum over k < depth of (a - zero[0]) * (b - zero[1]), multiplier, shift) + out_zero,
+ * with a at r * across[0] + k * along[0] and b at c * across[1] + k * along[1].
+ * axes  [rank], in values: in_stride of a, out_stride of b; 0 where a matrix is used again
+ */
+typedef struct edgesea_matmul {
+    const edgesea_axis *axes;
+    int32_t across[2];
+    int32_t along[2];
+    int32_t multiplier;
+    uint16_t rows;
+    uint16_t columns;
+    uint16_t depth;
+    int8_t zero[2];
+    int8_t shift;
+    int8_t out_zero;
+    uint8_t rank;
+} edgesea_matmul;
+
+void edgesea_batch_matmul(const edgesea_matmul *op, const int8_t *a, const int8_t *b, int8_t *out);
+
 /* ---- int16 activations ------------------------------------------------------------------------------------------ */
 
 /* TensorFlow Lite's 16x8 scheme: int16 values with zero 0, int8 weights. Plain C on every path. */
@@ -432,6 +460,33 @@ typedef struct edgesea_softmax16_constant {
 } edgesea_softmax16_constant;
 
 void edgesea_softmax16(const edgesea_softmax16_constant *op, const int16_t *in, int16_t *out);
+
+void edgesea_maximum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+void edgesea_minimum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* As edgesea_matmul, with zero 0 and the sums scaled as edgesea_channel16 says. */
+typedef struct edgesea_matmul16 {
+    const edgesea_axis *axes;
+    int32_t across[2];
+    int32_t along[2];
+    int32_t multiplier;
+    uint16_t rows;
+    uint16_t columns;
+    uint16_t depth;
+    int8_t shift;
+    uint8_t rank;
+} edgesea_matmul16;
+
+void edgesea_batch_matmul16(const edgesea_matmul16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* A function of one value: straight lines between the entries of a table. out may be in.
+ * table  [513], for -32768, -32640, .. 32768 */
+typedef struct edgesea_interpolate16_constant {
+    const int16_t *table;
+    uint32_t count;
+} edgesea_interpolate16_constant;
+
+void edgesea_interpolate16(const edgesea_interpolate16_constant *op, const int16_t *in, int16_t *out);
 
 /* ---- streams --------------------------------------------------------------------------------------------------- */
 

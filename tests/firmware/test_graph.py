@@ -164,17 +164,13 @@ def test_counts_multiply_accumulates_of_each_operator():
     assert [graph.multiply_accumulates(op) for op in graph.operators] == expected
 
 
-def test_a_batch_matmul_is_counted_though_not_compiled():
+def test_a_batch_matmul_is_counted():
     net = Net(np.random.default_rng(0))
     a, b = net.input((2, 3, 5)), net.input((2, 5, 7))
     y = net.value((2, 3, 7), 1.0)
     net.add("BATCH_MATMUL", [a, b], [y], options("BatchMatMul"))
     graph = read(net.bytes([y]))
     assert graph.multiply_accumulates(graph.operators[0]) == 2 * 3 * 5 * 7
-    with pytest.raises(
-        ModelError, match=r"Operator 0 \(BATCH_MATMUL\) cannot be compiled: the C model has no"
-    ):
-        check(graph)
 
 
 def test_folds_the_shape_of_a_dynamic_batch(shared):
@@ -403,7 +399,12 @@ def _check_against_reference(seeds) -> int:
             continue
         if len(folded.operators) < len(graph.operators):
             continue  # the interpreter runs dead operators too, which nothing here vouches for
-        outputs = reference(model, random_inputs(model, seed))
+        try:
+            outputs = reference(model, random_inputs(model, seed))
+        except RuntimeError as error:  # a root whose input an altered file lets be negative
+            if "only defined for positive values" not in str(error):
+                raise
+            continue
         assert [y.shape for y in outputs] == [folded.tensors[i].shape for i in folded.outputs], seed
         accepted += 1
     return accepted
