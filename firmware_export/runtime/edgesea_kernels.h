@@ -256,9 +256,8 @@ void edgesea_copy(const edgesea_copy_constant *op, const void *in, void *out);
 
 /* Reduces any set of axes: for each point of the walk over the first `kept` axes, one output, from the values of the
  * walk over the `reduced` axes behind them.
- *   sum: edgesea_scale_twice(sum of (value & mask) + offset, multiplier, shift) + out_zero, clamped to low..high,
- *        of which the lower eight bits are stored. mask is -1 for int8, 255 for bytes that are taken as unsigned.
- *   max: the largest, unscaled
+ *   sum: edgesea_scale_twice(sum + offset, multiplier, shift) + out_zero, clamped to low..high
+ *   max, min: the largest or the smallest, unscaled
  */
 typedef struct edgesea_reduce {
     const edgesea_axis *axes;
@@ -266,7 +265,6 @@ typedef struct edgesea_reduce {
     int32_t offset;
     int8_t shift;
     int8_t out_zero;
-    int16_t mask;
     int16_t low;
     int16_t high;
     uint8_t kept;
@@ -275,6 +273,20 @@ typedef struct edgesea_reduce {
 
 void edgesea_reduce_sum(const edgesea_reduce *op, const int8_t *in, int8_t *out);
 void edgesea_reduce_max(const edgesea_reduce *op, const int8_t *in, int8_t *out);
+void edgesea_reduce_min(const edgesea_reduce *op, const int8_t *in, int8_t *out);
+
+/* As edgesea_reduce: round(sum * scale + bias) + out_zero in float, halves away from zero, clamped.
+ * bias  -in_zero * (number of values) * scale */
+typedef struct edgesea_sum_constant {
+    const edgesea_axis *axes;
+    float scale;
+    float bias;
+    int8_t out_zero;
+    uint8_t kept;
+    uint8_t reduced;
+} edgesea_sum_constant;
+
+void edgesea_sum(const edgesea_sum_constant *op, const int8_t *in, int8_t *out);
 
 /* Between float and int8: q = round(x / scale) + zero, halves away from zero, clamped, NaN as `zero`;
  * x = scale * (q - zero). */
@@ -306,6 +318,32 @@ void edgesea_minimum(const edgesea_pairwise *op, const int8_t *a, const int8_t *
 
 /* edgesea_pairwise without rows: as add, with 7 bits more, but the square of the difference, requantised. */
 void edgesea_squared_difference(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* edgesea_pairwise without rows, of a value and its slope below zero:
+ *   a >= zero[0] ? requantise(a - zero[0]) with multiplier[0] and shift[0]
+ *                : requantise((a - zero[0]) * (b - zero[1])) with multiplier[1] and shift[1] */
+void edgesea_prelu(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* Divides each row [width] by its length: 128 * (in - zero) / sqrt(sum of (in - zero)^2), clamped. out may be in. */
+typedef struct edgesea_unit_length_constant {
+    uint32_t rows;
+    uint16_t width;
+    int8_t zero;
+} edgesea_unit_length_constant;
+
+void edgesea_unit_length(const edgesea_unit_length_constant *op, const int8_t *in, int8_t *out);
+
+/* Takes elements of `run` bytes along one axis: for each of `outer` pieces of `size` elements, those at `positions`.
+ * positions  [count], 0..size - 1 */
+typedef struct edgesea_gather_constant {
+    const uint32_t *positions;
+    uint32_t outer;
+    uint32_t size;
+    uint32_t count;
+    uint32_t run;
+} edgesea_gather_constant;
+
+void edgesea_gather(const edgesea_gather_constant *op, const void *in, void *out);
 
 /* Products of matrices: for each point of the walk over `axes` one matrix out[rows][columns],
  *   out[r][c] = edgesea_scale_twice(sum over k < depth of (a - zero[0]) * (b - zero[1]), multiplier, shift) + out_zero,
@@ -411,9 +449,11 @@ void edgesea_mul16_row(const void *op, const edgesea_window *window, void *out, 
 void edgesea_add16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 void edgesea_mul16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 
-/* As edgesea_reduce, without mask. */
+/* As edgesea_reduce and edgesea_sum_constant. */
 void edgesea_reduce_sum16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
 void edgesea_reduce_max16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
+void edgesea_reduce_min16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
+void edgesea_sum16(const edgesea_sum_constant *op, const int16_t *in, int16_t *out);
 
 /* Another scale, zero and width, and a slope of its own for values below zero: QUANTIZE, RELU, LEAKY_RELU.
  * multiplier, shift  for values >= in_zero, and for those below

@@ -215,7 +215,7 @@ def _reduce(net: Net, x: int, opcode: str):
     count = math.prod(shape[i] for i in axes)
     written = [a - rank if rng.random() < 0.2 else a for a in axes]
     scale, _ = net.quants[x]
-    if opcode == "REDUCE_MAX":
+    if opcode in ("REDUCE_MAX", "REDUCE_MIN"):
         y = net.like(x, made)
     elif opcode == "SUM":
         y = net.value(made, net.output_scale(scale * net.spread() * math.sqrt(count)))
@@ -231,6 +231,10 @@ def mean(net: Net, x: int):
 
 def reduce_max(net: Net, x: int):
     return _reduce(net, x, "REDUCE_MAX")
+
+
+def reduce_min(net: Net, x: int):
+    return _reduce(net, x, "REDUCE_MIN")
 
 
 def sum_(net: Net, x: int):
@@ -534,6 +538,7 @@ MAKERS = {
     "PADV2": padv2,
     "QUANTIZE": quantize,
     "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
     "RELU": relu,
     "RELU6": relu6,
     "RESHAPE": reshape,
@@ -557,8 +562,8 @@ _WEIGHTS = {
     "MAX_POOL_2D": 2,
     "CONCATENATION": 2,
 }
-# Not among BUILTIN_REF's operators: their reference is the optimised kernels.
-OPTIMISED = frozenset({"ELU"})
+# What BUILTIN_REF lacks or does wrongly: their reference is the optimised kernels.
+OPTIMISED = frozenset({"ELU", "SUM"})
 _CHAIN = [name for name in MAKERS if name != "DEQUANTIZE" and name not in OPTIMISED]
 _CHANCES = np.array([_WEIGHTS.get(name, 1) for name in _CHAIN], float)
 _CHANCES /= _CHANCES.sum()

@@ -161,7 +161,158 @@ def batch_matmul(net: Net, x: int):
     return [y]
 
 
+def prelu(net: Net, x: int):
+    shape = net.shapes[x]
+    if not 1 <= len(shape) <= 4 or net.dtype != "int8":
+        return None
+    own = [n if i == len(shape) - 1 or net.rng.random() < 0.3 else 1 for i, n in enumerate(shape)]
+    alpha = net.constant(own[int(net.rng.integers(len(own))) :], 1 / 128)
+    y = rescaled(net, x)
+    net.add("PRELU", [x, alpha], [y])
+    return [y]
+
+
+def l2_normalization(net: Net, x: int):
+    if net.dtype != "int8" or not 1 <= len(net.shapes[x]) <= 4:
+        return None
+    y = net.tensor(net.shapes[x], None, 1 / 128, 0)
+    net.add("L2_NORMALIZATION", [x], [y], options("L2Norm"))
+    return [y]
+
+
+# ---- the same values elsewhere
+
+
+def slice_(net: Net, x: int):
+    shape = net.shapes[x]
+    if not 1 <= len(shape) <= 5:
+        return None
+    begin = [int(net.rng.integers(n)) for n in shape]
+    made = [int(net.rng.integers(1, n - b + 1)) for n, b in zip(shape, begin, strict=True)]
+    size = list(made)
+    for axis, n in enumerate(shape):
+        if net.rng.random() < 0.3:
+            size[axis], made[axis] = -1, n - begin[axis]
+    y = net.like(x, made)
+    net.add("SLICE", [x, net.integers(begin), net.integers(size)], [y], options("Slice"))
+    return [y]
+
+
+def gather(net: Net, x: int):
+    shape = net.shapes[x]
+    if not 1 <= len(shape) <= 4:
+        return None
+    axis = int(net.rng.integers(len(shape)))
+    own = [(), (3,), (1,), (2, 2), (5,)][net.rng.integers(5)]
+    if len(shape) + len(own) > 5:
+        own = (3,)
+    positions = net.rng.integers(0, shape[axis], own)
+    y = net.like(x, [*shape[:axis], *own, *shape[axis + 1 :]])
+    written = axis - len(shape) if net.rng.random() < 0.3 else axis
+    net.add("GATHER", [x, net.integers(positions)], [y], options("Gather", axis=written))
+    return [y]
+
+
+def split_v(net: Net, x: int):
+    shape = net.shapes[x]
+    axes = [i for i, n in enumerate(shape) if n > 1]
+    if not axes:
+        return None
+    axis = int(net.rng.choice(axes))
+    cuts = sorted({int(v) for v in net.rng.integers(1, shape[axis], 2)})
+    sizes = [b - a for a, b in zip([0, *cuts], [*cuts, shape[axis]], strict=True)]
+    outputs = [net.like(x, [*shape[:axis], size, *shape[axis + 1 :]]) for size in sizes]
+    if net.rng.random() < 0.5:
+        sizes[int(net.rng.integers(len(sizes)))] = -1
+    inputs = [x, net.integers(sizes), net.integers([axis - len(shape) if net.rng.random() < 0.3 else axis])]
+    net.add("SPLIT_V", inputs, outputs, options("SplitV", numSplits=len(sizes)))
+    return outputs
+
+
+def pack(net: Net, x: int):
+    shape = net.shapes[x]
+    if len(shape) > 4:
+        return None
+    parts = [x] * int(net.rng.integers(1, 4))
+    low, high = (-128, 127) if net.dtype == "int8" else (-32768, 32767)
+    if net.rng.random() < 0.6:
+        parts.append(net.tensor(shape, None, *net.quants[x], net.rng.integers(low, high + 1, shape)))
+    axis = int(net.rng.integers(-len(shape) - 1, len(shape) + 1))
+    made = list(shape)
+    made.insert(axis if axis >= 0 else axis + len(shape) + 1, len(parts))
+    y = net.like(x, made)
+    net.add("PACK", parts, [y], options("Pack", valuesCount=len(parts), axis=axis))
+    return [y]
+
+
+def unpack(net: Net, x: int):
+    shape = net.shapes[x]
+    axes = [i for i, n in enumerate(shape) if n <= 6]
+    if not axes:
+        return None
+    axis = int(net.rng.choice(axes))
+    made = [n for i, n in enumerate(shape) if i != axis]
+    outputs = [net.like(x, made) for _ in range(shape[axis])]
+    written = axis - len(shape) if net.rng.random() < 0.3 else axis
+    net.add("UNPACK", [x], outputs, options("Unpack", num=shape[axis], axis=written))
+    return outputs
+
+
+def tile(net: Net, x: int):
+    shape = net.shapes[x]
+    if not 1 <= len(shape) <= 4 or math.prod(shape) > 500:
+        return None
+    repeats = [int(n) for n in net.rng.choice([1, 1, 2, 3], len(shape))]
+    y = net.like(x, [n * m for n, m in zip(shape, repeats, strict=True)])
+    net.add("TILE", [x, net.integers(repeats)], [y], options("Tile"))
+    return [y]
+
+
+def mirror_pad(net: Net, x: int):
+    shape = net.shapes[x]
+    if not 1 <= len(shape) <= 4 or math.prod(shape) > 1000:
+        return None
+    mode = int(net.rng.integers(2))
+    most = [min(n - (mode == 0), 3) for n in shape]
+    paddings = [[int(v) for v in net.rng.integers(0, n + 1, 2)] for n in most]
+    y = net.like(x, [n + sum(p) for n, p in zip(shape, paddings, strict=True)])
+    net.add("MIRROR_PAD", [x, net.integers(paddings)], [y], options("MirrorPad", mode=mode))
+    return [y]
+
+
+def space_to_depth(net: Net, x: int):
+    shape = net.shapes[x]
+    if len(shape) != 4 or net.dtype != "int8":
+        return None
+    blocks = [b for b in (1, 2, 3, 4) if not shape[1] % b and not shape[2] % b]
+    block = int(net.rng.choice(blocks))
+    y = net.like(x, (shape[0], shape[1] // block, shape[2] // block, shape[3] * block**2))
+    net.add("SPACE_TO_DEPTH", [x], [y], options("SpaceToDepth", blockSize=block))
+    return [y]
+
+
+def depth_to_space(net: Net, x: int):
+    shape = net.shapes[x]
+    if len(shape) != 4 or net.dtype != "int8":
+        return None
+    block = int(net.rng.choice([b for b in (1, 2, 3) if not shape[3] % b**2]))
+    y = net.like(x, (shape[0], shape[1] * block, shape[2] * block, shape[3] // block**2))
+    net.add("DEPTH_TO_SPACE", [x], [y], options("DepthToSpace", blockSize=block))
+    return [y]
+
+
 MAKERS = {
+    "UNPACK": unpack,
+    "TILE": tile,
+    "SPLIT_V": split_v,
+    "SPACE_TO_DEPTH": space_to_depth,
+    "SLICE": slice_,
+    "PRELU": prelu,
+    "PACK": pack,
+    "MIRROR_PAD": mirror_pad,
+    "L2_NORMALIZATION": l2_normalization,
+    "GATHER": gather,
+    "DEPTH_TO_SPACE": depth_to_space,
     "ABS": _function("ABS", "Abs"),
     "BATCH_MATMUL": batch_matmul,
     "COS": _real("COS", "Cos"),
@@ -181,4 +332,18 @@ MAKERS = {
 }
 
 # What the reference kernels, or the C model, have for int8 only.
-INT8_ONLY = frozenset({"COS", "ELU", "FLOOR", "SIN", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"})
+INT8_ONLY = frozenset(
+    [
+        "COS",
+        "DEPTH_TO_SPACE",
+        "ELU",
+        "FLOOR",
+        "L2_NORMALIZATION",
+        "PRELU",
+        "SIN",
+        "SPACE_TO_DEPTH",
+        "SQRT",
+        "SQUARE",
+        "SQUARED_DIFFERENCE",
+    ]
+)
