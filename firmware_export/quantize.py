@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 # The integers of an activation: (lowest, highest).
-LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
+LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767), "uint8": (0, 255)}
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU and RELU6: tables for int8, formulas for int16."""
+"""LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU and the RELUs: tables for int8, formulas for int16."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _check_leaky_relu(graph: Graph, op: Operator) -> None:
 
 
 def _check_relu(graph: Graph, op: Operator) -> None:
-    x, y = require.unary(graph, op)
+    x, y = require.unary(graph, op, ("int8",) if op.opcode == "RELU_N1_TO_1" else ("int8", "int16"))
     require.multiplier(op, require.ratio(x, y), require.reach(x))
-    if op.opcode == "RELU6":
+    if op.opcode != "RELU":
         require.ceiling(op, y)
 
 
@@ -185,5 +185,6 @@ KINDS = (
     Kind("LOGISTIC", version=3, check=_check_logistic, lower=_logistic),
     Kind("RELU", version=3, check=_check_relu, lower=_relu),
     Kind("RELU6", version=3, check=_check_relu, lower=_relu),
+    Kind("RELU_N1_TO_1", check=_check_relu, lower=_relu),
     Kind("TANH", version=3, check=_check_tanh, lower=_tanh),
 )

@@ -9,12 +9,15 @@ from firmware_export.ops._islands import island, joins_table, table_of
 from firmware_export.ops._rescaling import rescale
 from firmware_export.program import IN, OUT, Call, Constant
 from firmware_export.quantize import LIMITS, clamp, quantize_multiplier, scale_twice
+from firmware_export.require import refuse
 
 
 def _check_quantize(graph: Graph, op: Operator) -> None:
-    x = require.activation_in(graph, op, 0, ("float32", "int8", "int16"))
-    y = require.activation_out(graph, op, ("int8", "int16"))
+    x = require.activation_in(graph, op, 0, ("float32", "int8", "int16", "uint8"))
+    y = require.activation_out(graph, op, ("int8", "int16", "uint8"))
     require.shape(op, y, x.shape)
+    if "uint8" in (x.dtype, y.dtype) and "int8" not in (x.dtype, y.dtype):
+        raise refuse(op, f"it makes {y.dtype} of {x.dtype}; uint8 is possible from and to int8")
     if x.dtype != "float32":
         require.multiplier(op, require.ratio(x, y), require.reach(x))
 
@@ -45,8 +48,13 @@ def _quantize(lowering: Lowering, op: Operator) -> None:
         rescale(lowering, op, multiplier, multiplier, *LIMITS[result.dtype])
         return
 
-    def entry(value: int) -> int:
-        return clamp(scale_twice(value - q.zero_point, *multiplier) + q_out.zero_point, -128, 127)
+    low, high = LIMITS[result.dtype]
+
+    def entry(byte: int) -> int:
+        # Tables go by bytes with a sign.
+        value = byte & 255 if source.dtype == "uint8" else byte
+        made = clamp(scale_twice(value - q.zero_point, *multiplier) + q_out.zero_point, low, high)
+        return made - 256 if made > 127 else made
 
     lowering.add_table(op, source, entry)
 

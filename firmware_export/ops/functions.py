@@ -189,7 +189,7 @@ def _function(opcode: str, check, lower, real=None, **rest) -> Kind:
 KINDS = (
     _function("ABS", _check_abs, _abs, lambda op, x: np.abs(x), union=78, version=5),
     _function("COS", _check_real, _no_steps, lambda op, x: np.cos(x), union=84),
-    _function("ELU", _check_int8, _elu),
+    _function("ELU", _check_int8, _elu, lambda op, x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x)),
     _function("EXP", _check, _exp, lambda op, x: np.exp(x), union=33, version=2),
     _function("FLOOR", _check_real, _no_steps, lambda op, x: np.floor(x)),
     _function(

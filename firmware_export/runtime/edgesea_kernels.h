@@ -125,6 +125,29 @@ void edgesea_depthwise_paired_row(const void *op, const edgesea_window *window, 
 /* Depthwise with out_channels a multiple m of in_channels: output channel c reads input channel c / m. No scratch. */
 void edgesea_depthwise_multiple_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
+/* Convolution in groups: output channel c reads the input channels of group c / (out_channels / groups); plain C on
+ * every path. weights [out_channels][kernel_height][kernel_width][in_channels / groups]; EDGESEA_GENERAL always. */
+typedef struct edgesea_grouped_conv {
+    const int8_t *weights;
+    const edgesea_channel *channels;
+    uint16_t in_width;
+    uint16_t in_channels;
+    uint16_t out_width;
+    uint16_t out_channels;
+    uint16_t kernel_height;
+    uint16_t kernel_width;
+    uint16_t groups;
+    uint16_t stride;
+    uint16_t dilation;
+    uint16_t pad_left;
+    int8_t in_zero;
+    int8_t out_zero;
+    int8_t low;
+    int8_t high;
+} edgesea_grouped_conv;
+
+void edgesea_grouped_conv_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+
 /* Pooling, one output channel for each input channel; nothing outside the feature map takes part.
  * low, high   the fused activation's range
  * scratch     average: 4 * out_width * channels bytes; maximum: none
@@ -299,6 +322,21 @@ typedef struct edgesea_float_constant {
 void edgesea_quantize(const edgesea_float_constant *op, const float *in, int8_t *out);
 void edgesea_dequantize(const edgesea_float_constant *op, const int8_t *in, float *out);
 
+/* Between floats: out[i] = a[i] + b[i], i < count; out may be a. */
+void edgesea_float_add(const float *a, const float *b, float *out, size_t count);
+
+/* Running sums along the middle axis of [outer][count][inner], from the other end where `reverse` is 1; where `exclusive`
+ * is 1 each without the value in its own place. */
+typedef struct edgesea_float_cumsum_constant {
+    uint32_t outer;
+    uint32_t count;
+    uint32_t inner;
+    uint8_t exclusive;
+    uint8_t reverse;
+} edgesea_float_cumsum_constant;
+
+void edgesea_float_cumsum(const edgesea_float_cumsum_constant *op, const float *in, float *out);
+
 /* Softmax over the last axis, in int32 fixed point.
  * in, out      [rows][width]; out may be in. out has scale 1/256 and zero -128
  * exponentials [entries]: exp(-i * beta * scale) with 31 fraction bits, for i below the largest input; further below, 0
@@ -344,6 +382,62 @@ typedef struct edgesea_gather_constant {
 } edgesea_gather_constant;
 
 void edgesea_gather(const edgesea_gather_constant *op, const void *in, void *out);
+
+/* Transposed convolution: output (y, x) sums what input (i, j) gives it through weight (y + pad[0] - i * stride[0],
+ * x + pad[1] - j * stride[1]). Pairs are of rows and columns.
+ * weights   [out_channels][kernel[0]][kernel[1]][in_channels]
+ * channels  [out_channels], EDGESEA_GENERAL always, bias without the zero points */
+typedef struct edgesea_transposed_conv_constant {
+    const int8_t *weights;
+    const edgesea_channel *channels;
+    uint16_t batch;
+    uint16_t in_size[2];
+    uint16_t in_channels;
+    uint16_t out_size[2];
+    uint16_t out_channels;
+    uint16_t kernel[2];
+    uint16_t stride[2];
+    uint16_t pad[2];
+    int8_t in_zero;
+    int8_t out_zero;
+    int8_t low;
+    int8_t high;
+} edgesea_transposed_conv_constant;
+
+void edgesea_transposed_conv(const edgesea_transposed_conv_constant *op, const int8_t *in, int8_t *out);
+
+/* Where a row (or column) of the output lies: between two of the input, `share` of 1024 from the first to the second.
+ * first, second  in values from the beginning of the map (or of the row) */
+typedef struct edgesea_blend {
+    int32_t first;
+    int32_t second;
+    int32_t share;
+} edgesea_blend;
+
+/* Bilinear: rows [out_height], columns [out_width]. */
+typedef struct edgesea_resize_bilinear_constant {
+    const edgesea_blend *rows;
+    const edgesea_blend *columns;
+    uint32_t in_values;
+    uint16_t batch;
+    uint16_t out_height;
+    uint16_t out_width;
+    uint16_t channels;
+} edgesea_resize_bilinear_constant;
+
+void edgesea_resize_bilinear(const edgesea_resize_bilinear_constant *op, const int8_t *in, int8_t *out);
+
+/* Where the largest of sign * in stands along the middle axis of [outer][count][inner]; the first of several.
+ * out  [outer][inner], int64 where `wide` is 1, otherwise int32 */
+typedef struct edgesea_position_constant {
+    uint32_t outer;
+    uint32_t count;
+    uint32_t inner;
+    int8_t sign;
+    uint8_t wide;
+} edgesea_position_constant;
+
+void edgesea_position(const edgesea_position_constant *op, const int8_t *in, void *out);
 
 /* Products of matrices: for each point of the walk over `axes` one matrix out[rows][columns],
  *   out[r][c] = edgesea_scale_twice(sum over k < depth of (a - zero[0]) * (b - zero[1]), multiplier, shift) + out_zero,
@@ -503,6 +597,45 @@ void edgesea_softmax16(const edgesea_softmax16_constant *op, const int16_t *in, 
 
 void edgesea_maximum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 void edgesea_minimum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* As edgesea_grouped_conv and edgesea_transposed_conv_constant. */
+typedef struct edgesea_grouped_conv16 {
+    const int8_t *weights;
+    const edgesea_channel16 *channels;
+    uint16_t in_width;
+    uint16_t in_channels;
+    uint16_t out_width;
+    uint16_t out_channels;
+    uint16_t kernel_height;
+    uint16_t kernel_width;
+    uint16_t groups;
+    uint16_t stride;
+    uint16_t dilation;
+    uint16_t pad_left;
+    int16_t low;
+    int16_t high;
+} edgesea_grouped_conv16;
+
+void edgesea_grouped_conv16_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+
+typedef struct edgesea_transposed_conv16_constant {
+    const int8_t *weights;
+    const edgesea_channel16 *channels;
+    uint16_t batch;
+    uint16_t in_size[2];
+    uint16_t in_channels;
+    uint16_t out_size[2];
+    uint16_t out_channels;
+    uint16_t kernel[2];
+    uint16_t stride[2];
+    uint16_t pad[2];
+    int16_t low;
+    int16_t high;
+} edgesea_transposed_conv16_constant;
+
+void edgesea_transposed_conv16(const edgesea_transposed_conv16_constant *op, const int16_t *in, int16_t *out);
+
+void edgesea_resize_bilinear16(const edgesea_resize_bilinear_constant *op, const int16_t *in, int16_t *out);
 
 /* As edgesea_matmul, with zero 0 and the sums scaled as edgesea_channel16 says. */
 typedef struct edgesea_matmul16 {

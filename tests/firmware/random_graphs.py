@@ -94,6 +94,10 @@ def conv_2d(net: Net, x: int):
     if len(net.shapes[x]) != 4:
         return None
     rng = net.rng
+    if rng.random() < 0.1:
+        made = random_makers.grouped_conv_2d(net, x)
+        if made:
+            return made
     filter_, stride, dilation, padding, size = _windows(net, x, dilated=True)
     batch, channels = net.shapes[x][0], net.shapes[x][3]
     made = int(rng.choice([1, 2, 3, 4, 5, 8, 8, 11, 16, 16, 24]))
@@ -445,6 +449,16 @@ def quantize(net: Net, x: int):
     return [y]
 
 
+def unsigned(net: Net, x: int) -> int:
+    """``x`` as uint8, of its own scale or of another."""
+    scale, zero_point = net.quants[x]
+    if net.rng.random() < 0.5:
+        scale, zero_point = scale * 1.3, int(net.rng.integers(-128, 128))
+    y = net.tensor(net.shapes[x], "uint8", scale, zero_point + 128)
+    net.add("QUANTIZE", [x], [y], options("Quantize"))
+    return y
+
+
 def strided_slice(net: Net, x: int):
     rng = net.rng
     shape = net.shapes[x]
@@ -564,7 +578,9 @@ _WEIGHTS = {
 }
 # What BUILTIN_REF lacks or does wrongly: their reference is the optimised kernels.
 OPTIMISED = frozenset({"ELU", "SUM"})
-_CHAIN = [name for name in MAKERS if name != "DEQUANTIZE" and name not in OPTIMISED]
+# What nothing follows: floats and positions.
+_LAST = frozenset({"ARG_MAX", "ARG_MIN", "DEQUANTIZE"})
+_CHAIN = [name for name in MAKERS if name not in _LAST | OPTIMISED]
 _CHANCES = np.array([_WEIGHTS.get(name, 1) for name in _CHAIN], float)
 _CHANCES /= _CHANCES.sum()
 LARGEST_VALUE = 6000
@@ -578,11 +594,14 @@ def _input(net: Net, *, image: bool) -> int:
     if rank == 4:
         shape[0] = 1 if rng.random() < 0.9 else 2
         shape[3] = int(rng.choice([1, 1, 2, 3, 4, 4, 8, 8, 12, 16, 17]))
-    if rng.random() > 1 / 6:
+    if rng.random() > 1 / 5:
         return net.input(shape)
-    given = net.tensor(shape, "float32")
-    net.inputs.append(given)
     x = net.value(shape, net.scale())
+    if net.dtype == "int8" and rng.random() < 1 / 4:
+        given = net.tensor(shape, "uint8", net.quants[x][0], net.quants[x][1] + 128)
+    else:
+        given = net.tensor(shape, "float32")
+    net.inputs.append(given)
     net.add("QUANTIZE", [given], [x], options("Quantize"))
     return x
 
@@ -608,6 +627,11 @@ def random_model(seed: int) -> bytes:
     outputs = sorted({*leaves[-3:], values[-1]} - set(net.inputs)) or quantize(net, values[-1])
     if rng.random() < 1 / 6:
         outputs = [dequantize(net, y)[0] for y in outputs]
+    elif rng.random() < 1 / 10 and net.dtypes[outputs[0]] == "int8" and net.shapes[outputs[0]]:
+        net.dtype = "int8"
+        outputs += MAKERS[str(rng.choice(["ARG_MAX", "ARG_MIN"]))](net, outputs[0])
+    elif rng.random() < 1 / 10 and net.dtypes[outputs[-1]] == "int8":
+        outputs[-1] = unsigned(net, outputs[-1])
     return net.bytes(outputs)
 
 

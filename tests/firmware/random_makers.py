@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from nets import Net, operand, options, rescaled
+from nets import TYPES, Net, operand, options, rescaled
 
 # ---- functions of one value
 
@@ -84,6 +84,30 @@ def _real(opcode: str, opts: str | None = None):
         net.add("DEQUANTIZE", [x], [a], options("Dequantize"))
         net.add(opcode, [a], [b], options(opts) if opts else None)
         net.add("QUANTIZE", [b], [y], options("Quantize"))
+        return [y]
+
+    return maker
+
+
+def _in_float(opcode: str, opts: str, count: int = 1):
+    """An operator on float32 tensors between DEQUANTIZE and QUANTIZE."""
+
+    def maker(net: Net, x: int):
+        shape = net.shapes[x]
+        if net.dtype != "int8" or not shape:
+            return None
+        given = []
+        for _ in range(count):
+            given.append(net.tensor(shape, "float32"))
+            net.add("DEQUANTIZE", [x], given[-1:], options("Dequantize"))
+        made = {}
+        if opcode == "CUMSUM":
+            given.append(net.integers(int(net.rng.integers(-len(shape), len(shape)))))
+            made = {"exclusive": bool(net.rng.random() < 0.5), "reverse": bool(net.rng.random() < 0.5)}
+        real = net.tensor(shape, "float32")
+        net.add(opcode, given, [real], options(opts, **made))
+        y = net.value(shape, net.output_scale(net.quants[x][0] * net.spread() * 3))
+        net.add("QUANTIZE", [real], [y], options("Quantize"))
         return [y]
 
     return maker
@@ -301,49 +325,158 @@ def depth_to_space(net: Net, x: int):
     return [y]
 
 
+# ---- convolutions of other kinds, other sizes, positions
+
+
+def _filter_output(net: Net, shape, x: int, scale: float, terms: int) -> int:
+    deviation = math.sqrt(terms) * net.spread() * 74.0
+    return net.value(shape, net.output_scale(deviation * net.quants[x][0] * scale))
+
+
+def _filter(net: Net, shape) -> tuple[int, np.ndarray]:
+    """Weights with a scale for each output channel (the first axis)."""
+    scales = np.exp(net.rng.uniform(math.log(3e-3), math.log(2e-2), shape[0])).astype(np.float32)
+    data = net.rng.integers(-127, 128, shape)
+    return net.tensor(shape, "int8", scales if shape[0] > 1 else scales[0], 0, data, 0), scales
+
+
+def _filter_bias(net: Net, scales: np.ndarray, x: int, terms: int) -> int:
+    own = np.float32(net.quants[x][0]) * scales
+    data = net.rng.normal(0, math.sqrt(terms) * net.spread() * 37, scales.size).round()
+    wide = "int64" if net.dtypes[x] == "int16" else "int32"
+    return net.tensor(scales.shape, wide, own if scales.size > 1 else own[0], 0, data)
+
+
+def transpose_conv(net: Net, x: int):
+    shape = net.shapes[x]
+    if len(shape) != 4 or math.prod(shape) > 1500:
+        return None
+    rng = net.rng
+    same = bool(rng.random() < 0.5)
+    stride = [int(n) for n in rng.integers(1, 4, 2)]
+    taps = [int(n) for n in rng.integers(1, 5, 2)]
+    made = [
+        n * s if same else (n - 1) * s + max(t, s) for n, s, t in zip(shape[1:3], stride, taps, strict=True)
+    ]
+    channels = int(rng.integers(1, 6))
+    weights, scales = _filter(net, (channels, *taps, shape[3]))
+    terms = shape[3] * -(-taps[0] // stride[0]) * -(-taps[1] // stride[1])
+    y = _filter_output(net, (shape[0], *made, channels), x, float(np.median(scales)), terms)
+    inputs = [net.integers([shape[0], *made, channels]), weights, x]
+    if rng.random() < 0.6:
+        inputs.append(_filter_bias(net, scales, x, terms))
+    net.add(
+        "TRANSPOSE_CONV",
+        inputs,
+        [y],
+        options("TransposeConv", padding=0 if same else 1, strideH=stride[0], strideW=stride[1]),
+    )
+    return [y]
+
+
+def grouped_conv_2d(net: Net, x: int):
+    """A CONV_2D, not in MAKERS under a name of its own."""
+    shape = net.shapes[x]
+    groups = [g for g in (2, 3, 4, 8) if len(shape) == 4 and shape[3] % g == 0 and shape[3] > g]
+    if not groups:
+        return None
+    rng = net.rng
+    group = int(rng.choice(groups))
+    taps = [min(int(rng.integers(1, 4)), n) for n in shape[1:3]]
+    channels = group * int(rng.integers(1, 4))
+    depth = shape[3] // group
+    weights, scales = _filter(net, (channels, *taps, depth))
+    terms = depth * math.prod(taps)
+    padding = int(rng.integers(2))
+    made = shape[1:3] if padding == 0 else [n - t + 1 for n, t in zip(shape[1:3], taps, strict=True)]
+    y = _filter_output(net, (shape[0], *made, channels), x, float(np.median(scales)), terms)
+    bias = _filter_bias(net, scales, x, terms)
+    made_options = options(
+        "Conv2D",
+        padding=padding,
+        strideH=1,
+        strideW=1,
+        dilationHFactor=1,
+        dilationWFactor=1,
+        fusedActivationFunction=net.activation(),
+    )
+    net.add("CONV_2D", [x, weights, bias], [y], made_options)
+    return [y]
+
+
+def _resize(opcode: str, opts: str):
+    def maker(net: Net, x: int):
+        shape = net.shapes[x]
+        if len(shape) != 4 or math.prod(shape) > 1000:
+            return None
+        made = [int(n) for n in net.rng.integers(1, 15, 2)]
+        y = net.like(x, (shape[0], *made, shape[3]))
+        how = net.rng.integers(3)
+        chosen = {"alignCorners": bool(how == 1), "halfPixelCenters": bool(how == 2)}
+        net.add(opcode, [x, net.integers(made)], [y], options(opts, **chosen))
+        return [y]
+
+    return maker
+
+
+def _position(opcode: str, opts: str):
+    def maker(net: Net, x: int):
+        shape = net.shapes[x]
+        if not shape or net.dtype != "int8":
+            return None
+        axis = int(net.rng.integers(len(shape)))
+        dtype = "int32" if net.rng.random() < 0.6 else "int64"
+        y = net.tensor([n for i, n in enumerate(shape) if i != axis], dtype)
+        written = axis - len(shape) if net.rng.random() < 0.3 else axis
+        net.add(opcode, [x, net.integers(written)], [y], options(opts, outputType=TYPES[dtype]))
+        return [y]
+
+    return maker
+
+
 MAKERS = {
-    "UNPACK": unpack,
-    "TILE": tile,
-    "SPLIT_V": split_v,
-    "SPACE_TO_DEPTH": space_to_depth,
-    "SLICE": slice_,
-    "PRELU": prelu,
-    "PACK": pack,
-    "MIRROR_PAD": mirror_pad,
-    "L2_NORMALIZATION": l2_normalization,
-    "GATHER": gather,
-    "DEPTH_TO_SPACE": depth_to_space,
     "ABS": _function("ABS", "Abs"),
+    "ADD_N": _in_float("ADD_N", "AddN", 3),
+    "ARG_MAX": _position("ARG_MAX", "ArgMax"),
+    "ARG_MIN": _position("ARG_MIN", "ArgMin"),
     "BATCH_MATMUL": batch_matmul,
     "COS": _real("COS", "Cos"),
+    "CUMSUM": _in_float("CUMSUM", "Cumsum"),
+    "DEPTH_TO_SPACE": depth_to_space,
     "ELU": _function("ELU"),
     "EXP": exp,
     "FLOOR": _real("FLOOR"),
+    "GATHER": gather,
     "GELU": gelu,
+    "L2_NORMALIZATION": l2_normalization,
     "LOG": log,
     "MAXIMUM": _comparison("MAXIMUM"),
     "MINIMUM": _comparison("MINIMUM"),
+    "MIRROR_PAD": mirror_pad,
     "NEG": neg,
+    "PACK": pack,
+    "PRELU": prelu,
+    "RELU_N1_TO_1": _function("RELU_N1_TO_1"),
+    "RESIZE_BILINEAR": _resize("RESIZE_BILINEAR", "ResizeBilinear"),
+    "RESIZE_NEAREST_NEIGHBOR": _resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor"),
     "RSQRT": rsqrt,
     "SIN": _real("SIN"),
+    "SLICE": slice_,
+    "SPACE_TO_DEPTH": space_to_depth,
+    "SPLIT_V": split_v,
     "SQRT": sqrt,
     "SQUARE": _real("SQUARE", "Square"),
     "SQUARED_DIFFERENCE": squared_difference,
+    "TILE": tile,
+    "TRANSPOSE_CONV": transpose_conv,
+    "UNPACK": unpack,
 }
 
 # What the reference kernels, or the C model, have for int8 only.
 INT8_ONLY = frozenset(
-    [
-        "COS",
-        "DEPTH_TO_SPACE",
-        "ELU",
-        "FLOOR",
-        "L2_NORMALIZATION",
-        "PRELU",
-        "SIN",
-        "SPACE_TO_DEPTH",
-        "SQRT",
-        "SQUARE",
+    (
+        *("ADD_N", "ARG_MAX", "ARG_MIN", "COS", "CUMSUM", "DEPTH_TO_SPACE", "ELU", "FLOOR"),
+        *("L2_NORMALIZATION", "PRELU", "RELU_N1_TO_1", "SIN", "SPACE_TO_DEPTH", "SQRT", "SQUARE"),
         "SQUARED_DIFFERENCE",
-    ]
+    )
 )
