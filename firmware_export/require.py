@@ -203,9 +203,9 @@ def unary(graph: Graph, op: Operator, kinds=("int8", "int16")) -> tuple[Tensor, 
     return x, y
 
 
-def moved(graph: Graph, op: Operator, position: int = 0) -> tuple[Tensor, Tensor]:
-    """Input and (first) output of an operator that moves integers as they are."""
-    x = activation_in(graph, op, position)
+def moved(graph: Graph, op: Operator, position: int = 0, kinds=("int8", "int16")) -> tuple[Tensor, Tensor]:
+    """Input and (first) output of an operator that moves values as they are."""
+    x = activation_in(graph, op, position, kinds)
     y = activation_out(graph, op, (x.dtype,))
     same_quantization(op, x, y)
     return x, y

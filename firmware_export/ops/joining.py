@@ -33,7 +33,8 @@ def _check_concatenation(graph: Graph, op: Operator) -> None:
 
 
 def _check_split(graph: Graph, op: Operator) -> None:
-    x, _ = require.moved(graph, op, 1)
+    # Converters take float apart too, before they quantise the parts.
+    x, _ = require.moved(graph, op, 1, ("int8", "int16", "float32"))
     axis, count = require.axis(graph, op, 0, len(x.shape)), len(op.outputs)
     if op.options["splits"] != count or x.shape[axis] % count:
         raise refuse(
