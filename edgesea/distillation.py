@@ -68,14 +68,16 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
     }
 
 
-def load_teacher(config: Config):
+def load_teacher(config: Config, progress: Progress = SILENT):
+    """The teacher of a configuration, fetched where it is a published one that is not here."""
     options = teachers.TeacherOptions(
         tensor=config.teacher_tensor,
         frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
         sample_rate=config.teacher_rate,
+        seconds=config.teacher_seconds,
         pool=config.teacher_pool,
     )
-    return teachers.load(config.teacher, options)
+    return teachers.load(config.teacher, options, progress)
 
 
 def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
@@ -99,7 +101,7 @@ class _Stages:
 
     @cached_property
     def pairing(self) -> Pairing:
-        teacher = load_teacher(self.config)
+        teacher = load_teacher(self.config, self.progress)
         for note in teacher.notes:
             self.progress.say(note)
         return Pairing(teacher, student_frontend(self.config, teacher))
@@ -264,7 +266,8 @@ class _Stages:
 
     @property
     def hop(self) -> float:
-        return self.config.hop or self.pairing.samples / self.pairing.sample_rate / 2
+        half = self.pairing.samples / self.pairing.sample_rate / 2
+        return self.config.hop or self.pairing.teacher.hop or half
 
     def fill(self, store: Store, *, patches: bool) -> None:
         """Writes what `store` lacks of the whole domain."""

@@ -267,9 +267,17 @@ class _Work:
             notes["in_part"].append((name, note))
         if seconds - len(waveform) / rate > _SHORT_S + _SHORT * seconds:
             self._ended(piece.clip, name, first + len(waveform) / rate, notes)
-        frames = audio.frame(waveform, self._pairing.samples, self._hop)
+        # What was made before has no frame behind the last whole one.
+        frames = audio.frame(waveform, self._pairing.samples, self._hop, pad=self._pairing.hears)
         start = first + np.arange(len(frames)) * self._hop / rate
-        heard = self._pairing.hear(frames, clip.path, start)
+        if not len(frames):
+            notes["skipped"].append((name, "shorter than one frame"))
+            return {}
+        try:
+            heard = self._pairing.hear(frames, clip.path, start)
+        except audio.BadAudio as error:
+            notes["skipped"].append((name, error.reason))
+            return {}
         finite = [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in heard.values()]
         good = np.logical_and.reduce(finite)
         if not good.all():

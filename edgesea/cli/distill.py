@@ -32,6 +32,11 @@ NAMES = {
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
 @click.option(
+    "--teacher-seconds",
+    type=float,
+    help="Length of a frame, of a teacher that takes waveforms of any length.",
+)
+@click.option(
     "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
 )
 @click.option(
@@ -97,6 +102,10 @@ def _choose(out, config_file, augment, given: dict):
     elif begun and begun.is_file() and not {"teacher", "data"} <= given.keys():
         values = read_config(begun).to_dict()
     values |= given
+    if "teacher" in given:
+        from edgesea.teachers.own import typed
+
+        typed(given["teacher"])
     for name in ("teacher", "data"):
         if name not in values:
             raise UsageError(

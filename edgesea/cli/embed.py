@@ -11,6 +11,11 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
 @click.option(
+    "--teacher-seconds",
+    type=float,
+    help="Length of a frame, of a teacher that takes waveforms of any length.",
+)
+@click.option(
     "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
 )
 @click.option("--data", required=True, help="Folder of audio, of class folders, or a CSV table.")
@@ -35,11 +40,13 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 def embed(out, engine, as_json, max_bad_frames, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
     from edgesea.distillation import embed_domain
-    from edgesea.run import Config
+    from edgesea.run import Config, absolute
+    from edgesea.teachers.own import typed
 
+    typed(options["teacher"])
     if max_bad_frames is not None:
         options["max_bad_frames"] = max_bad_frames
-    figures = embed_domain(Config(**options), out, progress=progress())
+    figures = embed_domain(Config(**absolute(options)), out, progress=progress())
     if as_json:
         print_json(figures)
     else:

@@ -30,7 +30,7 @@ class LoadedKeras:
 
     def run(self, frames: np.ndarray) -> np.ndarray:
         """frames (B, ...) float32 -> (B, ...) float32."""
-        frames = frames.reshape(len(frames), *self._model.input_shape[1:])
+        frames = frames.reshape(len(frames), *(size or -1 for size in self._model.input_shape[1:]))
         parts = [frames[start : start + self._batch] for start in range(0, len(frames), self._batch)]
         return np.concatenate([self._one(part) for part in parts], dtype=np.float32)
 

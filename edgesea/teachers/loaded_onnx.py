@@ -21,7 +21,7 @@ class LoadedOnnx:
 
     def run(self, frames: np.ndarray) -> np.ndarray:
         """frames (B, ...) float32 -> (B, ...) float32."""
-        shape = self.input_shape()
+        shape = [size or -1 for size in self.input_shape()]
         heard = [
             np.asarray(self._session.run([self._output], {self._input.name: frame.reshape(shape)})[0])
             for frame in frames

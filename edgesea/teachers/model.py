@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.teacher import Teacher, TeacherOptions, ear, fingerprint
+from edgesea.teacher import Ear, Teacher, TeacherOptions, fingerprint
+from edgesea.teacher import ear as ear_of
 
 # Of the largest value: equal arithmetic differs by less where a batch has another size.
 _SAME = 1e-3
@@ -39,10 +40,18 @@ class Model(Protocol):
 class ModelTeacher(Teacher):
     """See `edgesea.teacher.Teacher`."""
 
-    def __init__(self, path: Path, options: TeacherOptions, model: Model, *, name: str | None = None):
+    def __init__(
+        self,
+        path: Path,
+        options: TeacherOptions,
+        model: Model,
+        *,
+        ear: Ear | None = None,
+        name: str | None = None,
+    ):
         self.name = name or path.stem
         self._path, self._model, self._pool = path, model, options.pool
-        self._ear = ear(path, tuple(model.input_shape), options)
+        self._ear = ear or ear_of(path, tuple(model.input_shape), options)
         self.frontend = self._ear.frontend
         self.sample_rate, self.samples = self._ear.sample_rate, self._ear.samples
         self.fingerprint = fingerprint(path, options)
