@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
+from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, tables, teachers
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, spread
@@ -34,13 +34,24 @@ LEARNT_NOTHING = 0.05
 SENSOR_PATCH = 96 * 64
 
 
-def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> Run:
+def distill(
+    config: Config,
+    out: Path | str,
+    *,
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> Run:
     """Runs all stages of one distillation and returns the finished run.
+
+    shared : folder of stores that several runs use, see `edgesea.store.Store`: what the teacher gave there
+        for the same sound, cut and varied in the same way, is not asked again
+    accelerator : see `edgesea.teacher.TeacherOptions`
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
     """
-    stages = _Stages(config, progress)
+    stages = _Stages(config, progress, shared, accelerator)
     stages.check()
     run = Run.start(out, config)
     if run.metrics.exists():
@@ -50,14 +61,30 @@ def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> 
     return run
 
 
-def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT) -> dict:
+def embed_domain(
+    config: Config,
+    out: Path | str,
+    *,
+    half: bool = False,
+    form: str = "arrow",
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> dict:
     """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
 
-    Returns JSON values: clips, frames, dimension, skipped. Raises as `distill` does.
+    half : keeps them in half precision
+    form : one of `tables.FORMATS`; of another than arrow, a file beside the store's shards holds all rows too
+    shared, accelerator : see `distill`
+
+    Returns JSON values: clips, frames, dimension, skipped, file. Raises as `distill` does.
     """
-    stages = _Stages(config, progress)
-    store = Store(out, stages.made_from() | {"patches": False})
-    stages.fill(store, patches=False)
+    tables.check(form)
+    stages = _Stages(config, progress, shared, accelerator)
+    made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
+    store = Store(out, made_from, shared)
+    stages.fill(store, patches=False, half=half)
+    file = tables.write(store, form, stages.pairing.samples / stages.pairing.sample_rate)
     aside = embed.skipped(store)
     embed.aside(store).write(out, progress)
     return {
@@ -65,10 +92,11 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
         "frames": len(store),
         "dimension": stages.pairing.teacher.dimension,
         "skipped": len(aside),
+        "file": str(file) if file else None,
     }
 
 
-def load_teacher(config: Config, progress: Progress = SILENT):
+def load_teacher(config: Config, progress: Progress = SILENT, accelerator: str = "auto"):
     """The teacher of a configuration, fetched where it is a published one that is not here."""
     options = teachers.TeacherOptions(
         tensor=config.teacher_tensor,
@@ -76,6 +104,7 @@ def load_teacher(config: Config, progress: Progress = SILENT):
         sample_rate=config.teacher_rate,
         seconds=config.teacher_seconds,
         pool=config.teacher_pool,
+        accelerator=accelerator,
     )
     return teachers.load(config.teacher, options, progress)
 
@@ -95,13 +124,19 @@ def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
 class _Stages:
     """The parts of one distillation; what is expensive to load is loaded when first used."""
 
-    def __init__(self, config: Config, progress: Progress):
-        self.config, self.progress = config, progress
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress,
+        shared: Path | str | None = None,
+        accelerator: str = "auto",
+    ):
+        self.config, self.progress, self.shared, self.accelerator = config, progress, shared, accelerator
         self.manifest = datasets.load(config.data)
 
     @cached_property
     def pairing(self) -> Pairing:
-        teacher = load_teacher(self.config, self.progress)
+        teacher = load_teacher(self.config, self.progress, self.accelerator)
         for note in teacher.notes:
             self.progress.say(note)
         return Pairing(teacher, student_frontend(self.config, teacher))
@@ -269,7 +304,7 @@ class _Stages:
         half = self.pairing.samples / self.pairing.sample_rate / 2
         return self.config.hop or self.pairing.teacher.hop or half
 
-    def fill(self, store: Store, *, patches: bool) -> None:
+    def fill(self, store: Store, *, patches: bool, half: bool = False) -> None:
         """Writes what `store` lacks of the whole domain."""
         embed.embed(
             self.manifest,
@@ -277,13 +312,14 @@ class _Stages:
             store,
             self.hop,
             patches=patches,
+            half=half,
             calibration_db=self.config.calibration_db,
             most_bad_frames=self.config.max_bad_frames,
             progress=self.progress,
         )
 
     def _embed(self, run: Run) -> Store:
-        domain = Store(run.domain, self.made_from())
+        domain = Store(run.domain, self.made_from(), self.shared)
         self.fill(domain, patches=True)
         embed.aside(domain).write(run.folder, self.progress)
         return domain
@@ -340,7 +376,7 @@ class _Stages:
             "split": list(config.split),
             "seed": config.seed,
         }
-        store = Store(run.examples, made_from)
+        store = Store(run.examples, made_from, self.shared)
         manifest, clips = self._decodable(domain, rows)
         examples.make(
             manifest,

@@ -12,6 +12,7 @@ import numpy as np
 from edgesea.errors import UsageError
 from edgesea.frontend import Frontend
 
+ACCELERATORS = ("auto", "cpu", "gpu")
 POOLS = ("mean", "max", "first", "last")
 
 
@@ -27,6 +28,7 @@ class TeacherOptions:
     seconds : of one frame, for a model that takes waveforms of any length
     pool : one of `POOLS`, of a model that gives a sequence of vectors a frame: how they become one
     threads : of a model that the TFLite interpreter runs
+    accelerator : one of `ACCELERATORS`: auto is a GPU where its runtime has one, gpu refuses to do without
     """
 
     tensor: str | None = None
@@ -35,10 +37,15 @@ class TeacherOptions:
     seconds: float | None = None
     pool: str | None = None
     threads: int = 1
+    accelerator: str = "auto"
 
     def __post_init__(self) -> None:
         if self.pool is not None and self.pool not in POOLS:
             raise UsageError(f"Received --teacher-pool {self.pool!r}: choose one of {', '.join(POOLS)}.")
+        if self.accelerator not in ACCELERATORS:
+            raise UsageError(
+                f"Received --accelerator {self.accelerator!r}: choose one of {', '.join(ACCELERATORS)}."
+            )
 
 
 class Teacher(ABC):

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
+from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
@@ -63,9 +63,11 @@ NAMES = {
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
 @click.option("--patience", type=int, help="Epochs without a better R² before training stops.  [default: 10]")
+@shared_store
+@accelerator
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
-def distill(out, config_file, augment, as_json, **options):
+def distill(out, config_file, augment, as_json, shared, accelerator, **options):
     """Distils a student from a teacher on your sound; goes on where it stopped.
 
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
@@ -75,7 +77,7 @@ def distill(out, config_file, augment, as_json, **options):
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()
-    run = run_distillation(config, out, progress=bars)
+    run = run_distillation(config, out, shared=shared, accelerator=accelerator, progress=bars)
     results = run.results()
     if as_json:
         print_json(

@@ -2,7 +2,7 @@
 
 import click
 
-from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
+from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 
 
 @click.command()
@@ -29,6 +29,16 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
     help="Sound pressure level of an amplitude of 1, in dB.",
 )
 @max_bad_frames
+@click.option("--half", is_flag=True, help="Keep embeddings in half precision.")
+@click.option(
+    "--format",
+    "form",
+    default="arrow",
+    show_default=True,
+    help="parquet, npz or csv: write all rows into one such file too.",
+)
+@shared_store
+@accelerator
 @click.option(
     "--engine",
     type=click.Choice(["local"]),
@@ -37,7 +47,7 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
     help="Where the teacher runs.",
 )
 @as_json
-def embed(out, engine, as_json, max_bad_frames, **options):
+def embed(out, engine, as_json, max_bad_frames, half, form, shared, accelerator, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
     from edgesea.distillation import embed_domain
     from edgesea.run import Config, absolute
@@ -46,7 +56,15 @@ def embed(out, engine, as_json, max_bad_frames, **options):
     typed(options["teacher"])
     if max_bad_frames is not None:
         options["max_bad_frames"] = max_bad_frames
-    figures = embed_domain(Config(**absolute(options)), out, progress=progress())
+    figures = embed_domain(
+        Config(**absolute(options)),
+        out,
+        half=half,
+        form=form,
+        shared=shared,
+        accelerator=accelerator,
+        progress=progress(),
+    )
     if as_json:
         print_json(figures)
     else:
@@ -54,3 +72,5 @@ def embed(out, engine, as_json, max_bad_frames, **options):
             f"{figures['frames']} frames of {figures['clips']} clips in {out}, {figures['dimension']}-d; "
             f"{figures['skipped']} clips set aside"
         )
+        if figures["file"]:
+            click.echo(f"all of them in {figures['file']}")

@@ -27,7 +27,12 @@ def recognises(found: Found) -> bool:
 
 def load(path: Path, options: TeacherOptions, *, name: str | None = None) -> ModelTeacher:
     """The teacher in a .keras file; `name` is the file's by default."""
-    return ModelTeacher(path, options, KerasModel(path, "open_keras", options.tensor), name=name)
+    return ModelTeacher(
+        path,
+        options,
+        KerasModel(path, "open_keras", options.tensor, accelerator=options.accelerator),
+        name=name,
+    )
 
 
 class KerasModel:

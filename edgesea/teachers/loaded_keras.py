@@ -62,8 +62,9 @@ class LoadedKeras:
         ]
 
 
-def open_keras(path: str, shown: str, layer: str | None) -> LoadedKeras:
+def open_keras(path: str, shown: str, layer: str | None, accelerator: str = "auto") -> LoadedKeras:
     """The model in a .keras; `layer` is the name, or its end, of the one whose output is wanted."""
+    backend.use(accelerator, shown)
     backend.load()
     import keras
 

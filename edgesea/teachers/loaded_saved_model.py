@@ -48,12 +48,15 @@ class LoadedSavedModel:
         return [each if self._batched or each.shape[:1] == (1,) else each[None] for each in heard]
 
 
-def open_saved_model(path: str, shown: str, wanted: str | None, named: Mapping[str, str]) -> LoadedSavedModel:
+def open_saved_model(
+    path: str, shown: str, wanted: str | None, named: Mapping[str, str], accelerator: str = "auto"
+) -> LoadedSavedModel:
     """The model in a folder.
 
     wanted : a signature, an output, or SIGNATURE:OUTPUT, where the model does not say it by having only one
     named : what will be asked for -> output, of a model that is known; else "embedding" is what `wanted` says
     """
+    backend.use(accelerator, shown)
     backend.load()
     import tensorflow as tf
 
@@ -65,7 +68,7 @@ def open_saved_model(path: str, shown: str, wanted: str | None, named: Mapping[s
     except Exception as error:  # TensorFlow raises every kind of exception for a damaged file.
         reason = next(iter(str(error).replace(path, shown).splitlines()), type(error).__name__)[:300]
         raise EdgeseaError(f"Cannot load the SavedModel {shown} ({reason}): fetch it again.") from error
-    name, output = _chosen(shown, signatures, wanted)
+    name, output = _chosen(shown, signatures, wanted or named.get("embedding"))
     signature = signatures[name]
     arguments = signature.structured_input_signature[1]
     kinds = [spec.dtype.name for spec in arguments.values()]

@@ -5,6 +5,7 @@ changes has state that could not be set back, or randomness; its embeddings woul
 clips, and it is refused.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -128,6 +129,14 @@ def one_of_each(path: Path, inputs: int, outputs: int, named: str) -> None:
             f"The teacher {path} has {inputs} inputs and {outputs} outputs: it has to "
             f"have one input, and one output or a {named} named by --teacher-tensor."
         )
+
+
+def cores() -> int:
+    """Of this machine, those that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # a system without it
+        return os.cpu_count() or 1
 
 
 def file_size(path: Path) -> int:

@@ -185,6 +185,8 @@ def _parquet(path: Path) -> dict:
         rows["embedding"] = column.flatten().to_numpy().reshape(len(column), -1)
     elif columns := _numbered(table.column_names):
         rows["embedding"] = np.stack([table.column(name).to_numpy() for name in columns], axis=1)
+    if seconds := (table.schema.metadata or {}).get(b"seconds"):
+        rows["seconds"] = np.float64(seconds)
     return rows
 
 
@@ -202,9 +204,7 @@ def _store(path: Path) -> dict:
     from edgesea.store import Store
 
     store = Store.open(path)
-    return {name: store.column(name) for name in ("path", "start", "embedding")} | {
-        "seconds": np.float64(store.made_from.get("seconds", 0.0))
-    }
+    return {name: store.column(name) for name in ("path", "start", "embedding")}
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -51,6 +51,7 @@ class SavedModel:
                 "shown": str(path),
                 "wanted": options.tensor,
                 "named": dict(named or {}),
+                "accelerator": options.accelerator,
             },
             limits=limits(size, base_bytes=_BASE_BYTES, base_s=_BASE_S),
             preload=("tensorflow", "keras"),
