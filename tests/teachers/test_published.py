@@ -71,6 +71,7 @@ class TestOpenL3:
         """Against the file's own orientation, (mels, frames), computed anew."""
         patch = openl3.MEL256.patch(SOUND)
         with h5py.File(l3) as file:
+            x, convolutions = patch.transpose(0, 2, 1, 3), 0
             for name in map(text, file.attrs["layer_names"]):
                 held = {
                     key.split("/")[-1][:-2]: file[f"{name}/{key}"][()]

@@ -2,7 +2,7 @@
 
 The architecture is MobileNet v1 as yamnet.py (TensorFlow model garden) has it, the batch norms folded into
 the convolutions, as they are in the .tflite. All numbers are the .tflite's; its integers become the real
-numbers that they stand for, so its own arithmetic, which rounds activations to 8 bits, is the one that differs.
+numbers that they stand for, so its own arithmetic, rounding activations to 8 bits, is the one that differs.
 """
 
 import warnings
