@@ -165,6 +165,7 @@ def embed(
         half=half,
         calibration_db=calibration_db,
     )
+    frames, bad = 0, []
     with progress.stage("embed", len(manifest)) as advance:
         for number, shard in enumerate(_shards(cut)):
             if not store.has(number):
@@ -172,10 +173,13 @@ def embed(
                 if number == 0:
                     notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
                 store.write(number, columns, notes)
-                # Hours of a broken teacher are not waited for.
-                _check_bad(store, pairing, most_bad_frames, expected)
+            written = store.shard(number)
+            frames += len(written)
+            bad += written.notes.get("bad", [])
+            # Hours of a broken teacher are not waited for.
+            _check_bad(bad, frames, pairing, most_bad_frames, expected)
             advance(len({piece.clip for piece, _ in shard}))
-    _check_bad(store, pairing, most_bad_frames, 0)
+    _check_bad(bad, frames, pairing, most_bad_frames, 0)
     if not len(store):
         reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped(store)[:3])
         raise EdgeseaError(f"Nothing in {manifest.root} can be used ({reasons}): give other sound.")
@@ -201,13 +205,13 @@ def skipped(store: Store) -> list[tuple[str, str]]:
     return [tuple(item) for shard in store.shards for item in shard.notes.get("skipped", [])]
 
 
-def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> None:
-    """Raises `EdgeseaError` where too many frames are bad, of those that there are or will be."""
-    # Not all shards need be there yet: one that was lost is made again after those behind it.
-    held = store.held
-    bad = [each for shard in held for each in shard.notes.get("bad", [])]
+def _check_bad(bad: list, frames: int, pairing: Pairing, most: float, expected: float) -> None:
+    """Raises `EdgeseaError` where too many frames are bad, of those that there are or will be.
+
+    bad : rows of the notes, as far as the shards were looked at; frames : in those shards
+    """
     count = sum(each[2] for each in bad)
-    total = max(expected, sum(map(len, held)) + count)
+    total = max(expected, frames + count)
     if count > most * total:
         path, second, _ = bad[0]
         raise EdgeseaError(

@@ -198,8 +198,8 @@ def advice(found: Found, purpose: str) -> str:
     stem = Path(found.name).stem.lower()
     if found.kind == "missing" and purpose == "teacher" and stem == "yamnet":
         return (
-            f"There is no teacher at {found.name}. {YAMNET}; download it once, and give its path: "
-            "--teacher PATH/yamnet.tflite."
+            f"There is no teacher at {found.name}. {YAMNET}; say --teacher yamnet, which downloads it once, "
+            "or give its path: --teacher PATH/yamnet.tflite."
         )
     what = "file" if purpose != "teacher" else "teacher"
     then = _FOR[purpose].get(found.kind) or _FIRST.get(found.kind) or _FOR[purpose]["unknown"]

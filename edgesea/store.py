@@ -126,10 +126,9 @@ class Store:
         for cached in ("shards", "_offsets"):
             self.__dict__.pop(cached, None)
 
-    @property
-    def held(self) -> "tuple[Shard, ...]":
-        """The shards there are, also where one before another is missing."""
-        return tuple(Shard(path) for path in sorted(self.folder.glob("shard-*.arrow")))
+    def shard(self, number: int) -> "Shard":
+        """One shard, whichever of the others are there."""
+        return Shard(self._path(number))
 
     @cached_property
     def shards(self) -> tuple["Shard", ...]:
