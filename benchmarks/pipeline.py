@@ -361,8 +361,8 @@ def report(result: dict) -> str:
             "",
             _conditions(found),
             "",
-            f"{found['files']:,} files; {found['named']} bad ones named, no other; {found['frames']:,} frames of "
-            "the rest.",
+            f"{found['files']:,} files; {found['named']} bad ones named, no other; {found['frames']:,} "
+            "frames of the rest.",
             "",
             "| kind | reason in skipped.csv |",
             "|---|---|",
