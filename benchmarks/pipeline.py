@@ -210,25 +210,31 @@ def kills(folder: Path) -> dict:
     for k in range(60):
         recording(sound / f"{k:04d}.wav", 4.0, RATE, k)
     undisturbed = embedded("demo", sound, folder / "whole", piece_s=8.0)
+    shards = sorted((folder / "whole").glob("shard-*.arrow"))
     rng, found = random.Random(0), []
+    each_s = undisturbed["seconds"] / len(shards)
     command = [sys.executable, "-c", EMBED, "8.0", "demo", str(sound), str(folder / "killed")]
-    for _ in range(KILLS):
-        moment = rng.uniform(0.0, undisturbed["wall_s"])
+    for target in sorted(rng.choices(range(len(shards)), k=KILLS)):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        found.append({"after_s": moment, "shards": len(list((folder / "killed").glob("shard-*.arrow")))})
+        while process.poll() is None and _held(folder / "killed") < target:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 2 * each_s))
+        if process.poll() is not None:
+            raise SystemExit("A call came to its end before it was killed: run this part again.")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        found.append({"shards": _held(folder / "killed")})
     embedded("demo", sound, folder / "killed", piece_s=8.0)
-    shards = sorted((folder / "whole").glob("shard-*.arrow"))
     same = all((folder / "killed" / each.name).read_bytes() == each.read_bytes() for each in shards)
     if not same:
         raise SystemExit("The killed store differs from the undisturbed one.")
     return {"kills": found, "shards": len(shards), "equal": same}
+
+
+def _held(folder: Path) -> int:
+    return len(list(folder.glob("shard-*.arrow")))
 
 
 def _good(path: Path, k: int) -> None:
