@@ -3,7 +3,9 @@
 Rows of the store, in the order of the manifest:
     clip (int32, index into the manifest), path (text, the file as the dataset's folder sees it), start
     (float64, s of the file), level_db (float32, A-weighted: see `edgesea.levels`), embedding (n,) float32, or
-    float16 where that was chosen, and patch (frames, mels, 1) float16 where patches are kept.
+    float16 where that was chosen, and whatever else is asked of the teacher, patch (frames, mels, 1) float16
+    where patches are kept, and label (classes,) float32, 0 or 1, where the classes are given: every frame of
+    a clip has the clip's label, also where nothing of it is heard just then.
 The notes of each shard hold what was set aside or used in part (`Aside`), and how many frames were dropped
 because the teacher gave no number for them.
 
@@ -140,6 +142,7 @@ def embed(
     *,
     patches: bool,
     half: bool = False,
+    classes: Sequence[str] = (),
     calibration_db: float = 0.0,
     most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
@@ -149,6 +152,7 @@ def embed(
     hop : seconds from frame to frame
     patches : whether the student's patches are kept beside the embeddings
     half : whether embeddings are kept in half precision
+    classes : names of the columns of `label`, in order; () keeps none
     calibration_db : see `edgesea.levels`
     most_bad_frames : share of all frames, in [0, 1], for which the teacher may give NaN or infinity; such
         frames are dropped, each with its clip and second in the notes
@@ -164,6 +168,7 @@ def embed(
         patches=patches,
         half=half,
         calibration_db=calibration_db,
+        classes=classes,
     )
     frames, bad = 0, []
     with progress.stage("embed", len(manifest)) as advance:
@@ -274,9 +279,11 @@ class _Work:
         patches: bool,
         half: bool,
         calibration_db: float,
+        classes: Sequence[str],
     ):
         self._manifest, self._pairing, self._hop = manifest, pairing, hop
         self._patches, self._half, self._calibration_db = patches, half, calibration_db
+        self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
         self._ends: dict[int, float] = {}  # clip -> second behind which there is nothing
 
@@ -314,6 +321,8 @@ class _Work:
         }
         if self._patches:
             empty["patch"] = np.zeros((0, *self._pairing.frontend.patch_shape), np.float16)
+        if self._labels.shape[1]:
+            empty["label"] = self._labels[:0]
         return empty
 
     def _batches(
@@ -437,6 +446,10 @@ class _Work:
             **others,
             **heard,
         }
+        if self._labels.shape[1]:
+            columns["label"] = np.repeat(
+                self._labels[part.piece.clip : part.piece.clip + 1], len(good), axis=0
+            )
         return {name: values[good] for name, values in columns.items()}
 
     def _ended(self, clip: int, name: str, at: float, notes: dict[str, list]) -> None:

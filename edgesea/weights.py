@@ -10,7 +10,6 @@ weight have to be the published model's.
 
 import gzip
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -231,7 +230,12 @@ class _Bar:
 
 def _unpack(published: Published, packed: Path, target: Path) -> None:
     with _opened(published, packed) as source, open(target, "wb") as file:
-        shutil.copyfileobj(_Limited(source), file)
+        written = 0
+        while block := source.read(1 << 20):
+            written += len(block)
+            if written > _LARGEST:
+                raise ValueError(f"it unpacks to more than {_LARGEST} bytes")
+            file.write(block)
 
 
 @contextmanager
@@ -245,17 +249,3 @@ def _opened(published: Published, packed: Path) -> Iterator:
     else:
         with open(packed, "rb") as source:
             yield source
-
-
-class _Limited:
-    """A file that ends with an error where it is larger than any weights are."""
-
-    def __init__(self, source):
-        self._source, self._left = source, _LARGEST
-
-    def read(self, n: int) -> bytes:
-        block = self._source.read(n)
-        self._left -= len(block)
-        if self._left < 0:
-            raise ValueError(f"it unpacks to more than {_LARGEST} bytes")
-        return block

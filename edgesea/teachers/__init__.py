@@ -31,6 +31,7 @@ TEACHERS = Registry(
         "vggish": "edgesea.teachers.vggish",
         "birdnet": "edgesea.teachers.birdnet",
         "openl3": "edgesea.teachers.openl3",
+        "transformer": "edgesea.teachers.transformer",
         "tflite": "edgesea.teachers.tflite",
         "edgel3": "edgesea.teachers.edgel3",
         "keras": "edgesea.teachers.keras",

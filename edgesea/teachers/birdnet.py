@@ -32,5 +32,5 @@ def load(path: Path, options: TeacherOptions) -> Teacher:
     return tflite.load(
         path,
         dataclasses.replace(options, tensor=tensor, sample_rate=SAMPLE_RATE),
-        scores=None if tensor == SCORES else SCORES,
+        further={} if tensor == SCORES else {"scores": SCORES},
     )

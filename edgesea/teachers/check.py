@@ -38,11 +38,12 @@ def check(
     makes it a bad teacher.
     """
     teacher = load(model, options, progress)
+    seconds = round(teacher.samples / teacher.sample_rate, 6)
     found = {
         "kind": recognise(model).kind,
         "name": teacher.name,
         "sample_rate": teacher.sample_rate,
-        "frame_seconds": round(teacher.samples / teacher.sample_rate, 6),
+        "frame_seconds": seconds,
         "frontend": teacher.frontend.name if teacher.frontend else None,
         "outputs": {name: list(shape) for name, shape in teacher.outputs.items()},
         "dimension": teacher.dimension,
@@ -51,7 +52,7 @@ def check(
         return {**found, "hop": teacher.hop, "notes": list(teacher.notes), "faults": []}
     with tempfile.TemporaryDirectory() as folder:
         if data is None:
-            street.synthesise(Path(folder) / "street", _CLIPS, seed=1, seconds=2 * found["frame_seconds"])
+            street.synthesise(Path(folder) / "street", _CLIPS, seed=1, seconds=2 * seconds)
             data = str(Path(folder) / "street")
         frames = _frames(datasets.load(data), teacher)
     started = time.perf_counter()

@@ -58,7 +58,8 @@ def load(path: Path, options: TeacherOptions) -> Teacher:
             f"{name} is no class of its own kind of edgesea.teacher.Teacher: derive it from there."
         )
     try:
-        teacher = kind(options) if inspect.signature(kind).parameters else kind()
+        given = (options,) if inspect.signature(kind).parameters else ()
+        teacher: Teacher = kind(*given)
     except UsageError:
         raise
     except Exception as error:

@@ -47,7 +47,7 @@ def load(path: Path, options: TeacherOptions) -> Teacher:
     return tflite.load(
         path,
         dataclasses.replace(options, tensor=tensor),
-        scores=None if tensor == SCORES else SCORES,
+        further={} if tensor == SCORES else {"scores": SCORES},
     )
 
 
