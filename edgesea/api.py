@@ -127,7 +127,7 @@ def evaluate(
     --------
     >>> evaluation = edgesea.evaluate(run)
     >>> sorted(evaluation.fidelity["int8"])
-    ['cosine', 'frames', 'intervals', 'knn_overlap', 'r2']
+    ['cka', 'cosine', 'frames', 'intervals', 'knn_overlap', 'r2']
     """
     from edgesea.evaluation.evaluate import evaluate as evaluated
     from edgesea.evaluation.evaluate import own_data

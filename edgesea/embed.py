@@ -2,7 +2,9 @@
 
 Rows of the store, in the order of the manifest:
     clip (int32, index into the manifest), start (float64, s of the file), level_db (float32, A-weighted: see
-    `edgesea.levels`), embedding (n,) float32, and patch (frames, mels, 1) float16 where patches are kept.
+    `edgesea.levels`), embedding (n,) float32 and whatever else is asked of the teacher, patch
+    (frames, mels, 1) float16 where patches are kept, and label (classes,) float32, 0 or 1, where the classes
+    are given: every frame of a clip has the clip's label, also where nothing of it is heard just then.
 The notes of each shard hold what was set aside or used in part (`Aside`), and how many frames were dropped
 because the teacher gave no number for them.
 
@@ -133,6 +135,7 @@ def embed(
     hop: float,
     *,
     patches: bool,
+    classes: Sequence[str] = (),
     calibration_db: float = 0.0,
     most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
@@ -141,6 +144,7 @@ def embed(
 
     hop : seconds from frame to frame
     patches : whether the student's patches are kept beside the embeddings
+    classes : names of the columns of `label`, in order; () keeps none
     calibration_db : see `edgesea.levels`
     most_bad_frames : share of all frames, in [0, 1], for which the teacher may give NaN or infinity; such
         frames are dropped, each with its clip and second in the notes
@@ -149,7 +153,7 @@ def embed(
     """
     cut = pieces(manifest, range(len(manifest)), PIECE_SECONDS)
     expected = sum(seconds for _, seconds in cut) / hop
-    work = _Work(manifest, pairing, _hop_samples(pairing, hop), patches, calibration_db)
+    work = _Work(manifest, pairing, _hop_samples(pairing, hop), patches, calibration_db, classes)
     with progress.stage("embed", len(manifest)) as advance:
         for number, shard in enumerate(_shards(cut)):
             if not store.has(number):
@@ -222,9 +226,18 @@ def _shards(cut: list[tuple[Piece, float]]) -> list[list[tuple[Piece, float]]]:
 class _Work:
     """Makes shards, one after the other, and remembers where files ended earlier than they said."""
 
-    def __init__(self, manifest: Manifest, pairing: Pairing, hop: int, patches: bool, calibration_db: float):
+    def __init__(
+        self,
+        manifest: Manifest,
+        pairing: Pairing,
+        hop: int,
+        patches: bool,
+        calibration_db: float,
+        classes: Sequence[str],
+    ):
         self._manifest, self._pairing, self._hop = manifest, pairing, hop
         self._patches, self._calibration_db = patches, calibration_db
+        self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
         self._ends: dict[int, float] = {}  # clip -> second behind which there is nothing
 
@@ -233,6 +246,8 @@ class _Work:
         rows: dict[str, list] = {name: [] for name in ("clip", "start", "level_db", *self._pairing.outputs)}
         if self._patches:
             rows["patch"] = []
+        if self._labels.shape[1]:
+            rows["label"] = []
         notes: dict[str, list] = {"skipped": [], "in_part": [], "ended": [], "bad": []}
         for piece, seconds in shard:
             for name, values in self._rows(piece, seconds, notes).items():
@@ -243,6 +258,7 @@ class _Work:
             "level_db": np.zeros(0, np.float32),
             **{name: np.zeros((0, *shape), np.float32) for name, shape in self._pairing.outputs.items()},
             "patch": np.zeros((0, *self._pairing.frontend.patch_shape), np.float16),
+            "label": self._labels[:0],
         }
         columns = {name: np.concatenate([empty[name], *parts]) for name, parts in rows.items()}
         return columns, {name: held for name, held in notes.items() if held or name == "skipped"}
@@ -291,6 +307,8 @@ class _Work:
         }
         if self._patches:
             rows["patch"] = self._pairing.patches(frames).astype(np.float16)
+        if self._labels.shape[1]:
+            rows["label"] = np.repeat(self._labels[piece.clip : piece.clip + 1], len(frames), axis=0)
         return rows
 
     def _ended(self, clip: int, name: str, at: float, notes: dict[str, list]) -> None:

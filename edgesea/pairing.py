@@ -45,8 +45,8 @@ class Pairing:
             return self.teacher.recall(path, starts, tuple(self.outputs))
         return self._asked(waveforms)
 
-    def embeddings(self, waveforms: np.ndarray) -> np.ndarray:
-        """waveforms (B, samples) float32, of any origin -> the teacher's embeddings (B, n) float32.
+    def ask(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+        """waveforms (B, samples) float32, of any origin -> what is asked of the teacher, as `hear` gives it.
 
         Raises `UsageError` for a teacher that cannot hear.
         """
@@ -55,7 +55,11 @@ class Pairing:
                 f"The teacher {self.teacher.name} gives embeddings that were made before and cannot hear "
                 "other sound: say --no-augment, which trains on the domain's frames as they are."
             )
-        return self._asked(waveforms)["embedding"]
+        return self._asked(waveforms)
+
+    def embeddings(self, waveforms: np.ndarray) -> np.ndarray:
+        """waveforms (B, samples) float32, of any origin -> the teacher's embeddings (B, n) float32."""
+        return self.ask(waveforms)["embedding"]
 
     def _asked(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
         heard = self._heard(waveforms, self.teacher.sample_rate, self.teacher.samples)

@@ -5,10 +5,12 @@ RUN/split.json     which clips are for training, for validation, and held out
 RUN/domain/        store: the domain's frames as they are, with the teacher's embeddings
 RUN/sample.npz     which of them fit the reducer
 RUN/reducer.npz    phi
+RUN/soft.npz       where the objective needs them: how the teacher's soft labels are made, see `edgesea.soft`
 RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again;
                    of fresh ones a store for each of the last epochs, epoch-0000 and so on
 RUN/checkpoints/   the state of the training after the last epoch
 RUN/student.keras  the student after its best epoch
+RUN/classes.npz    where the objective trains one: the linear head on the student's embedding, for classes
 RUN/metrics.json   the course of the training and what came out of it
 RUN/skipped.csv    files set aside, with the reason
 RUN/tensorboard/   the same course, for TensorBoard
@@ -28,6 +30,7 @@ import numpy as np
 import tomli_w
 
 from edgesea import __version__, augment, backend, files, levels, patches, reduction
+from edgesea import soft as softlabels
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
@@ -35,7 +38,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
 from edgesea.notebook import described, html
-from edgesea.objectives import OBJECTIVES
+from edgesea.objectives import OBJECTIVES, chosen
 from edgesea.recognise import recognise
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
@@ -130,7 +133,9 @@ class Config:
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
-            object.__setattr__(self, name, registry.resolved(Choice.of(getattr(self, name), name)))
+            value = getattr(self, name)
+            choice = chosen(value) if name == "objective" else Choice.of(value, name)
+            object.__setattr__(self, name, registry.resolved(choice))
         for name in ("frontend", "teacher_frontend"):
             if getattr(self, name) is not None:
                 preset(getattr(self, name))
@@ -184,9 +189,11 @@ _PLACES = {
     "domain": "domain",
     "sample": "sample.npz",
     "reducer": "reducer.npz",
+    "soft": "soft.npz",
     "examples": "examples",
     "checkpoints": "checkpoints",
     "student_file": "student.keras",
+    "classes": "classes.npz",
     "metrics": "metrics.json",
     "skipped": "skipped.csv",
     "tensorboard": "tensorboard",
@@ -219,9 +226,11 @@ class Run:
     domain: Path = dataclasses.field(init=False, compare=False)
     sample: Path = dataclasses.field(init=False, compare=False)
     reducer: Path = dataclasses.field(init=False, compare=False)
+    soft: Path = dataclasses.field(init=False, compare=False)
     examples: Path = dataclasses.field(init=False, compare=False)
     checkpoints: Path = dataclasses.field(init=False, compare=False)
     student_file: Path = dataclasses.field(init=False, compare=False)
+    classes: Path = dataclasses.field(init=False, compare=False)
     metrics: Path = dataclasses.field(init=False, compare=False)
     skipped: Path = dataclasses.field(init=False, compare=False)
     tensorboard: Path = dataclasses.field(init=False, compare=False)
@@ -293,7 +302,11 @@ class Run:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
         rows = sounding(domain, self._split().rows(part, domain), self.config)
-        return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+        return self._examples(domain, spread(rows, most))
+
+    def _examples(self, store: Store, rows: np.ndarray) -> Examples:
+        soft = softlabels.load(self.soft) if self.soft.is_file() else None
+        return Examples(store, rows, reduction.load(self.reducer), soft)
 
     def _split(self) -> Split:
         from edgesea.formats import door
@@ -318,7 +331,26 @@ class Run:
         if self.config.fresh:  # The oldest: the newest may not be whole.
             folder = self.epochs()[0]
         store = Store.open(folder)
-        return Examples(store, spread(np.arange(len(store)), most), reduction.load(self.reducer))
+        return self._examples(store, spread(np.arange(len(store)), most))
+
+    def classifier(self) -> "tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None":
+        """Weights (d, C), biases (C,) and class names (() where only the teacher knows them) of the head that
+        was trained with the student; None where none was.
+        """
+        if not self.classes.is_file():
+            return None
+        try:
+            held = files.read_arrays(self.classes)
+            weight, bias = held["weight"].astype(np.float32), held["bias"].astype(np.float32)
+            names = tuple(map(str, held.get("classes", ())))
+            if weight.ndim != 2 or weight.shape[1:] != bias.shape or len(names) not in (0, len(bias)):
+                raise ValueError("of other shapes")
+        except (OSError, ValueError, KeyError) as error:
+            raise EdgeseaError(
+                f"Cannot read the head {self.classes} ({error}): delete {self.metrics.name} beside it and "
+                "call `edgesea distill` again."
+            ) from error
+        return weight, bias, names
 
     def epochs(self) -> list[Path]:
         """The stores of fresh examples that there are, in order."""
@@ -411,7 +443,10 @@ class Run:
             ("student", f"{found['student']} ({found['dimension']}-d, {found['parameters']:,} parameters)"),
             ("frontend", found["frontend"]["name"]),
             ("data", f"{found['data']['name']} ({found['data']['clips']} clips)"),
-            *((f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"][key])) for key in FIDELITY),
+            *(
+                (f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"].get(key)))
+                for key in FIDELITY
+            ),
         ]
 
     def __repr__(self) -> str:

@@ -44,7 +44,8 @@ class Teacher(ABC):
     name : for reports
     fingerprint : hash of everything that its outputs depend on
     outputs : name -> shape for one frame. "embedding" (n,) always; others where it has them: "scores"
-        (classes,) of a model that also classifies
+        (classes,) of a model that also classifies, "attention" (layers, heads, T, T) of a transformer over T
+        patches, rows with the sum 1
     sample_rate, samples : the waveform of one frame, in Hz and in samples
     frontend : its own log-mel frontend, where it is known; None where the model keeps it to itself
     waveforms : whether it can be asked about any sound. A source of embeddings that were made before says

@@ -11,14 +11,31 @@ from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, student0, student1, student2, student3",
-    "objective": "sea, cosine, simreg",
+    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, "
+    "student3",
+    "objective": "sea, cosine, simreg, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
-    "reducer": "identity, pca, umap",
+    "reducer": "identity, pca, umap, contrastive",
 }
 
+# \b keeps the lines as they are.
+OBJECTIVES = """\b
+Objectives: what each makes small, and what it needs beside sound
+  sea       mean (s - phi(t))^2                             nothing
+  cosine    1 - cos(s, phi(t)), and a little of sea         nothing
+  simreg    cosine, and heads that guess all of t from s    nothing
+  kd        KL of the teacher's soft labels and a head's    labels, or scores
+  compress  KL of similarities to a queue of anchors        nothing
+  reaug     kd, and KL of the relations in a batch          labels, or scores
+  disk      kd with a guide that is taken away              one label a clip
+  amad      sea, and KL of attention maps across heads      two transformers
+Several at once: --objective sea+0.5*compress:temperature=0.04
 
-@click.command()
+docs/objectives.md has the formulas, their sources, costs, and when to use which.
+"""
+
+
+@click.command(epilog=OBJECTIVES)
 @click.option("--teacher", help="A .keras, .tflite or .onnx file, a run, a bundle, or demo.")
 @click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
 @click.option("--out", help="Folder of the run: new, or one to go on with, which needs nothing else.")

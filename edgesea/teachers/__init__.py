@@ -21,6 +21,7 @@ TEACHERS = Registry(
         "run": "edgesea.teachers.run",
         "bundle": "edgesea.teachers.bundle",
         "yamnet": "edgesea.teachers.yamnet",
+        "transformer": "edgesea.teachers.transformer",
         "tflite": "edgesea.teachers.tflite",
         "edgel3": "edgesea.teachers.edgel3",
         "keras": "edgesea.teachers.keras",

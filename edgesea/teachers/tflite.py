@@ -1,6 +1,6 @@
 """Teachers that are .tflite files, with the embedding taken from the output or from a named inner tensor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,20 @@ def recognises(found: Found) -> bool:
 
 
 def load(
-    path: Path, options: TeacherOptions, *, scores: str | None = None, name: str | None = None
+    path: Path, options: TeacherOptions, *, further: Mapping[str, str] | None = None, name: str | None = None
 ) -> ModelTeacher:
     """The teacher in a .tflite.
 
-    scores : name of the tensor that holds its class scores, where it has one
+    further : output beside the embedding, such as "scores" -> name of the tensor that holds it
     """
-    return ModelTeacher(path, options, _Tflite(path, options, scores), name=name)
+    return ModelTeacher(path, options, _Tflite(path, options, further or {}), name=name)
 
 
 class _Tflite:
     """See `edgesea.teachers.model.Model`."""
 
-    def __init__(self, path: Path, options: TeacherOptions, scores: str | None):
-        named = {"embedding": options.tensor, "scores": scores}
+    def __init__(self, path: Path, options: TeacherOptions, further: Mapping[str, str]):
+        named = {"embedding": options.tensor, **further}
         exposed = {name: tensor for name, tensor in named.items() if tensor}
         self._model = open_interpreter(path, threads=options.threads, expose=list(exposed.values()))
         self.names = tuple(exposed) or ("embedding",)

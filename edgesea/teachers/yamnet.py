@@ -30,5 +30,5 @@ def load(path: Path, options: TeacherOptions) -> Teacher:
     return tflite.load(
         path,
         dataclasses.replace(options, tensor=tensor, frontend=preset("yamnet-16k"), sample_rate=16_000),
-        scores=None if tensor == SCORES else SCORES,
+        further={} if tensor == SCORES else {"scores": SCORES},
     )

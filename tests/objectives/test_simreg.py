@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgesea.errors import UsageError
-from edgesea.objectives import cosine, objective, sea
+from edgesea.objectives import cosine, objective, sea, simreg
 from edgesea.objectives.base import Setting
 from edgesea.train import Schedule
 
@@ -46,7 +46,7 @@ def test_the_loss_is_that_of_the_target_and_the_mean_over_heads(loss, heads, hid
     embedding = learner.student(np.asarray(given["patch"], np.float32))
     one = {"cosine": cosine.loss, "mse": sea.loss}[loss]
     guessed = np.mean([float(one(wanted, head(embedding, training=True))) for head in learner.heads])
-    target = float(cosine.loss(given["target"], embedding)) + 0.5 * float(
+    target = float(cosine.loss(given["target"], embedding)) + simreg.LENGTH * float(
         sea.loss(given["target"], embedding)
     )
     assert float(losses["heads"]) == pytest.approx(guessed, rel=1e-4)
