@@ -311,9 +311,9 @@ class _Stages:
             saving.save(student, temporary)
         if (head := learner.classifier()) is not None:
             weight, bias = head
-            names = {"classes": np.array(soft.classes)} if soft and soft.classes else {}
+            names = soft.classes if soft else ()
             with files.replacing(run.classes) as temporary:
-                np.savez(temporary, weight=weight, bias=bias, **names)
+                np.savez(temporary, weight=weight, bias=bias, classes=np.array(names, dtype=str))
         figures = {
             part: fidelity.fidelity(each.targets(), predict(student, each.patches()))
             for part, each in looked_at.items()
