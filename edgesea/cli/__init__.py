@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
     "bench": "Measures storage, activation memory and latency on a device.",
     "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",
+    "teachers": "Lists teachers, fetches their weights, and says what a foreign model is.",
     "fit": "Says which boards hold a bundle's model, with the margin in flash and RAM.",
 }
 
