@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": "Writes a teacher's embeddings of a domain into a store.",
     "distill": "Embeds, samples, reduces and trains a student; resumes where it stopped.",
     "evaluate": "Scores a run or a bundle: fidelity to the teacher, and a head.",
+    "head": "Trains the classifier that goes into a bundle, with a threshold for each class.",
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
     "bench": "Measures storage, activation memory and latency on a device.",
     "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",

@@ -30,6 +30,14 @@ from firmware_export import projects
 @click.option(
     "--allow-failed", is_flag=True, help="Keep a bundle that falls below a threshold, marked as failed."
 )
+@click.option("--head", "head_file", metavar="HEAD", help="Fold a head of `edgesea head` behind the student.")
+@click.option("--data", metavar="LABELLED", help="Or train one on this sound, with its defaults.")
+@click.option(
+    "--keep-embedding", is_flag=True, help="Keep the embedding as an output beside the head's scores."
+)
+@click.option(
+    "--min-agreement", type=float, help="Fail where int8 decides less often as float does.  [default: 0.95]"
+)
 @click.option("--no-onnx", is_flag=True, help="Leave the ONNX file out.")
 @click.option(
     "--project",
@@ -55,6 +63,10 @@ def export(
     explain,
     no_c,
     allow_failed,
+    head_file,
+    data,
+    keep_embedding,
+    min_agreement,
     no_onnx,
     kind,
     runtime,
@@ -98,6 +110,7 @@ def export(
     if not no_c:
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
+    deciding = _deciding(target, a_tflite, head_file, data, keep_embedding, min_agreement)
     if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
@@ -115,6 +128,7 @@ def export(
             c_model=c_model,
             allow_failed=allow_failed,
             project=project,
+            deciding=deciding,
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
@@ -137,6 +151,32 @@ def _check(target: Path, a_tflite: bool, int8: bool, int16x8: bool, kind: str | 
         raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
     if kind and not int8 and not a_tflite:
         raise UsageError("A project is made of the int8 model: say --int8 too.")
+
+
+def _deciding(target: Path, a_tflite: bool, head_file, data, keep_embedding: bool, min_agreement):
+    """The head that goes along, read or trained; None where none does."""
+    if head_file and data:
+        raise UsageError("The option --data trains a head and --head brings one: give one of them.")
+    if not head_file and not data:
+        if keep_embedding or min_agreement is not None:
+            option = "keep-embedding" if keep_embedding else "min-agreement"
+            raise UsageError(f"The option --{option} is for a head: say --head or --data too.")
+        return None
+    if a_tflite:
+        raise UsageError(
+            f"A head is folded behind a run's student, and {target} stays what it is: name the run."
+        )
+    from edgesea.cli.common import progress
+    from edgesea.decisions.head import Head, train
+    from edgesea.decisions.student import student_of
+    from edgesea.exporting.decisions import MIN_AGREEMENT, Deciding
+
+    if head_file:
+        head = Head.read(head_file)
+    else:
+        student = student_of(target)
+        head = train(student.float_model, student.frontend, data, command=command_line(), progress=progress())
+    return Deciding(head, keep_embedding, MIN_AGREEMENT if min_agreement is None else min_agreement)
 
 
 def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
@@ -195,6 +235,13 @@ def _print(bundle) -> None:
         click.echo(
             f"{kind} against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
             f"R² {r2}; worst layer: {comparison['worst_layer']}"
+        )
+    if decisions := bundle.decisions:
+        labels = decisions["labels"]
+        same = decisions["agreement"]
+        click.echo(
+            f"says {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}"
+            + (f"; int8 decides as float in {same['same']:.1%} of {same['frames']} frames" if same else "")
         )
     if project := bundle.manifest["project"]:
         readme = bundle.path / project["folder"] / "README.md"

@@ -88,6 +88,21 @@ class Head:
         parts = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
         return np.concatenate([self._model.predict_on_batch(bags.padded(part, length)) for part in parts])
 
+    def layers(self) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], list[float]]:
+        """What it does to one frame, and how it joins frames.
+
+        Returns (weights (inputs, outputs), bias (outputs,)) float64 of each layer, the standardisation in the
+        first, all but the last rectified; and alpha of every class.
+        """
+        normal = next(each for each in self._model.layers if each.__class__.__name__ == "Normalization")
+        mean, variance = (np.asarray(each, np.float64).ravel() for each in (normal.mean, normal.variance))
+        dense = [each for each in self._model.layers if each.__class__.__name__ == "Dense"]
+        layers = [tuple(np.asarray(each, np.float64) for each in layer.get_weights()) for layer in dense]
+        weights, bias = layers[0]
+        weights = weights / np.sqrt(variance)[:, None]
+        layers[0] = weights, bias - mean @ weights
+        return tuple(layers), self._model.layers[-1].get_weights()[0].tolist()
+
 
 def select(
     train: tuple[Bags, np.ndarray],
