@@ -40,10 +40,10 @@ def test_false_alarms_are_counted_over_the_clips_without_the_class(alarms, recal
 
 def test_what_cannot_be_reached_is_said():
     with pytest.raises(
-        UsageError, match="The class 'dog' cannot be told with 0 false alarms an hour: .* its 1 validation"
+        UsageError, match=r"The class 'dog' cannot be told with 0 false alarms an hour: .* its 1 validation"
     ):
         choose(VALUES[3:9], [0, 3, 6], TRUTH[1:3], SECONDS[:2], ["dog"], Wanted(0))
-    with pytest.raises(UsageError, match="Received -1 false alarms an hour"):
+    with pytest.raises(UsageError, match=r"Received -1 false alarms an hour"):
         Wanted(-1)
 
 

@@ -9,7 +9,7 @@ from deciding import heard_patches, tones
 
 from edgesea import datasets
 from edgesea.decisions import score
-from edgesea.decisions.head import Head, as_integers, split, train
+from edgesea.decisions.head import Head, split, train
 from edgesea.decisions.student import student_of
 from edgesea.decisions.thresholds import Wanted
 from edgesea.errors import EdgeseaError, UsageError
@@ -100,7 +100,7 @@ def test_scores_alone_are_one_output(student, tmp_path, heard, frontend, head):
     bundle = exported(student, tmp_path / "b", heard, frontend, Deciding(head))
     assert load_bundle(tmp_path / "b").outputs == ("scores",)
     assert bundle.manifest["int8"]["output"]["bytes"] == 3
-    with pytest.raises(UsageError, match="gives scores and no embeddings: export it again with --keep"):
+    with pytest.raises(UsageError, match=r"gives scores and no embeddings: export it again with --keep"):
         bundle.embed(np.zeros(8000, np.float32), 8000)
 
 
@@ -149,7 +149,7 @@ def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, 
     head = train(float_model, frontend, folder, hop=0.3)
     assert (head.values["kind"], head.activation) == ("mil", "sigmoid")
     assert all(each > 0 for each in head.values["alpha"])
-    assert head.labels == ["high", "labels", "low", "noise", "tone"] or head.labels == [
+    assert head.labels == [
         "high",
         "low",
         "noise",
@@ -174,24 +174,24 @@ def test_wrong_options_are_one_sentence(options, sentence, float_model, frontend
 def test_too_little_of_a_class_is_one_sentence(tmp_path, float_model, frontend, street):
     few = tones(tmp_path / "few", recordings=2)
     with pytest.raises(
-        UsageError, match="The class 'high' has 2 clips of 2 recordings, and a head needs 3 recordings of"
+        UsageError, match=r"The class 'high' has 2 clips of 2 recordings, and a head needs 3 recordings of"
     ):
         train(float_model, frontend, few)
     one = tones(tmp_path / "one", classes=["low"])
-    with pytest.raises(UsageError, match="A head needs clips of 2 classes at least, and .* has 1"):
+    with pytest.raises(UsageError, match=r"A head needs clips of 2 classes at least, and .* has 1"):
         train(float_model, frontend, one)
 
 
 def test_a_head_of_another_student_is_refused(student, tmp_path, heard, frontend, head):
     other = Head(head.layers, head.activation, {**head.values, "student": "0" * 64})
-    with pytest.raises(UsageError, match="was made for another student, .* with `edgesea head`"):
+    with pytest.raises(UsageError, match=r"was made for another student, .* with `edgesea head`"):
         exported(student, tmp_path / "b", heard, frontend, Deciding(other))
     assert not (tmp_path / "b").exists()
 
 
 def test_int8_that_decides_otherwise_is_no_bundle(student, tmp_path, heard, frontend, head):
     strict = Deciding(head, min_agreement=1.01)
-    with pytest.raises(EdgeseaError, match="held-out frames, class by class, where at least 101.0% is"):
+    with pytest.raises(EdgeseaError, match=r"held-out frames, class by class, where at least 101.0% is"):
         exported(student, tmp_path / "b", heard, frontend, strict)
     assert not (tmp_path / "b").exists()
     kept = exported(student, tmp_path / "b", heard, frontend, strict, allow_failed=True)
@@ -199,12 +199,12 @@ def test_int8_that_decides_otherwise_is_no_bundle(student, tmp_path, heard, fron
 
 
 def test_sound_with_none_of_the_labels_is_refused(bundle, street, tmp_path):
-    with pytest.raises(UsageError, match="has none of the labels of .* \\(high, low, noise\\)"):
+    with pytest.raises(UsageError, match=r"has none of the labels of .* \(high, low, noise\)"):
         score.score(bundle, str(street))
 
 
 def test_a_bundle_that_holds_a_head_takes_no_other(bundle):
-    with pytest.raises(UsageError, match="holds a head already: name the run that it came from"):
+    with pytest.raises(UsageError, match=r"holds a head already: name the run that it came from"):
         student_of(bundle.path)
 
 
