@@ -25,6 +25,7 @@ from edgesea.run import PARTS, Config, Run, versions
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
+from edgesea.students.fused import fuse
 from edgesea.train import Schedule, train
 
 # A student below this R² on held-out recordings is hardly better than a constant.
@@ -175,6 +176,7 @@ class _Stages:
         trained_on = self._examples(run, domain, rows["train"], reducer)
         looked_at = {part: run.part(part) for part in PARTS}
         student = self._build()
+        fuse(student)
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()

@@ -6,6 +6,7 @@ computed. Nothing is written to disk here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from firmware_export import ctext, kernels
 from firmware_export.kernels import RUNTIME
 from firmware_export.plan import Group, Plan
-from firmware_export.program import Array, Call, Constant, Slot, Step
+from firmware_export.program import Array, Call, Constant, Rows, Slot, Step
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -212,7 +213,8 @@ class _Emitter:
     # ---- calls ----
 
     def _calls(self) -> tuple[list[dict], list[str]]:
-        streams, calls = [], []
+        streams: list[dict] = []
+        calls: list[str] = []
         for number, group in enumerate(self.plan.groups):
             first = self.program.steps[group.first]
             if first.rows is None:
@@ -259,7 +261,7 @@ class _Emitter:
         steps = self.program.steps
         stages: list[dict] = []
         stage_of: dict[tuple[int, int], int] = {}
-        sources = []
+        sources: list[tuple[int, Rows]] = []
         made = {steps[n].output for n in group.steps}
         for n in group.steps:
             rows = steps[n].rows
@@ -311,7 +313,7 @@ class _Emitter:
         row_bytes: int,
         ring: int,
         skip: int,
-        inputs: list[int] = (),
+        inputs: Sequence[int] = (),
     ) -> dict:
         step = None if number is None else self.program.steps[number]
         place = self.place.get(tensor, 0)

@@ -99,7 +99,7 @@ class Option:
     def read(self, table: Table | None, where: Table) -> object:
         """The value in ``table``, or the default where there is no table; ``where`` names the operator."""
         if isinstance(self.slots, tuple):
-            return tuple(self._number(table, slot, self.kind) for slot in self.slots)
+            return tuple(self._number(table, slot, str(self.kind)) for slot in self.slots)
         if self.kind == "int32s":
             view = None if table is None else table.vector(self.slots, "int32")
             if view is not None and view.size > 64:

@@ -17,6 +17,7 @@ Conventions
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -425,7 +426,8 @@ def _reach(rng: np.random.Generator, rate: int) -> Callable[[np.ndarray], np.nda
 # Building blocks.
 
 
-def _gain(db: float | np.ndarray) -> float | np.ndarray:
+def _gain(db: Any) -> Any:
+    """The factor of a level in dB, a number of a number and an array of an array."""
     return 10 ** (db / 20)
 
 

@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def measure(
         {"threads": count, "xnnpack": xnnpack} for count in dict.fromkeys(counts) for xnnpack in (True, False)
     ]
     repetitions = min(PROCESSES, runs)
-    request = {
+    request: dict[str, Any] = {
         "silence_s": SILENCE_S,
         "setup": setup,
         "python": python,
@@ -173,8 +174,8 @@ def measure(
     here = _outputs(reference, inputs)
     measured = []
     for number, order in enumerate(configurations):
-        processes = [each for each in found["processes"] if each["configuration"] == number]
-        measured.append({**order, **_summary(processes), "agreement": _apart(here, processes[0]["outputs"])})
+        own = [each for each in found["processes"] if each["configuration"] == number]
+        measured.append({**order, **_summary(own), "agreement": _apart(here, own[0]["outputs"])})
     return {
         "device": "rpi",
         "engine": measured[0]["engine"],

@@ -186,11 +186,12 @@ def _run_of(bundle: Bundle) -> Run | None:
     """
     provenance = bundle.manifest["provenance"]
     folder = provenance.get("run")
-    if not isinstance(folder, str) or "\0" in folder or not Run(folder).metrics.is_file():
+    if not isinstance(folder, str) or "\0" in folder or not Run(Path(folder)).metrics.is_file():
         return None
-    results = Run(folder).results()
+    run = Run(Path(folder))
+    results = run.results()
     same = all(results[each] == provenance.get(each) for each in ("teacher", "data", "reducer"))
-    return Run(folder) if same and results["fidelity"]["held-out"] == provenance.get("fidelity") else None
+    return run if same and results["fidelity"]["held-out"] == provenance.get("fidelity") else None
 
 
 class _Listening:
@@ -316,10 +317,10 @@ def _parts(
     embeddings = embeddings or {
         kind: _through(model, _patches(examples)) for kind, model in listening.subject.models.items()
     }
-    groups = None if groups is None else np.asarray(groups)
+    recordings = None if groups is None else np.asarray(groups)
 
     def part(name: str, picked: np.ndarray | slice) -> dict:
-        of = None if groups is None else groups[picked]
+        of = None if recordings is None else recordings[picked]
         figures = {kind: fidelity(target[picked], values[picked], of) for kind, values in embeddings.items()}
         return {"part": name, "in_domain": in_domain, **figures}
 
@@ -466,7 +467,7 @@ def _answer(metric: str, values: dict[str, float], others: dict[str, Teacher]) -
     }
 
 
-def _size(task: Task | SplitTask, scored: Sequence[int]) -> dict:
+def _size(task: Task | SplitTask, scored: Sequence[int] | np.ndarray) -> dict:
     recordings = {task.groups[k] for k in scored}
     return {"clips": len(scored), "classes": len(task.classes), "recordings": len(recordings)}
 

@@ -172,7 +172,8 @@ def given_splits(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndar
     """The splits that a dataset's authors gave: 0, 1, 2 are train, validate and test, once; other numbers are
     folds, see `given_folds`, which says what is refused."""
     if set(folds) == {0, 1, 2}:
-        return (tuple(np.flatnonzero(np.equal(folds, part)) for part in range(3)),)
+        train, validation, test = (np.flatnonzero(np.equal(folds, part)) for part in range(3))
+        return ((train, validation, test),)
     return given_folds(folds)
 
 
@@ -190,12 +191,12 @@ def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarr
             f"{len(set(folds) - {None})} and {list(folds).count(None)} clips without: give whole data."
         )
     names = sorted(set(folds))
-    folds = np.asarray(folds)
+    fold = np.asarray(folds)
     splits = []
     for k, tested in enumerate(names):
         validating = names[(k + 1) % len(names)]
-        train = np.flatnonzero((folds != tested) & (folds != validating))
-        splits.append((train, np.flatnonzero(folds == validating), np.flatnonzero(folds == tested)))
+        train = np.flatnonzero((fold != tested) & (fold != validating))
+        splits.append((train, np.flatnonzero(fold == validating), np.flatnonzero(fold == tested)))
     return tuple(splits)
 
 

@@ -60,12 +60,12 @@ class Bags:
         means = np.stack([self.frames[a:b].mean(axis=0) for a, b in pairwise(self.ends.tolist())])
         return Bags(means, np.arange(len(self) + 1))
 
-    def select(self, clips: Sequence[int]) -> "Bags":
+    def select(self, clips: Sequence[int] | np.ndarray) -> "Bags":
         """The bags of some clips, in that order."""
         rows = [np.arange(self.ends[k], self.ends[k + 1]) for k in clips]
         return Bags(self.frames[np.concatenate(rows)], np.cumsum([0, *map(len, rows)]))
 
-    def padded(self, clips: Sequence[int], length: int) -> tuple[np.ndarray, np.ndarray]:
+    def padded(self, clips: Sequence[int] | np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """(B, length, d) float32, with zeros behind, and (B, length) float32, 1 where there is a frame."""
         frames = np.zeros((len(clips), length, self.frames.shape[1]), np.float32)
         present = np.zeros((len(clips), length), np.float32)

@@ -35,7 +35,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -542,7 +542,7 @@ def _model(content: bytes) -> dict:
 
 
 def _golden(patches: np.ndarray, integer: bytes | None, float_: bytes | None) -> bytes:
-    arrays = {"patches": np.asarray(patches, np.float32)}
+    arrays: dict[str, Any] = {"patches": np.asarray(patches, np.float32)}
     if integer is not None:
         reference = open_interpreter(integer, resolver="reference")
         arrays["inputs"] = reference.input.quantise(arrays["patches"])

@@ -19,6 +19,7 @@ from edgesea import __version__
 from edgesea.errors import EdgeseaError
 from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.files import write_bytes, write_text
+from edgesea.interpreter import open_interpreter
 from firmware_export import ctext
 from firmware_export.compile import CompiledModel, compile_model
 from firmware_export.emit import RUNTIME, TEMPLATES
@@ -186,7 +187,7 @@ def write_firmware(
 
 
 def golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (n, bytes) and outputs (n, bytes), both int8."""
+    """inputs (n, bytes) and outputs (n, bytes), both int8; the model's own, or `EdgeseaError`."""
     arrays = bundle.golden()
     if not {"inputs", "outputs"} <= arrays.keys() or not arrays["inputs"].size:
         raise EdgeseaError(f"The bundle {bundle.path} holds no golden vectors: export the bundle again.")
@@ -202,4 +203,15 @@ def golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
     ):
         raise EdgeseaError(f"The golden vectors of {bundle.path} do not fit its model: export it again.")
     count = max(1, min(vectors, len(inputs), GOLDEN_BYTES // sum(sizes)))
+    _check_outputs(bundle, inputs[:count], outputs[:count])
     return inputs[:count], outputs[:count]
+
+
+def _check_outputs(bundle: Bundle, inputs: np.ndarray, outputs: np.ndarray) -> None:
+    """Refuses golden vectors that are not the model's: their verdict would be of another model."""
+    reference = open_interpreter(bundle.int8, resolver="reference")
+    for given, told in zip(inputs, outputs, strict=True):
+        if not np.array_equal(reference.invoke(given).reshape(-1), told):
+            raise EdgeseaError(
+                f"The golden vectors of {bundle.path} are not what its model computes: export it again."
+            )

@@ -155,7 +155,10 @@ class _Project:
             self.out = out / self.name
         self.tflm = self._tflm() if runtime == "tflm" else None
         self.listening, self.deaf = self._listening()
-        self.vectors, self.model, self.program = 0, [], []  # known when the firmware is there
+        # Known when the firmware is there.
+        self.vectors = 0
+        self.model: list[str] = []
+        self.program: list[str] = []
 
     def write(self) -> tuple[Path, ...]:
         contents = self._firmware()
@@ -202,17 +205,17 @@ class _Project:
         if self.listening is None:
             sensor = firmware.remake(self.bundle, model=False).sensor
             files = {file: content for file, content in files.items() if file not in sensor}
-        around = {*firmware.FILES, "firmware_model.h", f"{self.name}_golden.h", f"{self.name}_golden.c"}
+        kept_apart = {*firmware.FILES, "firmware_model.h", f"{self.name}_golden.h", f"{self.name}_golden.c"}
         # Builders differ in which folders of a folder they look for headers in: these have none.
         program = {
             PurePosixPath(file).name: content
             for file, content in files.items()
-            if file in around or file.startswith("sensor/")
+            if file in kept_apart or file.startswith("sensor/")
         }
         model = {
             file: content
             for file, content in files.items()
-            if file not in around and not file.startswith("sensor/")
+            if file not in kept_apart and not file.startswith("sensor/")
         }
         variant = "quiet" if self.listening is None else "sensor"
         for path in (PROGRAM / "program.h", *(PROGRAM / variant).glob("*.[ch]")):

@@ -38,7 +38,7 @@ def knn_overlap(target: np.ndarray, embedding: np.ndarray, k: int = NEIGHBOURS) 
     return float(np.mean(_overlaps(target[::step], embedding[::step], k)))
 
 
-def fidelity(target: np.ndarray, embedding: np.ndarray, groups: Sequence | None = None) -> dict:
+def fidelity(target: np.ndarray, embedding: np.ndarray, groups: Sequence | np.ndarray | None = None) -> dict:
     """All three, with the number of frames; None where a figure is not defined.
 
     groups : the recording of every frame; adds 'intervals', {figure: {'low', 'high'}}, bootstrap intervals

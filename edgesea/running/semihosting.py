@@ -17,7 +17,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -258,9 +258,10 @@ def _answer(debugger: Debugger, host: Host, packet: str, end: float) -> str:
     name, *words = packet[1:].split(",")
     if name not in ("open", "close", "read", "write"):
         raise Stopped(f"asked its host for {re.sub('[^ -~]', '?', name[:20])!r}, which no program gets")
+    call = _CALLS[name]
     try:
         numbers = [int(number, 16) for word in words for number in word.split("/")]
-        result = _CALLS[name](debugger, host, *numbers, end)
+        result = call(debugger, host, *numbers, end)
     except (ValueError, TypeError):
         raise EdgeseaError(
             f"QEMU asks {packet[:60]!r}, which means nothing to this edgesea: install QEMU 7.2 or newer."
@@ -299,4 +300,4 @@ def _write(debugger: Debugger, host: Host, handle: int, address: int, size: int,
     return size
 
 
-_CALLS = {"open": _open, "close": _close, "read": _read, "write": _write}
+_CALLS: dict[str, Callable[..., int]] = {"open": _open, "close": _close, "read": _read, "write": _write}

@@ -92,7 +92,7 @@ def _packed(value, parts: list[memoryview]):
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if array.dtype.str not in _TYPES:
             raise TypeError(f"an array of {array.dtype} cannot be sent")
-        parts.append(memoryview(array.reshape(-1).view(np.uint8)))
+        parts.append(array.reshape(-1).view(np.uint8).data)
         return {"array": [array.dtype.str, list(value.shape)]}
     if isinstance(value, bytes | bytearray | memoryview):
         parts.append(memoryview(value))

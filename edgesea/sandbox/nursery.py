@@ -58,7 +58,7 @@ def main(descriptor: int, preload: list[str]) -> None:
             for each in descriptors:
                 os.close(each)
             children.add(child)
-            answer = child
+            answer: int | dict = child
         else:
             answer = _ended(request["end"], kill=request["kill"])
             children.discard(request["end"])

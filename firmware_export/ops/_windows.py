@@ -31,11 +31,14 @@ def frame_of(
     op: Operator,
     source: Tensor,
     result: Tensor,
-    kernel: tuple[int, int],
+    kernel: tuple[int, ...],
     singly: bool = False,
     around: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
 ) -> Frame:
-    """The geometry of a window over ``source``; ``around``: rows and columns that a PAD puts there first."""
+    """The geometry of a window of ``kernel`` (height, width) over ``source``.
+
+    around: rows and columns that a PAD puts there first
+    """
     batch, in_height, in_width, _ = source.shape
     _, out_height, out_width, _ = result.shape
     stride, dilation = op.options["stride"], op.options.get("dilation", (1, 1))

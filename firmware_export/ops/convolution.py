@@ -210,8 +210,8 @@ def _before_padding(graph: Graph, op: Operator) -> tuple[Tensor, tuple[tuple[int
     pad = graph.producer(source.index)
     if pad is None or not joins_reader(graph, pad):
         return source, ((0, 0), (0, 0))
-    (_, rows, columns, _) = (tuple(int(n) for n in pair) for pair in graph.input(pad, 1).data)
-    return graph.input(pad, 0), (rows, columns)
+    _, (top, bottom), (left, right), _ = graph.input(pad, 1).data.tolist()
+    return graph.input(pad, 0), ((top, bottom), (left, right))
 
 
 KINDS = (

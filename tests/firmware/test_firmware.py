@@ -1,5 +1,6 @@
 """The firmware's C: clean, deaf to noise, right in its answers; and what `write_firmware` refuses."""
 
+import hashlib
 import json
 import random
 import re
@@ -326,6 +327,23 @@ def test_what_is_no_bundle_for_it_is_refused(bundle, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EdgeseaError, match=r"file cannot be written .*: choose another folder"):
         write_firmware(bundle, tmp_path / "file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_strangers_golden_vectors_have_to_be_the_models(bundle, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    with np.load(folder / "golden.npz") as held:
+        arrays = dict(held)
+    arrays["outputs"][1].flat[0] ^= 1
+    np.savez(folder / "golden.npz", **arrays)
+    content = (folder / "golden.npz").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    told = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"]["golden.npz"] = manifest["files"]["golden.npz"] | told
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EdgeseaError, match=r"are not what its model computes: export it again"):
+        write_firmware(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
