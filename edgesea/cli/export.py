@@ -31,7 +31,12 @@ from firmware_export import projects
     "--allow-failed", is_flag=True, help="Keep a bundle that falls below a threshold, marked as failed."
 )
 @click.option("--head", "head_file", metavar="HEAD", help="Fold a head of `edgesea head` behind the student.")
-@click.option("--data", metavar="LABELLED", help="Or train one on this sound, with its defaults.")
+@click.option(
+    "--data", metavar="LABELLED", help="Train a head on this sound; with --memory, fill it with this."
+)
+@click.option(
+    "--memory", metavar="N", help="Prototypes: a number, all, or KIND:n=N,k=K,beta=B; see the docs."
+)
 @click.option(
     "--keep-embedding", is_flag=True, help="Keep the embedding as an output beside the head's scores."
 )
@@ -65,6 +70,7 @@ def export(
     allow_failed,
     head_file,
     data,
+    memory,
     keep_embedding,
     min_agreement,
     no_onnx,
@@ -77,6 +83,7 @@ def export(
 
     With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
     """
+    from edgesea.cli.common import progress
     from edgesea.exporting import c_compiler, export_tflite
     from edgesea.exporting.from_run import export_run
     from edgesea.exporting.project import in_bundle
@@ -105,12 +112,13 @@ def export(
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
         _check_without_c(explain, ram_budget, kind, runtime)
-    # TensorFlow Lite Micro runs what cannot be compiled.
-    c_model = None
-    if not no_c:
+        c_model = None
+    else:
+        # TensorFlow Lite Micro runs what cannot be compiled.
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
-    deciding = _deciding(target, a_tflite, head_file, data, keep_embedding, min_agreement)
+    given = (head_file, data, memory, keep_embedding, min_agreement)
+    deciding = _deciding(target, a_tflite, *given, board)
     if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
@@ -129,6 +137,7 @@ def export(
             allow_failed=allow_failed,
             project=project,
             deciding=deciding,
+            progress=progress(),
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
@@ -153,30 +162,45 @@ def _check(target: Path, a_tflite: bool, int8: bool, int16x8: bool, kind: str | 
         raise UsageError("A project is made of the int8 model: say --int8 too.")
 
 
-def _deciding(target: Path, a_tflite: bool, head_file, data, keep_embedding: bool, min_agreement):
-    """The head that goes along, read or trained; None where none does."""
-    if head_file and data:
-        raise UsageError("The option --data trains a head and --head brings one: give one of them.")
-    if not head_file and not data:
-        if keep_embedding or min_agreement is not None:
-            option = "keep-embedding" if keep_embedding else "min-agreement"
-            raise UsageError(f"The option --{option} is for a head: say --head or --data too.")
+def _deciding(target: Path, a_tflite: bool, head_file, data, memory, keep_embedding, min_agreement, board):
+    """Head and memory that go along, read or made; None where nothing does."""
+    if not (head_file or data or memory or keep_embedding or min_agreement is not None):
         return None
-    if a_tflite:
-        raise UsageError(
-            f"A head is folded behind a run's student, and {target} stays what it is: name the run."
-        )
     from edgesea.cli.common import progress
     from edgesea.decisions.head import Head, train
+    from edgesea.decisions.prototypes import choice_of
     from edgesea.decisions.student import student_of
     from edgesea.exporting.decisions import MIN_AGREEMENT, Deciding
+    from firmware_export import boards
 
-    if head_file:
-        head = Head.read(head_file)
-    else:
+    if a_tflite:
+        raise UsageError(
+            f"Head and memory are a run's student's, and {target} stays what it is: name the run."
+        )
+    if not head_file and not data and not memory:
+        option = "keep-embedding" if keep_embedding else "min-agreement"
+        raise UsageError(f"The option --{option} is for a head: say --head or --data too.")
+    if head_file and data and not memory:
+        raise UsageError("The option --data trains a head and --head brings one: give one of them.")
+    choice = choice_of(memory) if memory else None
+    if choice and not data:
+        from edgesea.evaluation.evaluate import own_data
+
+        data = own_data(target)
+        click.echo(f"No --data: the memory is made of what it was distilled on, {data}", err=True)
+    head = Head.read(head_file) if head_file else None
+    if head is None and choice is None:
         student = student_of(target)
         head = train(student.float_model, student.frontend, data, command=command_line(), progress=progress())
-    return Deciding(head, keep_embedding, MIN_AGREEMENT if min_agreement is None else min_agreement)
+    known = [boards.board(board)] if board in boards.names() else boards.readable()[0]
+    return Deciding(
+        head,
+        keep_embedding,
+        MIN_AGREEMENT if min_agreement is None else min_agreement,
+        choice,
+        data,
+        max(each.flash_bytes for each in known) if choice else None,
+    )
 
 
 def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
@@ -238,10 +262,11 @@ def _print(bundle) -> None:
         )
     if decisions := bundle.decisions:
         labels = decisions["labels"]
-        same = decisions["agreement"]
+        same, memory = decisions["agreement"], decisions["memory"]
         click.echo(
             f"says {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}"
             + (f"; int8 decides as float in {same['same']:.1%} of {same['frames']} frames" if same else "")
+            + (f"; {memory['prototypes']} prototypes, {memory['bytes']:,} bytes" if memory else "")
         )
     if project := bundle.manifest["project"]:
         readme = bundle.path / project["folder"] / "README.md"

@@ -56,6 +56,11 @@ class Head:
         return self.values["labels"]
 
     @property
+    def wanted(self) -> Wanted:
+        """What its thresholds are for."""
+        return Wanted(self.values["wanted"])
+
+    @property
     def held_out(self) -> dict:
         """What it was not made from, see `formats.decisions.HeldOut`."""
         data = self.values["data"]
@@ -88,7 +93,7 @@ class Head:
             "rest": self.values["rest"],
             "held_out": self.held_out,
             "trained": f"{self.values['kind']} on {self.values['data']['name']}, thresholds for "
-            f"{self.values['wanted']}",
+            f"{self.wanted}",
         }
 
     def write(self, path: Path | str) -> None:
@@ -181,9 +186,9 @@ def train(
     head = Head(layers, "softmax" if single else "sigmoid", {"labels": labels, "alpha": alpha})
     embeddings, ends, truth = sets["validation"]
     scores = as_integers(head.scores(embeddings))
-    values = thresholds.pooled(scores, ends, window, np.array(integer_alpha(alpha), np.int64))
+    pooled = thresholds.pooled(scores, ends, window, np.array(integer_alpha(alpha), np.int64))
     seconds = np.array([held.seconds[k] for k in parts["validation"]])
-    chosen = thresholds.choose(values, ends, truth, seconds, labels, wanted)
+    chosen = thresholds.choose(pooled, ends, truth, seconds, labels, wanted)
     step = every * listen.Frontend(frontend.to_dict()).period / frontend.sample_rate
     used = {name: sorted({recording(manifest, k) for k in part}) for name, part in parts.items()}
     values = {
@@ -196,7 +201,7 @@ def train(
         "window": window,
         "every": every,
         "rest": min(65535, round(rest / step)),
-        "wanted": str(wanted),
+        "wanted": wanted.false_alarms,
         "thresholds": [{**each, "threshold": each["threshold"] / 65536} for each in chosen],
         "data": {
             "name": manifest.name,
@@ -241,7 +246,8 @@ def split(manifest: Manifest, seed: int = 0) -> dict[str, list[int]]:
                 "of it, or leave it out."
             )
     part_of: dict[str, str] = {}
-    for label in [*sorted(labels, key=lambda each: (count[each], each)), None]:
+    rising = sorted(labels, key=lambda each: (count[each], each))
+    for label in (*rising, None):
         left = [
             group
             for group, held in recordings.items()
@@ -267,13 +273,13 @@ def truth_of(manifest: Manifest, clips: Sequence[int], labels: Sequence[str]) ->
     return np.array([[label in manifest.clips[k].labels for label in labels] for k in clips], np.int8)
 
 
-def ends_of(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def ends_of(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, list[int]]:
     """The rows of some clips, ascending, and where each clip begins and ends in them."""
     rows = held.rows(clips)
-    return rows, np.searchsorted(held.clip[rows], [*clips, np.iinfo(np.int64).max])
+    return rows, np.searchsorted(held.clip[rows], [*clips, np.iinfo(np.int64).max]).tolist()
 
 
-def _bags(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _bags(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, list[int]]:
     """Embeddings of the clips' frames, (N, d), and where each clip begins and ends in them."""
     rows, ends = ends_of(held, clips)
     return held.outputs["embedding"][rows], ends

@@ -58,6 +58,32 @@ def asks(model: bytes | str, names: Sequence[str]) -> Callable[[np.ndarray], dic
     return ask
 
 
+def integers(model: bytes | str, names: Sequence[str]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """The same of an int8 .tflite, by TFLite's reference kernels, as `listen.Decider` takes it.
+
+    Scores are 0..255, an embedding is the integers that it is in the model.
+    """
+    interpreter = open_interpreter(model, resolver="reference")
+    tensors = dict(zip(names, interpreter.outputs, strict=True))
+
+    def ask(patches: np.ndarray) -> dict[str, np.ndarray]:
+        values = interpreter.run(patches, list(tensors.values()))
+        exact = {
+            name: tensor.quantise(found).reshape(len(patches), -1).astype(np.int64)
+            for (name, tensor), found in zip(tensors.items(), values, strict=True)
+        }
+        if "scores" in exact:
+            exact["scores"] += 128
+        return exact
+
+    return ask
+
+
+def zero_point(model: bytes) -> int:
+    """Of the first output of an int8 .tflite."""
+    return open_interpreter(model).output.zero_point
+
+
 def pace(frontend: Frontend, hop: float | None = None) -> int:
     """How many possible patches lie between two decisions that are about `hop` seconds apart.
 

@@ -21,7 +21,6 @@ from edgesea.decisions import heard
 from edgesea.decisions.head import as_integers
 from edgesea.errors import UsageError
 from edgesea.exporting.bundle import Bundle
-from edgesea.interpreter import open_interpreter
 from edgesea.listen import listen
 from edgesea.progress import SILENT, Progress
 
@@ -119,23 +118,10 @@ def decider_of(bundle: Bundle) -> listen.Decider:
 
 def _ask(bundle: Bundle, kind: str):
     """The outputs of a frame as `listen.Decider` takes them: scores 0..255, the embedding in int8."""
-    if kind == "float":
-        ask = heard.asks(bundle.float.read_bytes(), bundle.outputs)
-        return lambda patches: {"scores": as_integers(ask(patches)["scores"])}
-    interpreter = open_interpreter(bundle.int8, resolver="reference")
-    tensors = dict(zip(bundle.outputs, interpreter.outputs, strict=True))
-
-    def integers(patches: np.ndarray) -> dict[str, np.ndarray]:
-        values = interpreter.run(patches, list(tensors.values()))
-        exact = {
-            name: tensor.quantise(found).reshape(len(patches), -1).astype(np.int64)
-            for (name, tensor), found in zip(tensors.items(), values, strict=True)
-        }
-        if "scores" in exact:
-            exact["scores"] += 128
-        return exact
-
-    return integers
+    if kind == "int8":
+        return heard.integers(bundle.int8.read_bytes(), bundle.outputs)
+    ask = heard.asks(bundle.float.read_bytes(), bundle.outputs)
+    return lambda patches: {"scores": as_integers(ask(patches)["scores"])}
 
 
 def _figures(events: list[Event], held: heard.Heard, manifest: Manifest, labels, rate: int) -> dict:

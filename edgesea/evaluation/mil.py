@@ -97,7 +97,10 @@ class Head:
         normal = next(each for each in self._model.layers if each.__class__.__name__ == "Normalization")
         mean, variance = (np.asarray(each, np.float64).ravel() for each in (normal.mean, normal.variance))
         dense = [each for each in self._model.layers if each.__class__.__name__ == "Dense"]
-        layers = [tuple(np.asarray(each, np.float64) for each in layer.get_weights()) for layer in dense]
+        layers = []
+        for layer in dense:
+            weights, bias = (np.asarray(each, np.float64) for each in layer.get_weights())
+            layers.append((weights, bias))
         weights, bias = layers[0]
         weights = weights / np.sqrt(variance)[:, None]
         layers[0] = weights, bias - mean @ weights

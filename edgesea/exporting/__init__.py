@@ -18,6 +18,7 @@ from edgesea.exporting.bundle import Bundle, CModel, ProjectWriter, load_bundle,
 from edgesea.exporting.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
+from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def export_student(
     project: ProjectWriter | None = None,
     deciding: "Deciding | None" = None,
     command: str = "",
+    progress: Progress = SILENT,
 ) -> Bundle:
     """Converts a Keras student and writes its bundle.
 
@@ -63,7 +65,7 @@ def export_student(
     min_cosine, min_r2 : what it must reach against float on `held_out`
     learnt : R^2 of the student to phi(teacher) on held-out sound, where that is known
     allow_failed : keep a bundle that falls below a threshold, marked as failed
-    deciding : a head to fold behind the student; what is compared above is the student without it
+    deciding : head and memory; what is compared above is the student without them
 
     Raises EdgeseaError where a conversion fails, a float twin differs from Keras, or the integer model falls
     below a threshold; UsageError where the call is wrong. Nothing is written then.
@@ -86,28 +88,28 @@ def export_student(
     keras_embeddings = embed(model, held_out)
     float_model = tflite.convert_float(model)
     compare.agreement(keras_embeddings, open_interpreter(float_model).run(held_out), "float .tflite")
-    folded = None if deciding is None else deciding.folded(model, float_model)
     onnx_model = None
-    if onnx and folded is None:
+    if onnx and deciding is None:
         onnx_model = onnx_twin.convert_onnx(model)
         compare.agreement(keras_embeddings, onnx_twin.run(onnx_model, held_out), "ONNX")
-    integers, comparison, failed, decisions = {}, None, None, None
+    integer, comparison, failed, made = None, None, None, None
     if kind:
         if calibration is None:
             raise UsageError(
                 f"{kind.capitalize()} needs patches of the domain to calibrate on, received none."
             )
         convert = {"int8": tflite.convert_int8, "int16x8": tflite.convert_int16x8}[kind]
-        integers = {kind: convert(model, calibration)}
-        comparison = compare.compare(float_model, integers[kind], held_out)
-    if folded is not None:
-        float_model, integers, decisions = deciding.made(folded, calibration if kind else None, held_out)
-        onnx_model = onnx_twin.convert_onnx(folded, deciding.outputs) if onnx else None
+        integer = convert(model, calibration)
+        comparison = compare.compare(float_model, integer, held_out)
+    if deciding is not None:
+        made = deciding.made(model, float_model, integer, calibration, held_out, frontend, progress)
+        float_model, integer = made.float_, made.int8
+        onnx_model = onnx_twin.convert_onnx(made.network, deciding.outputs) if onnx else None
     try:
         if comparison is not None:
             comparison.check(min_cosine=min_cosine, min_r2=min_r2, learnt=learnt, kind=kind)
-        if decisions is not None and decisions["agreement"] is not None:
-            deciding.check(decisions["agreement"])
+        if made is not None:
+            deciding.check(made.decisions)
     except EdgeseaError as error:
         if not allow_failed:
             raise
@@ -115,7 +117,8 @@ def export_student(
     return write_bundle(
         out,
         name=name,
-        **integers,
+        int8=integer if int8 else None,
+        int16x8=integer if int16x8 else None,
         float_=float_model,
         onnx=onnx_model,
         frontend=frontend,
@@ -123,7 +126,8 @@ def export_student(
         failed=failed,
         golden=held_out[:GOLDEN_PATCHES],
         provenance=provenance,
-        decisions=decisions,
+        decisions=made and made.decisions,
+        memory=made and made.memory,
         c_model=c_model,
         project=project,
         command=command,

@@ -51,6 +51,7 @@ from edgesea.measures import memory
 from edgesea.measures.figures import FIDELITY, MEASURED, at, text
 from firmware_export import projects
 from firmware_export.ctext import identifier as identifier_of
+from firmware_export.decisions import Decisions
 from firmware_export.graph import ModelError, read
 
 if TYPE_CHECKING:
@@ -78,9 +79,10 @@ REMEDY = "export the bundle again"
 # What may change a converted model or a figure in the manifest.
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
-CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
+CModel = Callable[[bytes, Path, str, Frontend | None, Decisions | None], dict | None]
 """Compiles an int8 or int16x8 model into C files in a folder, under an identifier, with its frontend where
-that is known; returns its entry in the manifest, None where there is no C of it."""
+that is known, and with what makes events of its outputs where something does; returns its entry in the
+manifest, None where there is no C of it."""
 
 Seconds = float  # `Bundle.float` is a file
 
@@ -350,7 +352,9 @@ def write_bundle(
                 files.write_bytes(folder / path, content)
         compiled = None
         if c_model is not None and integer is not None:
-            compiled = c_model(integer, folder / C_FOLDER, identifier, frontend)
+            compiled = c_model(
+                integer, folder / C_FOLDER, identifier, frontend, c_decisions(decisions, memory)
+            )
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -377,6 +381,25 @@ def write_bundle(
             manifest["files"] = _files(folder)
             files.write_json(folder / MANIFEST, manifest)
     return Bundle(out, _complete(manifest))
+
+
+def c_decisions(decisions: dict | None, memory: dict[str, np.ndarray] | None) -> Decisions | None:
+    """The manifest's decisions, and the memory's arrays, as C is made of them."""
+    if decisions is None:
+        return None
+    names = ("k", "beta", "sharpness", "unknown")
+    return Decisions(
+        labels=tuple(decisions["labels"]),
+        head=decisions["head"],
+        every=decisions["every"],
+        window=decisions["window"],
+        rest=decisions["rest"],
+        alpha=tuple(decisions["alpha"]),
+        thresholds=tuple(decisions["thresholds"]),
+        memory={name: decisions["memory"][name] for name in names} if memory else None,
+        prototypes=memory["prototypes"] if memory else None,
+        soft_labels=memory["labels"] if memory else None,
+    )
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -559,7 +582,7 @@ def _golden(patches: np.ndarray, integer: bytes | None, float_: bytes | None) ->
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 

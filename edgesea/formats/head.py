@@ -83,7 +83,9 @@ class Head(Strict):
     rest: Annotated[int, Field(ge=0, le=65535)] = Field(
         description="frames for which a class is not said again"
     )
-    wanted: Text = Field(description="what the thresholds were chosen for")
+    wanted: NotNegative | None = Field(
+        description="false alarms an hour that thresholds were chosen for; null for the best F1"
+    )
     thresholds: Annotated[list[Threshold], Field(max_length=MOST_CLASSES)] = Field(description="a class each")
     data: HeadData = Field(description="what it was made from")
     versions: Versions = Field(default_factory=dict, description="of what made it")

@@ -132,32 +132,38 @@ class Memory:
     def scores(self, head, embedding):
         """head (classes of the head,) 0..255, embedding (d,) int8 -> scores (slots,) 0..255."""
         result = np.zeros(self.slots, np.int64)
-        result[: self.head] = head
-        prototypes = np.concatenate([self.prototypes, *(each[2][None] for each in self.added)])
-        if not len(prototypes):
+        best, similar = self.nearest(embedding)
+        if not len(best):
+            result[: self.head] = head
             return result
+        if similar[0] < self.unknown:
+            result[-1] = 255
+            return result
+        weights = power((similar[0] - similar) * self.sharpness >> 8)
+        for place, weight in zip(best.tolist(), weights.tolist()):  # noqa: B905  strict came with 3.10
+            if place < len(self.prototypes):
+                result[: self.bundled] += weight * self.labels[place]
+            else:
+                result[self.added[place - len(self.prototypes)][1]] += weight * 255
+        result //= weights.sum()
+        mixed = np.asarray(head, np.int64) * (256 - self.beta) + result[: self.head] * self.beta
+        result[: self.head] = mixed + 128 >> 8
+        return result
+
+    def nearest(self, embedding):
+        """The places of the k nearest prototypes, and their similarities in 1/32768, descending."""
+        prototypes = np.concatenate([self.prototypes, *(each[2][None] for each in self.added)])
         inverse = np.concatenate([self.inverse, np.array([each[3] for each in self.added], np.int64)])
         query = np.asarray(embedding, np.int64) - self.zero_point
         ranks = quotient(prototypes @ query * inverse, 256)
         best = np.argsort(-ranks, kind="stable")[: self.k]
         root = math.isqrt(int(query @ query) << 16)
-        similar = quotient(ranks[best] * 128, root) if root else np.zeros(len(best), np.int64)
-        if similar[0] < self.unknown:
-            result[:] = 0
-            result[-1] = 255
-            return result
-        weights = power((similar[0] - similar) * self.sharpness >> 8)
-        heard = np.zeros(self.slots, np.int64)
-        for place, weight in zip(best.tolist(), weights.tolist()):  # noqa: B905  strict came with 3.10
-            if place < len(self.prototypes):
-                heard[: self.bundled] += weight * self.labels[place]
-            else:
-                heard[self.added[place - len(self.prototypes)][1]] += weight * 255
-        heard //= weights.sum()
-        mixed = result * (256 - self.beta) + heard * self.beta + 128 >> 8
-        result[: self.head] = mixed[: self.head]
-        result[self.head :] = heard[self.head :]
-        return result
+        return best, quotient(ranks[best] * 128, root) if root else np.zeros(len(best), np.int64)
+
+    def similarity(self, embedding) -> int:
+        """To the nearest prototype; 0 where there is none."""
+        similar = self.nearest(embedding)[1]
+        return int(similar[0]) if len(similar) else 0
 
     def add(self, label: str, embeddings, capacity: int = 1 << 30):
         """Adds the mean of some embeddings (n, d) int8 as a prototype; its id, or None where there is no
@@ -273,11 +279,11 @@ def mel_matrix(f: dict) -> np.ndarray:
         return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(step * (np.maximum(mel, 15) - 15)))
 
     ends = [float(to_mel(np.float64(f[end]))) for end in ("fmin", "fmax")]
-    edges_hz = to_hz(np.linspace(*ends, f["mels"] + 2))
+    edges_hz = to_hz(np.linspace(ends[0], ends[1], f["mels"] + 2))
     place = np.arange(f["fft_size"] // 2 + 1) * (f["sample_rate"] / f["fft_size"])
     edges = edges_hz
     if f["mel_slopes"] == "mel":
-        place, edges = to_mel(place), np.linspace(*ends, f["mels"] + 2)
+        place, edges = to_mel(place), np.linspace(ends[0], ends[1], f["mels"] + 2)
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
     rising = (place[:, None] - low) / (peak - low)
     matrix = np.maximum(0, np.minimum(rising, (high - place[:, None]) / (high - peak)))

@@ -248,4 +248,4 @@ def test_a_manifest_that_lies_about_decisions_is_one_sentence(change, sentence, 
 def test_wanted_false_alarms_are_kept_to(float_model, frontend, sound):
     head = train(float_model, frontend, sound, hop=0.3, wanted=Wanted(0))
     assert all(each["false_alarms_per_hour"] == 0 for each in head.values["thresholds"])
-    assert head.values["wanted"] == "0 false alarms an hour"
+    assert str(head.wanted) == "0 false alarms an hour"
