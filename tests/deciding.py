@@ -36,3 +36,19 @@ def heard_patches(folder, frontend, every: int = 4) -> np.ndarray:
     manifest = datasets.load(folder)
     held = heard.hear(manifest, range(len(manifest)), frontend, every, lambda p: {"p": p.reshape(len(p), -1)})
     return held.outputs["p"].reshape(-1, *frontend.patch_shape)
+
+
+def exported(student, out, heard, frontend, deciding, **options):
+    from edgesea.exporting import export_student
+
+    limits = {"min_cosine": -1, "min_r2": -1e9, "onnx": False}
+    return export_student(
+        student,
+        name="tones",
+        out=out,
+        calibration=heard[::2],
+        held_out=heard[1::2],
+        frontend=frontend,
+        deciding=deciding,
+        **limits | options,
+    )

@@ -358,3 +358,665 @@ class Decider:
         if self.memory is None:
             return self.labels[place]
         return UNKNOWN if place == self.memory.slots - 1 else self.memory.names[place]
+
+
+# ---- the bundle
+
+
+RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+LARGEST_JSON = 64 << 20
+
+
+class Bundle:
+    """What is needed of a bundle's folder: its manifest, its model in this process, its memory."""
+
+    def __init__(self, folder: str, kernels: str = "fast"):
+        self.folder = folder
+        self.manifest = _json(os.path.join(folder, "manifest.json"))
+        self.decisions = self.manifest.get("decisions")
+        if self.manifest.get("format") != "edgesea bundle" or self.manifest.get("format_version") != 1:
+            raise Refused(f"{folder} is not a bundle that this program reads: export it again.")
+        if not self.decisions or not self.manifest.get("frontend"):
+            raise Refused(
+                f"The bundle {folder} has neither head nor memory, or no frontend: export it with --head or "
+                "--memory."
+            )
+        name = "model_int8.tflite" if self.manifest.get("int8") else "model_float.tflite"
+        described = self.manifest.get("int8") or self.manifest["float"]
+        self.frontend = Frontend(self.manifest["frontend"])
+        self.model = Model(self.file(name), described["sha256"], kernels)
+        held = self.decisions.get("memory")
+        memory = None
+        if held:
+            with np.load(self.file("memory.npz"), allow_pickle=False) as arrays:
+                memory = {key: arrays[key] for key in ("prototypes", "labels")}
+        self.decider = Decider(self.decisions, memory, described["output"].get("zero_point", 0))
+        self._embeds = bool(described.get("scores")) or not self.decisions["head"]
+
+    def file(self, name: str) -> str:
+        """The path of one of its files."""
+        path = os.path.join(self.folder, name)
+        if not os.path.isfile(path):
+            raise Refused(f"The file {path} is missing: copy the bundle whole.")
+        return path
+
+    def hear(self, frame) -> list:
+        """frame (reach,) int16 -> [(label, pooled score)] of the events that begin with it."""
+        outputs = self.model.run(self.frontend.patch(frame))
+        scores = self.model.scores(outputs[-1]) if self.decisions["head"] else ()
+        return self.decider.hear(scores, outputs[0] if self._embeds else None)
+
+    def golden(self) -> dict:
+        """Runs the golden inputs: {'vectors', 'same', 'largest', 'mean'}, of all output values in int8 steps."""
+        with np.load(self.file("golden.npz"), allow_pickle=False) as arrays:
+            inputs, outputs = arrays["inputs"], arrays["outputs"].astype(np.int64)
+        found = np.stack(
+            [np.concatenate([each.ravel() for each in self.model.invoke(one)]) for one in inputs]
+        )
+        off = np.abs(found.astype(np.int64) - outputs)
+        return {
+            "vectors": len(inputs),
+            "same": float((off == 0).mean()),
+            "largest": int(off.max()),
+            "mean": float(off.mean()),
+        }
+
+
+class Model:
+    """A .tflite in this process.
+
+    kernels : 'fast' is XNNPACK, 'reference' is what the C model and `edgesea evaluate` are held to, slower
+    """
+
+    def __init__(self, path: str, sha256: str, kernels: str):
+        import hashlib
+
+        with open(path, "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise Refused(f"The file {path} is not the one that the manifest describes: copy the bundle again.")
+        runtime = _runtime()
+        options = {}
+        if kernels == "reference":
+            options["experimental_op_resolver_type"] = runtime.OpResolverType.BUILTIN_REF
+        self._interpreter = runtime.Interpreter(model_content=content, num_threads=1, **options)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._outputs = self._interpreter.get_output_details()
+        self._int8 = self._input["dtype"] == np.int8
+
+    def run(self, patch) -> list:
+        """patch (frames, mels) float32 -> every output, flat, in its own type."""
+        if self._int8:
+            scale, zero_point = self._input["quantization"]
+            patch = quantised(patch, scale, zero_point)
+        return [each.ravel() for each in self.invoke(patch)]
+
+    def invoke(self, values) -> list:
+        """Input in the model's own type -> its outputs."""
+        self._interpreter.set_tensor(self._input["index"], values.reshape(self._input["shape"]))
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(each["index"]) for each in self._outputs]
+
+    def scores(self, output):
+        """An output of scores -> 0..255."""
+        if self._int8:
+            return output.astype(np.int64) + 128
+        return np.clip(np.floor(output.astype(np.float64) * 256 + 0.5), 0, 255).astype(np.int64)
+
+
+def _runtime():
+    for name in RUNTIMES:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    raise Refused("No LiteRT runtime is installed: python3 -m pip install ai-edge-litert")
+
+
+def _json(path: str):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.loads(file.read(LARGEST_JSON))
+    except (OSError, ValueError) as error:
+        raise Refused(f"The file {path} cannot be read ({error}): name the folder of a bundle.") from None
+
+
+# ---- sound
+
+
+BLOCK_S = 0.1  # seconds of sound that are read at a time
+HELD_S = 5.0  # seconds of live sound that may wait; what comes on top of them is dropped
+SILENT_S = 5.0  # after which a microphone that gives nothing is said to be silent
+AGAIN_S = 1.0  # from one try to the next to open a microphone that is gone
+REBASE_S = 1.0  # a live stream's clock is set anew where it is further off
+
+
+class Clock:
+    """When a sample was heard: from a moment that is known, on by the count of samples.
+
+    With `live` a stream that strays from the machine's own clock is set anew; a file never is.
+    """
+
+    def __init__(self, rate: int, live: bool, now=time.time):
+        self.rate, self.live, self._now = rate, live, now
+        self._at, self._samples = now(), 0
+
+    def heard(self, samples: int) -> None:
+        """`samples` have come by now."""
+        if self.live and abs(self.when(samples) - self._now()) > REBASE_S:
+            self.set(samples)
+
+    def set(self, samples: int) -> None:
+        """The stream goes on here after a gap."""
+        self._at, self._samples = self._now(), samples
+
+    def when(self, samples: int) -> float:
+        """Seconds since 1970."""
+        return self._at + (samples - self._samples) / self.rate
+
+
+class Live:
+    """Reads a microphone in a thread of its own; holds `HELD_S` of sound at most, and drops what is more.
+
+    start : opens it; returns (a function that reads up to n bytes, b"" at its end; one that closes it)
+    """
+
+    def __init__(self, start, rate: int, say, clock: Clock):
+        self._start, self._rate, self._say, self._clock = start, rate, say, clock
+        self._queue: queue.Queue = queue.Queue(max(1, int(HELD_S / BLOCK_S)))
+        self._ended = threading.Event()
+        self.dropped = 0  # samples
+        self._samples = 0
+        self._last = time.monotonic()
+        threading.Thread(target=self._read, name="microphone", daemon=True).start()
+
+    def blocks(self):
+        """Yields (samples before it, block int16); says so where nothing comes."""
+        silent = False
+        while not self._ended.is_set():
+            try:
+                block = self._queue.get(timeout=0.2)
+            except queue.Empty:
+                if not silent and time.monotonic() - self._last > SILENT_S:
+                    silent = True
+                    self._say({"microphone": "silent"})
+                continue
+            if silent:
+                silent = False
+                self._say({"microphone": "back"})
+            yield block
+
+    def end(self) -> None:
+        """Ends `blocks`."""
+        self._ended.set()
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds of sound that wait."""
+        return self._queue.qsize() * BLOCK_S
+
+    def _read(self) -> None:
+        gone = False
+        while not self._ended.is_set():
+            try:
+                read, close = self._start()
+            except (OSError, Refused) as error:
+                if not gone:
+                    self._say({"microphone": "gone", "reason": str(error)})
+                gone = True
+                self._ended.wait(AGAIN_S)
+                continue
+            self._clock.set(self._samples)
+            heard = self._take(read, gone)
+            close()
+            if heard or not gone:
+                self._say({"microphone": "gone", "reason": "its sound ended"})
+            gone = True
+            self._ended.wait(AGAIN_S)
+
+    def _take(self, read, gone: bool) -> bool:
+        size, rest, heard = 2 * max(1, int(BLOCK_S * self._rate)), b"", False
+        while not self._ended.is_set():
+            content = read(size - len(rest))
+            if not content:
+                return heard
+            rest += content
+            if gone and not heard:
+                self._say({"microphone": "back"})
+            heard = True
+            self._last = time.monotonic()
+            if len(rest) < size:
+                continue
+            block, rest = np.frombuffer(rest, "<i2"), b""
+            try:
+                self._queue.put_nowait((self._samples, block))
+            except queue.Full:
+                self.dropped += len(block)
+            self._samples += len(block)
+            self._clock.heard(self._samples)
+        return heard
+
+
+def microphone(device: str, rate: int):
+    """How a microphone is opened: ALSA's arecord, the package sounddevice, or a FIFO with raw samples."""
+    if os.path.exists(device):
+        return lambda: _fifo(device)
+    arecord = _which("arecord")
+    if arecord:
+        command = [arecord, "-q", "-D", device, "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", str(rate)]
+        return lambda: _process(command)
+    try:
+        import sounddevice
+    except (ImportError, OSError):
+        raise Refused(
+            "There is nothing to read a microphone with: sudo apt install alsa-utils, or python3 -m pip install "
+            "sounddevice"
+        ) from None
+    return lambda: _sounddevice(sounddevice, None if device == "default" else device, rate)
+
+
+def _which(program: str):
+    import shutil
+
+    return shutil.which(program)
+
+
+def _fifo(path: str):
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    # A writer comes and goes: an end is one only where something was read before.
+    seen = []
+
+    def read(size: int) -> bytes:
+        while True:
+            ready, _, _ = select.select([handle], [], [], 0.2)
+            if ready:
+                content = os.read(handle, size)
+                if content:
+                    seen.append(True)
+                    del seen[1:]
+                    return content
+                if seen:
+                    return b""
+            time.sleep(0.02)
+
+    return read, lambda: os.close(handle)
+
+
+def _process(command: list):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def close() -> None:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    return process.stdout.read1, close
+
+
+def _sounddevice(sounddevice, device, rate: int):
+    stream = sounddevice.RawInputStream(rate, device=device, channels=1, dtype="int16")
+    stream.start()
+    return lambda size: bytes(stream.read(size // 2)[0]), stream.close
+
+
+def of_file(path: str, rate: int):
+    """Yields (samples before it, block int16) of a WAV of 16 bits, one channel, at `rate`; - is raw samples."""
+    size, samples = max(1, int(BLOCK_S * rate)), 0
+    with contextlib.ExitStack() as stack:
+        if path == "-":
+            read = sys.stdin.buffer.read
+        else:
+            read = _wav(stack, path, rate)
+            size_of = 1
+        size_of = 2 if path == "-" else size_of
+        while True:
+            content = read(size * size_of)
+            block = np.frombuffer(content[: len(content) // 2 * 2], "<i2")
+            if not len(block):
+                return
+            yield samples, block
+            samples += len(block)
+
+
+def _wav(stack, path: str, rate: int):
+    try:
+        file = stack.enter_context(wave.open(path, "rb"))
+    except (OSError, EOFError, wave.Error) as error:
+        raise Refused(f"The file {path} is no WAV ({error}): give one, or let `edgesea listen` read it.") from None
+    if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, rate):
+        raise Refused(
+            f"The file {path} is not of 16 bits, one channel and {rate} Hz: convert it, or let `edgesea listen` "
+            "read it."
+        )
+    return file.readframes
+
+
+# ---- what is said
+
+
+def stamp(seconds: float) -> str:
+    """Seconds since 1970 as UTC, to the millisecond."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+def level_db(pcm) -> float:
+    """Of samples, 0 being a square wave of full scale; -99.9 for silence."""
+    power_of = float(np.mean(np.square(pcm.astype(np.float64)))) / 32768**2
+    return round(10 * math.log10(power_of), 1) if power_of > 0 else -99.9
+
+
+class Lines:
+    """JSON lines on standard output, or in a file with its predecessors FILE.1 (the youngest) to FILE.`kept`."""
+
+    def __init__(self, path=None, most_bytes: int = 10 << 20, kept: int = 5):
+        self._path, self._most, self._kept = path, most_bytes, kept
+        self._file = open(path, "ab") if path else None  # noqa: SIM115  it is open as long as this is
+
+    def say(self, value: dict) -> None:
+        """One line."""
+        line = (json.dumps(value) + "\n").encode()
+        if self._file is None:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+            return
+        if self._file.tell() and self._file.tell() + len(line) > self._most:
+            self._rotate()
+        self._file.write(line)
+        self._file.flush()
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(self._kept - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+        os.replace(self._path, f"{self._path}.1")
+        self._file = open(self._path, "ab")  # noqa: SIM115
+
+
+class Clips:
+    """Keeps the sound of events as WAV files, the youngest of them, up to a number of bytes."""
+
+    def __init__(self, folder: str, most_bytes: int, rate: int):
+        self._folder, self._most, self._rate = folder, most_bytes, rate
+        os.makedirs(folder, exist_ok=True)
+
+    def keep(self, seconds: float, label: str, pcm) -> None:
+        """One event's frame."""
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:40] or "event"
+        name = f"{stamp(seconds).replace(':', '')}-{plain}.wav"
+        with wave.open(os.path.join(self._folder, name), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(self._rate)
+            file.writeframes(pcm.astype("<i2").tobytes())
+        ours = [each for each in os.scandir(self._folder) if re.match(r"\d{4}-\d\d-\d\dT\d{6}\..*\.wav$", each.name)]
+        total = sum(each.stat().st_size for each in ours)
+        for each in sorted(ours, key=lambda each: each.name):
+            if total <= self._most:
+                return
+            total -= each.stat().st_size
+            os.unlink(each.path)
+
+
+class Mqtt:
+    """Events to a broker, with what Home Assistant wants to be told to show them.
+
+    BASE/event           an event, not retained; BASE/status  online or offline, retained
+    homeassistant/...    discovery messages, retained: an event entity, and whether it is there
+    While the broker is away, events wait, `room` of them; more are dropped and counted.
+    """
+
+    def __init__(self, url: str, name: str, labels: list, room: int = 1000):
+        try:
+            import paho.mqtt.client as paho
+        except ImportError:
+            raise Refused("For --mqtt the package paho-mqtt is missing: python3 -m pip install paho-mqtt") from None
+        place = urllib.parse.urlsplit(url)
+        if place.scheme not in ("mqtt", "mqtts") or not place.hostname:
+            raise Refused(f"Received --mqtt {url}: give mqtt://HOST, mqtts://HOST, or mqtt://USER:PASSWORD@HOST:PORT.")
+        node = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_") or "edgesea"
+        self._base = place.path.strip("/") or f"edgesea/{node}"
+        self._hello = _discovery(node, name, self._base, labels)
+        self.dropped, self._room = 0, room
+        self._waiting: collections.deque = collections.deque()
+        self._underway: set = set()
+        self._lock = threading.Lock()
+        self._client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=f"edgesea-{node}", clean_session=False
+        )
+        if place.username:
+            self._client.username_pw_set(
+                urllib.parse.unquote(place.username), urllib.parse.unquote(place.password or "")
+            )
+        if place.scheme == "mqtts":
+            self._client.tls_set()
+        self._client.will_set(f"{self._base}/status", "offline", qos=1, retain=True)
+        self._client.reconnect_delay_set(1, 30)
+        self._client.on_connect = self._connected
+        self._client.on_publish = self._published
+        self._client.connect_async(place.hostname, place.port or (8883 if place.scheme == "mqtts" else 1883), 30)
+        self._client.loop_start()
+
+    def say(self, value: dict) -> None:
+        """One event."""
+        message = json.dumps({"event_type": value["event"], **value})
+        with self._lock:
+            if len(self._waiting) + len(self._underway) >= self._room:
+                self.dropped += 1
+                return
+            self._waiting.append(message)
+        self._send()
+
+    @property
+    def waiting(self) -> int:
+        """Events that the broker has not taken yet."""
+        with self._lock:
+            return len(self._waiting) + len(self._underway)
+
+    def close(self, patience_s: float = 3.0) -> None:
+        """Gives what waits a little time, and says goodbye."""
+        until = time.monotonic() + patience_s
+        while self.waiting and time.monotonic() < until:
+            time.sleep(0.05)
+        with contextlib.suppress(ValueError):
+            self._client.publish(f"{self._base}/status", "offline", qos=1, retain=True).wait_for_publish(1)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connected(self, client, userdata, flags, reason, properties) -> None:
+        if reason.is_failure:
+            return
+        for topic, message in [*self._hello, (f"{self._base}/status", "online")]:
+            client.publish(topic, message, qos=1, retain=True)
+        self._send()
+
+    def _send(self) -> None:
+        """Hands over what waits; paho sends again by itself what the broker did not confirm."""
+        with self._lock:
+            while self._waiting and self._client.is_connected():
+                sent = self._client.publish(f"{self._base}/event", self._waiting[0], qos=1)
+                if sent.rc not in (0, 4):  # 4: not connected any more; it is queued all the same
+                    return
+                self._waiting.popleft()
+                self._underway.add(sent.mid)
+
+    def _published(self, client, userdata, mid, reason, properties) -> None:
+        with self._lock:
+            self._underway.discard(mid)
+
+
+def _discovery(node: str, name: str, base: str, labels: list) -> list:
+    """Home Assistant's discovery messages: (topic, JSON)."""
+    shared = {
+        "availability_topic": f"{base}/status",
+        "device": {"identifiers": [f"edgesea_{node}"], "name": name, "manufacturer": "edgesea"},
+    }
+    event = {
+        "name": "Sound",
+        "unique_id": f"edgesea_{node}_event",
+        "state_topic": f"{base}/event",
+        "event_types": [*labels, UNKNOWN],
+        **shared,
+    }
+    last = {
+        "name": "Last sound",
+        "unique_id": f"edgesea_{node}_last",
+        "state_topic": f"{base}/event",
+        "value_template": "{{ value_json.event }}",
+        "json_attributes_topic": f"{base}/event",
+        **shared,
+    }
+    return [
+        (f"homeassistant/{kind}/edgesea_{node}/{what}/config", json.dumps(config))
+        for kind, what, config in (("event", "event", event), ("sensor", "last", last))
+    ]
+
+
+# ---- the program
+
+
+class Listener:
+    """Sound in, events out: what the command line puts together."""
+
+    def __init__(self, bundle: Bundle, say, clock: Clock, clips=None, mqtt=None):
+        self.bundle, self._say, self._clock, self._clips, self._mqtt = bundle, say, clock, clips, mqtt
+        self._framer = Framer(bundle.frontend, bundle.decisions["every"])
+        self._fresh = bundle.decisions["every"] * bundle.frontend.period
+        self._at = 0  # samples up to the end of the last block
+        self.frames = self.events = self.gaps = 0
+        self._worked_s = 0.0
+
+    def hear(self, before: int, block) -> None:
+        """A block of samples that follows `before` others; where some are missing it begins anew."""
+        if before != self._at:
+            self._framer = Framer(self.bundle.frontend, self.bundle.decisions["every"])
+            self._framer.samples = before
+            self.gaps += 1
+        self._at = before + len(block)
+        for end, frame in self._framer.push(block):
+            began = time.perf_counter()
+            self.frames += 1
+            for label, pooled_score in self.bundle.hear(frame):
+                self._event(end, label, pooled_score, frame)
+            self._worked_s += time.perf_counter() - began
+
+    def _event(self, end: int, label: str, pooled_score: int, frame) -> None:
+        self.events += 1
+        seconds = self._clock.when(end)
+        value = {
+            "event": label,
+            "confidence": (pooled_score * 10000 >> 16) / 10000,
+            "samples": end,
+            "time": stamp(seconds),
+            "level_db": level_db(frame[-self._fresh :]),
+        }
+        self._say(value)
+        if self._mqtt is not None:
+            self._mqtt.say(value)
+        if self._clips is not None:
+            self._clips.keep(seconds, label, frame)
+
+    def status(self, live=None) -> dict:
+        """What it has done so far, and what it costs."""
+        rate = self.bundle.frontend.rate
+        sound_s = max(1e-9, self._at / rate)
+        found = {
+            "samples": self._at,
+            "frames": self.frames,
+            "events": self.events,
+            "suppressed": self.bundle.decider.detector.suppressed,
+            "dropped_samples": live.dropped if live else 0,
+            "waiting_s": round(live.waiting_s, 2) if live else 0.0,
+            "work_share": round(self._worked_s / sound_s, 4),
+            "cpu_share": round(time.process_time() / sound_s, 4),
+            "memory_bytes": memory_bytes(),
+        }
+        if self._mqtt is not None:
+            found |= {"mqtt_waiting": self._mqtt.waiting, "mqtt_dropped": self._mqtt.dropped}
+        return {"status": found}
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _arguments(arguments):
+    parser = argparse.ArgumentParser(prog="listen.py", description="Listens with a bundle and says events.")
+    parser.add_argument("bundle", help="folder of a bundle with a head or a memory")
+    parser.add_argument("file", nargs="?", help="WAV of 16 bits, one channel, at the model's rate; - for raw samples")
+    parser.add_argument("--microphone", nargs="?", const="default", help="ALSA's name of one, or a FIFO")
+    parser.add_argument("--kernels", choices=("fast", "reference"), default="fast")
+    parser.add_argument("--out", help="file of the events, instead of standard output")
+    parser.add_argument("--rotate", type=int, default=10 << 20, help="bytes of that file before it is put aside")
+    parser.add_argument("--keep", type=int, default=5, help="files put aside that are kept")
+    parser.add_argument("--mqtt", help="mqtt://HOST, also of Home Assistant")
+    parser.add_argument("--name", help="what the broker calls this sensor; the bundle's name by default")
+    parser.add_argument("--keep-clips", help="folder for the sound of events")
+    parser.add_argument("--clip-bytes", type=int, default=100 << 20, help="of all clips")
+    parser.add_argument("--status", type=float, default=60.0, help="seconds from status to status; 0 for none")
+    parser.add_argument("--seconds", type=float, help="of sound, after which it ends")
+    parser.add_argument("--check", action="store_true", help="run the golden vectors, and end")
+    chosen = parser.parse_args(arguments)
+    if not chosen.check and bool(chosen.file) == bool(chosen.microphone):
+        parser.error("give a file, or --microphone")
+    return chosen
+
+
+def main(arguments=None) -> int:
+    """The command line; returns the exit status."""
+    chosen = _arguments(arguments)
+    try:
+        bundle = Bundle(chosen.bundle, chosen.kernels)
+        return _check(bundle) if chosen.check else _listen(bundle, chosen)
+    except Refused as error:
+        print(f"listen.py: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _check(bundle: Bundle) -> int:
+    found = bundle.golden()
+    # XNNPACK rounds otherwise than the reference: a step here and there, never much on average.
+    passed = found["mean"] <= 1.0
+    print(json.dumps({"golden": "passed" if passed else "failed", **found}), flush=True)
+    return 0 if passed else 1
+
+
+def _listen(bundle: Bundle, chosen) -> int:
+    rate = bundle.frontend.rate
+    lines = Lines(chosen.out, chosen.rotate, chosen.keep)
+    name = chosen.name or str(bundle.manifest["name"])
+    mqtt = Mqtt(chosen.mqtt, name, bundle.decider.labels) if chosen.mqtt else None
+    clips = Clips(chosen.keep_clips, chosen.clip_bytes, rate) if chosen.keep_clips else None
+    clock = Clock(rate, live=chosen.microphone is not None)
+    listener = Listener(bundle, lines.say, clock, clips, mqtt)
+    live = None
+    if chosen.microphone:
+        live = Live(microphone(chosen.microphone, rate), rate, lines.say, clock)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: live.end())
+    next_status = time.monotonic() + chosen.status
+    most = None if chosen.seconds is None else chosen.seconds * rate
+    for before, block in live.blocks() if live else of_file(chosen.file, rate):
+        listener.hear(before, block)
+        if chosen.status and time.monotonic() >= next_status:
+            next_status = time.monotonic() + chosen.status
+            lines.say(listener.status(live))
+        if most is not None and before + len(block) >= most:
+            break
+    if live:
+        live.end()
+    if mqtt is not None:
+        mqtt.close()
+    lines.say(listener.status(live))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from deciding import heard_patches, tones
+from deciding import exported, tones
 
 from edgesea import datasets
 from edgesea.decisions import score
@@ -13,38 +13,9 @@ from edgesea.decisions.head import Head, split, train
 from edgesea.decisions.student import student_of
 from edgesea.decisions.thresholds import Wanted
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.exporting import export_student, load_bundle
+from edgesea.exporting import load_bundle
 from edgesea.exporting.decisions import Deciding
 from edgesea.interpreter import open_interpreter
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    return tones(tmp_path_factory.mktemp("tones"))
-
-
-@pytest.fixture(scope="module")
-def head(sound, float_model, frontend):
-    return train(float_model, frontend, sound, hop=0.2, window=3, rest=1.0)
-
-
-@pytest.fixture(scope="module")
-def heard(sound, frontend):
-    return heard_patches(sound, frontend)
-
-
-def exported(student, out, heard, frontend, deciding, **options):
-    limits = {"min_cosine": -1, "min_r2": -1e9, "onnx": False}
-    return export_student(
-        student,
-        name="tones",
-        out=out,
-        calibration=heard[::2],
-        held_out=heard[1::2],
-        frontend=frontend,
-        deciding=deciding,
-        **limits | options,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +32,8 @@ def test_a_head_is_the_same_when_it_is_read_again(head, tmp_path):
     assert np.array_equal(again.scores(embeddings), head.scores(embeddings))
 
 
-def test_no_recording_is_in_two_parts_and_every_class_in_each(sound):
-    manifest = datasets.load(sound)
+def test_no_recording_is_in_two_parts_and_every_class_in_each(sounds):
+    manifest = datasets.load(sounds)
     parts = split(manifest)
     groups = {name: {manifest.clips[k].group for k in part} for name, part in parts.items()}
     assert sum(map(len, groups.values())) == len(set.union(*groups.values())) == 24
@@ -104,10 +75,10 @@ def test_scores_alone_are_one_output(student, tmp_path, heard, frontend, head):
         bundle.embed(np.zeros(8000, np.float32), 8000)
 
 
-def test_what_the_device_says_is_what_the_scores_say(bundle, sound):
+def test_what_the_device_says_is_what_the_scores_say(bundle, sounds):
     """Counted again from the events: each class, float and int8."""
-    found = score.score(bundle, str(sound))
-    manifest = datasets.load(sound)
+    found = score.score(bundle, str(sounds))
+    manifest = datasets.load(sounds)
     assert found["labels"] == ["high", "low", "noise"]
     for kind in ("float", "int8"):
         events, held = score.say(bundle, manifest, range(len(manifest)), kind)
@@ -125,12 +96,12 @@ def test_what_the_device_says_is_what_the_scores_say(bundle, sound):
             assert 0 < figures["delay_s"] <= 2
 
 
-def test_thresholds_are_reached_on_the_validation_clips(bundle, head, sound, float_model):
-    manifest = datasets.load(sound)
+def test_thresholds_are_reached_on_the_validation_clips(bundle, head, sounds, float_model):
+    manifest = datasets.load(sounds)
     validation = [
         k
         for k, clip in enumerate(manifest.clips)
-        if manifest.relative(sound / clip.group) in head.values["data"]["recordings"]["validation"]
+        if manifest.relative(sounds / clip.group) in head.values["data"]["recordings"]["validation"]
         or clip.group in head.values["data"]["recordings"]["validation"]
     ]
     found = score.score(bundle, manifest, clips=validation)["float"]["classes"]
@@ -166,9 +137,9 @@ def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, 
         ({"rest": -1}, "Received a rest of -1 seconds"),
     ],
 )
-def test_wrong_options_are_one_sentence(options, sentence, float_model, frontend, sound):
+def test_wrong_options_are_one_sentence(options, sentence, float_model, frontend, sounds):
     with pytest.raises(UsageError, match=sentence):
-        train(float_model, frontend, sound, **options)
+        train(float_model, frontend, sounds, **options)
 
 
 def test_too_little_of_a_class_is_one_sentence(tmp_path, float_model, frontend, street):
@@ -245,7 +216,7 @@ def test_a_manifest_that_lies_about_decisions_is_one_sentence(change, sentence, 
         load_bundle(tmp_path / "b")
 
 
-def test_wanted_false_alarms_are_kept_to(float_model, frontend, sound):
-    head = train(float_model, frontend, sound, hop=0.3, wanted=Wanted(0))
+def test_wanted_false_alarms_are_kept_to(float_model, frontend, sounds):
+    head = train(float_model, frontend, sounds, hop=0.3, wanted=Wanted(0))
     assert all(each["false_alarms_per_hour"] == 0 for each in head.values["thresholds"])
     assert str(head.wanted) == "0 false alarms an hour"
