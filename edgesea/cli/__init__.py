@@ -26,6 +26,8 @@ COMMANDS = {
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
     "bench": "Measures storage, activation memory and latency on a device.",
     "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",
+    "listen": "Runs a bundle on a file or a microphone, here, and prints events.",
+    "deploy": "Puts a bundle on a Pi, as a service; upgrades and rolls back.",
     "fit": "Says which boards hold a bundle's model, with the margin in flash and RAM.",
 }
 

@@ -19,8 +19,25 @@ A score is a whole number 0..255, in 1/256; a pooled score 0..65280, in 1/65536.
 
 from __future__ import annotations
 
+import argparse
 import collections
+import contextlib
+import hashlib
+import importlib
+import json
 import math
+import os
+import queue
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import wave
 
 import numpy as np
 
@@ -407,7 +424,9 @@ class Bundle:
         return self.decider.hear(scores, outputs[0] if self._embeds else None)
 
     def golden(self) -> dict:
-        """Runs the golden inputs: {'vectors', 'same', 'largest', 'mean'}, of all output values in int8 steps."""
+        """Runs the golden inputs: {'vectors', 'same', 'largest', 'mean'}, of all output values in int8
+        steps.
+        """
         with np.load(self.file("golden.npz"), allow_pickle=False) as arrays:
             inputs, outputs = arrays["inputs"], arrays["outputs"].astype(np.int64)
         found = np.stack(
@@ -429,12 +448,12 @@ class Model:
     """
 
     def __init__(self, path: str, sha256: str, kernels: str):
-        import hashlib
-
         with open(path, "rb") as file:
             content = file.read()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise Refused(f"The file {path} is not the one that the manifest describes: copy the bundle again.")
+            raise Refused(
+                f"The file {path} is not the one that the manifest describes: copy the bundle again."
+            )
         runtime = _runtime()
         options = {}
         if kernels == "reference":
@@ -600,7 +619,7 @@ def microphone(device: str, rate: int):
     """How a microphone is opened: ALSA's arecord, the package sounddevice, or a FIFO with raw samples."""
     if os.path.exists(device):
         return lambda: _fifo(device)
-    arecord = _which("arecord")
+    arecord = shutil.which("arecord")
     if arecord:
         command = [arecord, "-q", "-D", device, "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", str(rate)]
         return lambda: _process(command)
@@ -608,16 +627,11 @@ def microphone(device: str, rate: int):
         import sounddevice
     except (ImportError, OSError):
         raise Refused(
-            "There is nothing to read a microphone with: sudo apt install alsa-utils, or python3 -m pip install "
+            "There is nothing to read a microphone with: sudo apt install alsa-utils, or python3 -m pip "
+            "install "
             "sounddevice"
         ) from None
     return lambda: _sounddevice(sounddevice, None if device == "default" else device, rate)
-
-
-def _which(program: str):
-    import shutil
-
-    return shutil.which(program)
 
 
 def _fifo(path: str):
@@ -659,17 +673,17 @@ def _sounddevice(sounddevice, device, rate: int):
 
 
 def of_file(path: str, rate: int):
-    """Yields (samples before it, block int16) of a WAV of 16 bits, one channel, at `rate`; - is raw samples."""
-    size, samples = max(1, int(BLOCK_S * rate)), 0
+    """Yields (samples before it, block int16) of a WAV of 16 bits, one channel, at `rate`; - is raw
+    samples.
+    """
+    count, samples = max(1, int(BLOCK_S * rate)), 0
     with contextlib.ExitStack() as stack:
         if path == "-":
-            read = sys.stdin.buffer.read
+            read, count = sys.stdin.buffer.read, 2 * count  # bytes
         else:
-            read = _wav(stack, path, rate)
-            size_of = 1
-        size_of = 2 if path == "-" else size_of
+            read = _wav(stack, path, rate)  # frames
         while True:
-            content = read(size * size_of)
+            content = read(count)
             block = np.frombuffer(content[: len(content) // 2 * 2], "<i2")
             if not len(block):
                 return
@@ -679,12 +693,15 @@ def of_file(path: str, rate: int):
 
 def _wav(stack, path: str, rate: int):
     try:
-        file = stack.enter_context(wave.open(path, "rb"))
+        file = stack.enter_context(wave.open(path, "rb"))  # noqa: SIM115
     except (OSError, EOFError, wave.Error) as error:
-        raise Refused(f"The file {path} is no WAV ({error}): give one, or let `edgesea listen` read it.") from None
+        raise Refused(
+            f"The file {path} is no WAV ({error}): give one, or let `edgesea listen` read it."
+        ) from None
     if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, rate):
         raise Refused(
-            f"The file {path} is not of 16 bits, one channel and {rate} Hz: convert it, or let `edgesea listen` "
+            f"The file {path} is not of 16 bits, one channel and {rate} Hz: convert it, or let `edgesea "
+            f"listen` "
             "read it."
         )
     return file.readframes
@@ -706,7 +723,9 @@ def level_db(pcm) -> float:
 
 
 class Lines:
-    """JSON lines on standard output, or in a file with its predecessors FILE.1 (the youngest) to FILE.`kept`."""
+    """JSON lines on standard output, or in a file with its predecessors FILE.1 (the youngest) to
+    FILE.`kept`.
+    """
 
     def __init__(self, path=None, most_bytes: int = 10 << 20, kept: int = 5):
         self._path, self._most, self._kept = path, most_bytes, kept
@@ -749,7 +768,11 @@ class Clips:
             file.setsampwidth(2)
             file.setframerate(self._rate)
             file.writeframes(pcm.astype("<i2").tobytes())
-        ours = [each for each in os.scandir(self._folder) if re.match(r"\d{4}-\d\d-\d\dT\d{6}\..*\.wav$", each.name)]
+        ours = [
+            each
+            for each in os.scandir(self._folder)
+            if re.match(r"\d{4}-\d\d-\d\dT\d{6}\..*\.wav$", each.name)
+        ]
         total = sum(each.stat().st_size for each in ours)
         for each in sorted(ours, key=lambda each: each.name):
             if total <= self._most:
@@ -770,10 +793,14 @@ class Mqtt:
         try:
             import paho.mqtt.client as paho
         except ImportError:
-            raise Refused("For --mqtt the package paho-mqtt is missing: python3 -m pip install paho-mqtt") from None
+            raise Refused(
+                "For --mqtt the package paho-mqtt is missing: python3 -m pip install paho-mqtt"
+            ) from None
         place = urllib.parse.urlsplit(url)
         if place.scheme not in ("mqtt", "mqtts") or not place.hostname:
-            raise Refused(f"Received --mqtt {url}: give mqtt://HOST, mqtts://HOST, or mqtt://USER:PASSWORD@HOST:PORT.")
+            raise Refused(
+                f"Received --mqtt {url}: give mqtt://HOST, mqtts://HOST, or mqtt://USER:PASSWORD@HOST:PORT."
+            )
         node = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_") or "edgesea"
         self._base = place.path.strip("/") or f"edgesea/{node}"
         self._hello = _discovery(node, name, self._base, labels)
@@ -794,7 +821,9 @@ class Mqtt:
         self._client.reconnect_delay_set(1, 30)
         self._client.on_connect = self._connected
         self._client.on_publish = self._published
-        self._client.connect_async(place.hostname, place.port or (8883 if place.scheme == "mqtts" else 1883), 30)
+        self._client.connect_async(
+            place.hostname, place.port or (8883 if place.scheme == "mqtts" else 1883), 30
+        )
         self._client.loop_start()
 
     def say(self, value: dict) -> None:
@@ -922,6 +951,7 @@ class Listener:
         sound_s = max(1e-9, self._at / rate)
         found = {
             "samples": self._at,
+            "rate": rate,
             "frames": self.frames,
             "events": self.events,
             "suppressed": self.bundle.decider.detector.suppressed,
@@ -948,17 +978,23 @@ def memory_bytes() -> int:
 def _arguments(arguments):
     parser = argparse.ArgumentParser(prog="listen.py", description="Listens with a bundle and says events.")
     parser.add_argument("bundle", help="folder of a bundle with a head or a memory")
-    parser.add_argument("file", nargs="?", help="WAV of 16 bits, one channel, at the model's rate; - for raw samples")
+    parser.add_argument(
+        "file", nargs="?", help="WAV of 16 bits, one channel, at the model's rate; - for raw samples"
+    )
     parser.add_argument("--microphone", nargs="?", const="default", help="ALSA's name of one, or a FIFO")
     parser.add_argument("--kernels", choices=("fast", "reference"), default="fast")
     parser.add_argument("--out", help="file of the events, instead of standard output")
-    parser.add_argument("--rotate", type=int, default=10 << 20, help="bytes of that file before it is put aside")
+    parser.add_argument(
+        "--rotate", type=int, default=10 << 20, help="bytes of that file before it is put aside"
+    )
     parser.add_argument("--keep", type=int, default=5, help="files put aside that are kept")
     parser.add_argument("--mqtt", help="mqtt://HOST, also of Home Assistant")
     parser.add_argument("--name", help="what the broker calls this sensor; the bundle's name by default")
     parser.add_argument("--keep-clips", help="folder for the sound of events")
     parser.add_argument("--clip-bytes", type=int, default=100 << 20, help="of all clips")
-    parser.add_argument("--status", type=float, default=60.0, help="seconds from status to status; 0 for none")
+    parser.add_argument(
+        "--status", type=float, default=60.0, help="seconds from status to status; 0 for none"
+    )
     parser.add_argument("--seconds", type=float, help="of sound, after which it ends")
     parser.add_argument("--check", action="store_true", help="run the golden vectors, and end")
     chosen = parser.parse_args(arguments)

@@ -90,7 +90,7 @@ def sounds(tmp_path_factory):
 def head(sounds, float_model, frontend):
     from edgesea.decisions.head import train
 
-    return train(float_model, frontend, sounds, hop=0.2, window=3, rest=1.0)
+    return train(float_model, frontend, sounds, hop=0.2, window=3, rest=0.0)
 
 
 @pytest.fixture(scope="session")

@@ -29,28 +29,39 @@ def bundle(request, tmp_path_factory, student, heard, frontend, head, sounds):
     return exported(student, folder, heard, frontend, deciding, c_model=c_compiler())
 
 
+def noise(count: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, 60, count).astype(np.int16)
+
+
 @pytest.fixture(scope="module")
 def stream(sounds):
-    """All clips, one behind the other, and two seconds of nothing in between; int16."""
+    """All clips, one behind the other, and half a second of noise in between; int16."""
     manifest = datasets.load(sounds)
     parts = []
     for clip in manifest.clips[::3]:
         sound, _ = soundfile.read(clip.path, dtype="int16")
-        parts += [sound, np.zeros(4000, np.int16)]
+        parts += [sound, noise(4000)]
     return np.concatenate(parts)
 
 
-def decided_here(bundle, pcm) -> list[tuple[str, int, float]]:
-    """(label, samples, confidence) of a stream, by NumPy and TFLite's reference kernels."""
+def decided_here(bundle, pcm) -> tuple[list[tuple[str, int]], dict[tuple[str, int], float]]:
+    """(label, samples) of the events of a stream, by NumPy and TFLite's reference kernels; and how far from
+    its threshold each class was, in each frame and the one before.
+    """
     ears = listen.Frontend(bundle.frontend.to_dict())
     ask, decider = heard.integers(bundle.int8.read_bytes(), bundle.outputs), score.decider_of(bundle)
-    found = []
+    events, margins, before = [], {}, np.inf
     for end, frame in listen.Framer(ears, bundle.decisions["every"]).push(pcm):
-        outputs = ask(ears.patch(frame)[None, ..., None])
-        scores = outputs["scores"][0] if "scores" in outputs else ()
-        embedding = outputs["embedding"][0] if "embedding" in outputs else None
-        found += [(label, end, pooled / 65536) for label, pooled in decider.hear(scores, embedding)]
-    return found
+        outputs = {name: values[0] for name, values in ask(ears.patch(frame)[None, ..., None]).items()}
+        said = decider.hear(outputs.get("scores", ()), outputs.get("embedding"))
+        events += [(label, end) for label, _ in said]
+        here = np.abs(decider.detector.pooled - decider.detector.thresholds) / 65536
+        names = [decider.name(place) for place in range(len(here)) if place < len(decider.labels)]
+        names += [str(place) for place in range(len(names), len(here) - 1)]
+        names += [listen.UNKNOWN] if len(here) > len(names) else []
+        margins |= {(name, end): each for name, each in zip(names, np.minimum(here, before), strict=True)}
+        before = here
+    return events, margins
 
 
 def test_a_bundle_with_a_memory_is_checked_when_it_is_read(bundle):
@@ -66,17 +77,24 @@ def test_a_bundle_with_a_memory_is_checked_when_it_is_read(bundle):
     assert bundle.decisions["memory"]["bytes"] == len(memory["prototypes"]) * (8 + 3 + 4)
 
 
+NEAR = 0.03  # of a score: the C frontend may be a step off, and that may move what is as near as this
+
+
+def same_events(found, bundle, stream) -> None:
+    """Asserts that events are those decided here, but for scores that lie on their threshold."""
+    expected, margins = decided_here(bundle, stream)
+    assert len({label for label, _ in expected}) >= 2
+    differing = set(found) ^ set(expected)
+    assert all(margins[each] < NEAR for each in differing), differing
+    assert len(differing) <= len(expected) / 4
+
+
 def test_the_program_says_the_same_events(bundle, stream, tmp_path):
-    """The C frontend may be a step off, so confidences may differ by little; what is said and when may
-    not."""
-    expected = decided_here(bundle, stream)
-    assert len({label for label, *_ in expected}) >= 2
     lines = on_host(bundle, tmp_path, stream)
-    found = [(line["event"], line["samples"], line["confidence"]) for line in lines]
-    assert [each[:2] for each in found] == [each[:2] for each in expected]
-    assert np.abs([a[2] - b[2] for a, b in zip(found, expected, strict=True)]).max() < 0.02
+    same_events([(line["event"], line["samples"]) for line in lines], bundle, stream)
     for line in lines:
         assert -91 < line["level_db"] <= 0
+        assert 0 < line["confidence"] < 1
 
 
 def test_levels_are_decibels_of_full_scale(bundle, tmp_path, sounds):
@@ -134,9 +152,7 @@ def test_emulated_cores_say_the_same_events(core, bundle, stream, tmp_path):
         array.unlink()
     board, image = build_for(core, tmp_path)
     found = [json.loads(line) for line in hear(board, image, tmp_path).splitlines()]
-    assert [(line["event"], line["samples"]) for line in found] == [
-        each[:2] for each in decided_here(bundle, stream)
-    ]
+    same_events([(line["event"], line["samples"]) for line in found], bundle, stream)
 
 
 def test_labels_of_any_text_are_json(student, heard, frontend, head, tmp_path, stream):
