@@ -118,6 +118,11 @@ def roll_back(*, host: str | None, name: str) -> dict:
     return {"host": host, "name": request["name"], **_ask(host, request, {})}
 
 
+def source_of_place() -> bytes:
+    """What runs over there."""
+    return Path(place.__file__).read_bytes()
+
+
 def _files(bundle: Bundle) -> dict[str, bytes]:
     held = {f"bundle/{name}": bundle.path / name for name in FILES if (bundle.path / name).is_file()}
     return {
@@ -137,7 +142,7 @@ def _ask(host: str, request: dict, files: dict[str, bytes]) -> dict:
     ssh = shutil.which("ssh")
     if ssh is None:
         raise EdgeseaError("The program ssh is not installed: run `sudo apt install openssh-client`.")
-    source, text = Path(place.__file__).read_bytes(), json.dumps(request).encode()
+    source, text = source_of_place(), json.dumps(request).encode()
     parts = [b"%d\n" % len(source), source, b"%d\n" % len(text), text, *files.values()]
     command = [ssh, *(part for option in OPTIONS for part in ("-o", option)), "--", host, REMOTE]
     process = subprocess.Popen(

@@ -160,12 +160,12 @@ class Deciding:
         arrays = prototypes.make(
             self.memory, held.outputs[OUTPUT][rows], np.repeat(truth, np.diff(ends), axis=0), zero_point
         )
-        size = prototypes.flash_bytes(*arrays["prototypes"].shape, len(labels))
+        count, dimension = arrays["prototypes"].shape
+        size = prototypes.flash_bytes(count, dimension, len(labels))
         if self.most_bytes is not None and size > self.most_bytes:
             raise UsageError(
-                f"A memory of {len(arrays['prototypes']):,} prototypes takes {size:,} bytes of flash, and "
-                f"the "
-                f"board has {self.most_bytes:,}: say a smaller --memory, or another --board."
+                f"A memory of {count:,} prototypes takes {size:,} bytes of flash, and the board has "
+                f"{self.most_bytes:,}: say a smaller --memory, or another --board."
             )
         checked = [k for k in parts["validation"] if k in held.seconds]
         rows, ends = heads.ends_of(held, checked)
@@ -192,7 +192,7 @@ class Deciding:
             "labels": labels,
             "alpha": [*decisions["alpha"], *[0] * (len(labels) - len(decisions["alpha"]))],
             "memory": {
-                "prototypes": len(arrays["prototypes"]),
+                "prototypes": count,
                 "bytes": size,
                 "kind": self.memory.name,
                 **options.integers(least),
@@ -225,7 +225,7 @@ class Deciding:
         ]
         for place, each in zip(there.tolist(), chosen, strict=True):
             values[place] = each["threshold"]
-        what = f"memory of {len(arrays['prototypes'])} ({self.memory.name}) from {manifest.name}"
+        what = f"memory of {count} ({self.memory.name}) from {manifest.name}"
         told = [decisions["trained"]] if decisions.get("trained") else []
         return arrays, {**decisions, "thresholds": values, "trained": "; ".join([*told, what])}
 

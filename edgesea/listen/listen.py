@@ -656,14 +656,14 @@ def _fifo(path: str):
 
 
 def _process(command: list):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0)
 
     def close() -> None:
         process.kill()
         process.wait()
         process.stdout.close()
 
-    return process.stdout.read1, close
+    return process.stdout.read, close
 
 
 def _sounddevice(sounddevice, device, rate: int):
