@@ -169,8 +169,8 @@ def _deciding(target: Path, a_tflite: bool, head_file, data, memory, keep_embedd
     from edgesea.cli.common import progress
     from edgesea.decisions.head import Head, train
     from edgesea.decisions.prototypes import choice_of
-    from edgesea.decisions.student import student_of
     from edgesea.exporting.decisions import MIN_AGREEMENT, Deciding
+    from edgesea.exporting.student import student_of
     from firmware_export import boards
 
     if a_tflite:

@@ -31,8 +31,8 @@ from edgesea.cli.common import as_json, command_line, print_json, print_table, p
 def head(target, data, out, kind, false_alarms, window, hop, rest, seed, as_json):
     """Trains the classifier that goes into a bundle, with a threshold for each class."""
     from edgesea.decisions.head import train
-    from edgesea.decisions.student import student_of
     from edgesea.decisions.thresholds import Wanted
+    from edgesea.exporting.student import student_of
 
     student = student_of(target)
     made = train(

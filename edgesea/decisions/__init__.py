@@ -5,7 +5,7 @@
     thresholds    from pooled scores of validation clips to a threshold a class
     fold          student and head as one network
     prototypes    a memory of labelled embeddings, chosen by k-means or DPP
-    score         what the device says, clip by clip, against what is heard there
+    mil           trained heads, over the frames of a clip
 
 The arithmetic of a decision is in `edgesea.listen.listen`, the file that also runs on the Pi, and the same in
 C.

@@ -3,7 +3,7 @@ of it.
 
 Kinds
     logistic  one linear layer, L2-regularised as much as suits the validation clips
-    mlp       0 to 2 hidden layers, see `evaluation.mil`, trained on frames that have their clip's label
+    mlp       0 to 2 hidden layers, see `mil`, trained on frames that have their clip's label
     mil       the same trained on whole clips, joined by auto-pool, for labels that overlap
     auto      mil where labels overlap, else logistic
 
@@ -344,7 +344,7 @@ def _linear(x: np.ndarray, y: np.ndarray, single: bool, strength: float) -> tupl
 
 
 def _trained(sets: dict, single: bool, kind: str, seed: int) -> tuple[tuple, list[float]]:
-    from edgesea.evaluation import mil
+    from edgesea.decisions import mil
 
     parts = []
     for embeddings, ends, truth in (sets["train"], sets["validation"]):

@@ -23,10 +23,10 @@ import numpy as np
 
 from edgesea import datasets, embed, results, teachers
 from edgesea.datasets import Manifest
+from edgesea.decisions.mil import Bags
 from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
-from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
 from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
@@ -78,7 +78,7 @@ def evaluate(
             list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first; a part with digital
             silence in it is followed by itself without. See `fidelity.fidelity` for the figures.
         decided : only of a bundle with a head or a memory: what the device will say, see
-            `decisions.score.score`; a bundle that gives scores alone has neither fidelity nor task.
+            `decided.score`; a bundle that gives scores alone has neither fidelity nor task.
         task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
             model; None where the clips have no labels, or too few, and no head was asked for.
 
@@ -252,7 +252,7 @@ def _decided(subject: Subject, manifest: Manifest, progress: Progress) -> dict:
     if bundle is None or bundle.decisions is None or not manifest.labels:
         return {}
     from edgesea.decisions.head import recording
-    from edgesea.decisions.score import score
+    from edgesea.evaluation.decided import score
 
     held_out, clips, on = bundle.decisions["held_out"], None, "all clips"
     if held_out is not None and held_out["data"] == manifest.fingerprint:

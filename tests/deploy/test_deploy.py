@@ -32,10 +32,10 @@ def put(pi):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A service has five seconds to hear ten of sound, in the place of ninety."""
+    """A service has thirty seconds to hear ten of sound, in the place of ninety."""
     whole = module.source_of_place()
     assert b"HEARD_S = 300, 1800, 90" in whole
-    changed = whole.replace(b"HEARD_S = 300, 1800, 90", b"HEARD_S = 300, 1800, 5")
+    changed = whole.replace(b"HEARD_S = 300, 1800, 90", b"HEARD_S = 300, 1800, 30")
     monkeypatch.setattr(module, "source_of_place", lambda: changed)
 
 

@@ -8,13 +8,13 @@ import pytest
 from deciding import exported, tones
 
 from edgesea import datasets
-from edgesea.decisions import score
 from edgesea.decisions.head import Head, split, train
-from edgesea.decisions.student import student_of
 from edgesea.decisions.thresholds import Wanted
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.evaluation import decided
 from edgesea.exporting import load_bundle
 from edgesea.exporting.decisions import Deciding
+from edgesea.exporting.student import student_of
 from edgesea.interpreter import open_interpreter
 
 
@@ -77,11 +77,11 @@ def test_scores_alone_are_one_output(student, tmp_path, heard, frontend, head):
 
 def test_what_the_device_says_is_what_the_scores_say(bundle, sounds):
     """Counted again from the events: each class, float and int8."""
-    found = score.score(bundle, str(sounds))
+    found = decided.score(bundle, str(sounds))
     manifest = datasets.load(sounds)
     assert found["labels"] == ["high", "low", "noise"]
     for kind in ("float", "int8"):
-        events, held = score.say(bundle, manifest, range(len(manifest)), kind)
+        events, held = decided.say(bundle, manifest, range(len(manifest)), kind)
         assert found[kind]["events"] == len(events)
         assert found[kind]["recall"] > 0.8
         for label, figures in found[kind]["classes"].items():
@@ -104,7 +104,7 @@ def test_thresholds_are_reached_on_the_validation_clips(bundle, head, sounds, fl
         if manifest.relative(sounds / clip.group) in head.values["data"]["recordings"]["validation"]
         or clip.group in head.values["data"]["recordings"]["validation"]
     ]
-    found = score.score(bundle, manifest, clips=validation)["float"]["classes"]
+    found = decided.score(bundle, manifest, clips=validation)["float"]["classes"]
     for label, chosen in zip(head.labels, head.values["thresholds"], strict=True):
         assert found[label]["recall"] == chosen["recall"]
         assert found[label]["precision"] == chosen["precision"]
@@ -171,7 +171,7 @@ def test_int8_that_decides_otherwise_is_no_bundle(student, tmp_path, heard, fron
 
 def test_sound_with_none_of_the_labels_is_refused(bundle, street, tmp_path):
     with pytest.raises(UsageError, match=r"has none of the labels of .* \(high, low, noise\)"):
-        score.score(bundle, str(street))
+        decided.score(bundle, str(street))
 
 
 def test_a_bundle_that_holds_a_head_takes_no_other(bundle):

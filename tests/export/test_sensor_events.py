@@ -10,7 +10,8 @@ from deciding import exported
 from host_sensor import on_host
 
 from edgesea import datasets
-from edgesea.decisions import heard, prototypes, score
+from edgesea.decisions import heard, prototypes
+from edgesea.evaluation import decided
 from edgesea.exporting import c_compiler, load_bundle
 from edgesea.exporting.decisions import Deciding
 from edgesea.listen import listen
@@ -49,7 +50,7 @@ def decided_here(bundle, pcm) -> tuple[list[tuple[str, int]], dict[tuple[str, in
     its threshold each class was, in each frame and the one before.
     """
     ears = listen.Frontend(bundle.frontend.to_dict())
-    ask, decider = heard.integers(bundle.int8.read_bytes(), bundle.outputs), score.decider_of(bundle)
+    ask, decider = heard.integers(bundle.int8.read_bytes(), bundle.outputs), decided.decider_of(bundle)
     events, margins, before = [], {}, np.inf
     for end, frame in listen.Framer(ears, bundle.decisions["every"]).push(pcm):
         outputs = {name: values[0] for name, values in ask(ears.patch(frame)[None, ..., None]).items()}

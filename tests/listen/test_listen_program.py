@@ -17,7 +17,7 @@ import pytest
 from banded import LABELS, RATE, sound, write_wav
 
 from edgesea import datasets
-from edgesea.decisions import score
+from edgesea.evaluation import decided
 from edgesea.exporting import load_bundle
 from edgesea.listen import listen
 
@@ -48,7 +48,7 @@ def heard(listening_bundle, wav):
 
 def test_the_same_wav_is_the_same_events_as_evaluate_counts(listening_bundle, wav, heard):
     bundle = load_bundle(listening_bundle)
-    said, _ = score.say(bundle, datasets.load(wav), [0])
+    said, _ = decided.say(bundle, datasets.load(wav), [0])
     assert len(said) >= 5
     assert {each.label for each in said} == set(LABELS)
     assert [(each["event"], each["samples"], each["confidence"]) for each in heard] == [
