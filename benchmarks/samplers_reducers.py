@@ -242,7 +242,7 @@ def right(embeddings: np.ndarray, labels: list[str], recordings: list[str]) -> n
     recording finds its class."""
     task = Task(tuple((label,) for label in labels), tuple(recordings))
     truth = [task.classes.index(label) for label in labels]
-    return (task.values(embeddings).argmax(axis=2) == truth).mean(axis=0)
+    return (task.values(embeddings)[0].argmax(axis=2) == truth).mean(axis=0)
 
 
 def neighbours(embeddings: np.ndarray) -> np.ndarray:

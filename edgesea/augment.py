@@ -76,6 +76,14 @@ class Augmentation:
     noise_probability : chance that noise is added, half of it white, half of it pink (power ~ 1/frequency)
     noise_db : level of the sound over the noise
     gain_db : gain of the sum; less where the peak would exceed 1
+
+    Off unless asked for:
+
+    reverberation_probability : chance that the whole is put into a synthesised room, see `effects`
+    reverberation_s : its reverberation time, in s
+    reverberation_db : direct sound over reverberation
+    bits_probability : chance that the frame is rounded to few bits in the end, with dither
+    bits : how many, the fewest and the most
     """
 
     speed_probability: float = 0.5
@@ -87,9 +95,14 @@ class Augmentation:
     noise_probability: float = 0.3
     noise_db: tuple[float, float] = (10.0, 50.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
+    reverberation_probability: float = 0.0
+    reverberation_s: tuple[float, float] = (0.1, 1.5)
+    reverberation_db: tuple[float, float] = (-5.0, 20.0)
+    bits_probability: float = 0.0
+    bits: tuple[int, int] = (7, 12)
 
     def __post_init__(self) -> None:
-        for name in ("speed_probability", "equaliser_probability", "mix_probability", "noise_probability"):
+        for name in (field.name for field in fields(self) if field.name.endswith("_probability")):
             value = getattr(self, name)
             if not (_number(value) and 0 <= value <= 1):
                 raise UsageError(f"Received {name} = {received(value)}: it must lie in 0 .. 1.")
@@ -100,7 +113,19 @@ class Augmentation:
                 "in -2 .. 2."
             )
         object.__setattr__(self, "speed_octaves", tuple(float(value) for value in octaves))
-        for name in ("equaliser_db", "mix_db", "noise_db", "gain_db"):
+        if not _rising(self.reverberation_s, 0.01, 10):
+            raise UsageError(
+                f"Received reverberation_s = {received(self.reverberation_s)}: give a shortest and a longest "
+                "time in s, in 0.01 .. 10."
+            )
+        object.__setattr__(self, "reverberation_s", tuple(float(value) for value in self.reverberation_s))
+        if not (_rising(self.bits, 2, 16) and all(isinstance(value, int) for value in self.bits)):
+            raise UsageError(
+                f"Received bits = {received(self.bits)}: give the fewest and the most, whole numbers in "
+                "2 .. 16."
+            )
+        object.__setattr__(self, "bits", tuple(self.bits))
+        for name in ("equaliser_db", "mix_db", "noise_db", "gain_db", "reverberation_db"):
             pair = getattr(self, name)
             if not _rising(pair, -200, 200):
                 raise UsageError(
@@ -110,8 +135,18 @@ class Augmentation:
             object.__setattr__(self, name, tuple(float(value) for value in pair))
 
     def to_dict(self) -> dict:
-        """The fields as a config file holds them: numbers and lists of numbers."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """The fields as a config file holds them: numbers and lists of numbers.
+
+        Those that came later are there only where they are not off: examples of before are still the same.
+        """
+        off = {
+            name
+            for effect in ("reverberation", "bits")
+            if not getattr(self, f"{effect}_probability")
+            for name in (field.name for field in fields(self) if field.name.startswith(effect))
+        }
+        held = {name: value for name, value in asdict(self).items() if name not in off}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in held.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Augmentation":
@@ -166,6 +201,28 @@ class Augmentation:
         if peak > _PEAK:
             out *= _PEAK / peak
         return out.astype(np.float32)
+
+    @property
+    def placed(self) -> bool:
+        """Whether there is anything for `place` to do."""
+        return bool(self.reverberation_probability or self.bits_probability)
+
+    def place(self, rng: np.random.Generator, frame: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Puts a frame of `apply` into a room and through a recorder of few bits, each maybe.
+
+        frame (samples,) float32; sample_rate in Hz. Returns (samples,) float32 in [-1, 1], as loud as before.
+        """
+        from edgesea import effects
+
+        out = np.asarray(frame, np.float64)
+        echoes, rounded = rng.random(2) < (self.reverberation_probability, self.bits_probability)
+        seconds, direct_db = rng.uniform(*self.reverberation_s), rng.uniform(*self.reverberation_db)
+        bits = int(rng.integers(self.bits[0], self.bits[1] + 1))
+        if echoes:
+            out = effects.reverberated(out, effects.impulse_response(rng, sample_rate, seconds, direct_db))
+        if rounded:
+            out = effects.quantised(rng, out, bits)
+        return np.clip(out, -_PEAK, _PEAK).astype(np.float32)
 
 
 def _level(waveform: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from edgesea.run import Config
 CLIPS = 240
 CONFIG: dict[str, Any] = {
     "student": "separable-m",
+    "objective": "sea",
     "dim": 64,
     "frames": 12_000,
     "epochs": 5,

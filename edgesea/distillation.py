@@ -6,22 +6,34 @@ stage whose result is there is not repeated, so a killed call goes on where it s
 
 import dataclasses
 import time
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from edgesea import backend, datasets, embed, examples, files, reduction, sampling, students, teachers
+from edgesea import (
+    backend,
+    datasets,
+    embed,
+    examples,
+    files,
+    levels,
+    reduction,
+    sampling,
+    students,
+    teachers,
+)
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.examples import Examples, spread
+from edgesea.examples import Examples, Fresh, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
 from edgesea.objectives import objective
 from edgesea.objectives.base import Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
-from edgesea.run import PARTS, Config, Run, versions
+from edgesea.run import PARTS, Config, Run, sounding, versions
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
@@ -135,6 +147,11 @@ class _Stages:
         self.reducer(self.config.dim or 1)
         labelled = all(clip.labels for clip in self.manifest.clips)
         wanted.check(self.pairing.teacher.outputs, labelled)
+        if self.config.fresh and self.config.augmentation is None:
+            raise UsageError(
+                "--fresh makes new frames of the domain's for every epoch, and --no-augment trains on those "
+                "that there are: leave one of them out."
+            )
         if self.config.augmentation is not None and not self.pairing.teacher.waveforms:
             raise UsageError(
                 f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
@@ -198,15 +215,16 @@ class _Stages:
                 config.seed,
             )
         )
-        course = train(
-            learner,
-            trained_on,
-            looked_at["validation"],
-            schedule,
-            run.checkpoints,
-            run.tensorboard,
-            progress=progress,
-        )
+        with trained_on if isinstance(trained_on, Fresh) else nullcontext():
+            course = train(
+                learner,
+                trained_on,
+                looked_at["validation"],
+                schedule,
+                run.checkpoints,
+                run.tensorboard,
+                progress=progress,
+            )
         student = learner.deploy()
         with files.replacing(run.student_file) as temporary:
             saving.save(student, temporary)
@@ -232,6 +250,7 @@ class _Stages:
                     "clips": len(self.manifest),
                     "skipped": len(embed.skipped(domain)),
                     "frames": {part: len(rows[part]) for part in PARTS},
+                    "silent": self.silent,
                 },
                 "reducer": reducer.report(),
                 "fidelity": figures,
@@ -288,14 +307,26 @@ class _Stages:
     def _rows(self, run: Run, domain: Store) -> dict[str, np.ndarray]:
         """Part -> rows of the domain's store."""
         files.write_json(run.split, self.split.to_json())
-        rows = {part: self.split.rows(part, domain) for part in PARTS}
+        every = {part: self.split.rows(part, domain) for part in PARTS}
+        rows = {part: sounding(domain, found, self.config) for part, found in every.items()}
         for part, found in rows.items():
             if not len(found):
+                why = "all is silent" if len(every[part]) else "see skipped.csv"
                 raise EdgeseaError(
-                    f"No clip of the {part} part of {self.manifest.root} can be used (see skipped.csv): "
-                    "give more sound, or another --seed."
+                    f"No clip of the {part} part of {self.manifest.root} can be used ({why}): give more "
+                    f"sound, or another --seed{', or say --keep-silence' if len(every[part]) else ''}."
                 )
+        self._count_silence({part: len(every[part]) - len(rows[part]) for part in PARTS}, domain)
         return rows
+
+    def _count_silence(self, silent: dict[str, int], domain: Store) -> None:
+        """Keeps how many frames of each part are left out as silent, and says it."""
+        self.silent = silent
+        if left_out := sum(silent.values()):
+            self.progress.say(
+                f"{left_out} of {len(domain)} frames are silent, below {levels.SILENT_DB:g} dB full scale: "
+                "left out; --keep-silence keeps them"
+            )
 
     def _reduce(self, run: Run, domain: Store, rows: np.ndarray) -> reduction.Reducer:
         if not run.sample.exists():
@@ -326,7 +357,9 @@ class _Stages:
                 f"Cannot read the sample {run.sample} ({error}): delete it and run again."
             ) from error
 
-    def _examples(self, run: Run, domain: Store, rows: np.ndarray, reducer: reduction.Reducer) -> Examples:
+    def _examples(
+        self, run: Run, domain: Store, rows: np.ndarray, reducer: reduction.Reducer
+    ) -> Examples | Fresh:
         config = self.config
         if config.augmentation is None:
             return Examples(domain, spread(rows, config.frames), reducer)
@@ -336,21 +369,51 @@ class _Stages:
             "frames": config.frames,
             "split": list(config.split),
             "seed": config.seed,
+            # Stores of before say nothing, and held silence.
+            **({} if config.keep_silence else {"keep_silence": False}),
         }
-        store = Store(run.examples, made_from)
         manifest, clips = self._decodable(domain, rows)
-        examples.make(
-            manifest,
-            clips,
-            self.pairing,
-            store,
-            config.frames,
-            config.augmentation,
-            config.seed,
-            most_bad_frames=config.max_bad_frames,
-            progress=self.progress,
+
+        def make(folder: Path, made_from: dict, progress: Progress, **which) -> Examples:
+            store = Store(folder, made_from)
+            examples.make(
+                manifest,
+                clips,
+                self.pairing,
+                store,
+                config.frames,
+                config.augmentation,
+                config.seed,
+                keep_silence=config.keep_silence,
+                most_bad_frames=config.max_bad_frames,
+                progress=progress,
+                **which,
+            )
+            return Examples(store, np.arange(len(store)), reducer)
+
+        if not config.fresh:
+            return make(run.examples, made_from, self.progress)
+        shards = -(-config.frames // examples.SHARD)
+
+        def folder(epoch: int) -> Path:
+            return run.examples / f"epoch-{epoch:04d}"
+
+        def of_epoch(epoch: int, wanted=lambda: True, progress: Progress = SILENT) -> Examples:
+            return make(
+                folder(epoch),
+                {**made_from, "epoch": epoch},
+                progress,
+                first_shard=epoch * shards,
+                wanted=wanted,
+            )
+
+        self.progress.say(
+            f"new frames in every epoch: the teacher is asked {config.frames * config.epochs:,} times in all"
         )
-        return Examples(store, np.arange(len(store)), reducer)
+        # What is needed first is waited for here, where its progress is seen.
+        begun = run.epochs()
+        of_epoch(int(begun[0].name.removeprefix("epoch-")) if begun else 0, progress=self.progress)
+        return Fresh(of_epoch, folder, config.frames, config.epochs)
 
     def _decodable(self, domain: Store, rows: np.ndarray) -> tuple[Manifest, list[int]]:
         """What may be drawn from: the pieces that have frames among `rows`, each ending with its last frame.

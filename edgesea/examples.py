@@ -5,17 +5,22 @@ is missing and ends with the same examples. Where the domain is larger than memo
 shard are drawn from a random choice of its stretches, as many as are held decoded at a time; where it is
 not, from all of it.
 
-Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16.
+A frame that comes out silent (see `levels`) is drawn again, unless silence is kept.
+
+Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16, level_db float32 (A-weighted).
 """
 
 import functools
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from edgesea import audio, augment
+from edgesea import audio, augment, levels
 from edgesea.augment import Augmentation
 from edgesea.datasets import Manifest
 from edgesea.embed import MOST_BAD_FRAMES, Piece, pieces
@@ -28,6 +33,7 @@ from edgesea.store import Store
 SHARD = 1024  # examples
 STRETCH = 10.0  # seconds decoded at a time
 MEMORY = 256 << 20  # bytes of decoded sound held at a time
+_DRAWS = 20  # of one example, at most: a domain of little but silence is not searched for ever
 _BATCH = 64  # frames that the teacher is asked for at a time
 
 
@@ -41,6 +47,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of_epoch(self, epoch: int) -> "Examples":
+        """The examples of an epoch, from 0 on: these, in every one."""
+        return self
 
     def batch(self, places: np.ndarray, columns: Iterable[str]) -> dict[str, np.ndarray]:
         """places into `rows` -> the columns asked for, in the order of the rows; see `objectives.base`."""
@@ -64,6 +74,57 @@ class Examples:
         return self.store.rows("patch", self.rows).astype(np.float32)
 
 
+class Fresh:
+    """Examples that are new in every epoch; those of the next are made while one is learnt from.
+
+    Parameters
+    ----------
+    make : callable
+        Takes an epoch and a function that says whether it is still wanted; writes that epoch's store, what it
+        lacks of it, and returns its examples.
+    folder : callable
+        Takes an epoch; where its store lies, which is deleted two epochs later: a training that is killed
+        goes on with the epoch that it was in.
+    count : int
+        Examples of an epoch.
+    epochs : int
+    """
+
+    def __init__(self, make: Callable, folder: Callable[[int], Path], count: int, epochs: int):
+        self._make, self._folder, self._count, self._epochs = make, folder, count, epochs
+        self._makers = ThreadPoolExecutor(1, thread_name_prefix="fresh examples")
+        self._coming: dict[int, Future] = {}
+        self._ended = threading.Event()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of_epoch(self, epoch: int) -> Examples:
+        """The examples of an epoch, from 0 on; waits until they are made, and has the next ones begun."""
+        for wanted in (epoch, epoch + 1):
+            if wanted < self._epochs and wanted not in self._coming:
+                self._coming[wanted] = self._makers.submit(self._make, wanted, self._wanted)
+        found = self._coming[epoch].result()
+        if (old := self._folder(epoch - 2)).is_dir():
+            # Half a store is none: it goes as a whole.
+            shutil.rmtree(old.rename(old.with_name(f".{old.name}-gone")), ignore_errors=True)
+        return found
+
+    def _wanted(self) -> bool:
+        return not self._ended.is_set()
+
+    def close(self) -> None:
+        """Ends what is being made after its shard."""
+        self._ended.set()
+        self._makers.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> "Fresh":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
 def make(
     manifest: Manifest,
     clips: Sequence[int],
@@ -73,12 +134,18 @@ def make(
     augmentation: Augmentation,
     seed: int,
     *,
+    first_shard: int = 0,
+    wanted: Callable[[], bool] = lambda: True,
+    keep_silence: bool = True,
     most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
 ) -> None:
     """Writes the shards that the store lacks, `count` examples in all.
 
     clips : indices into the manifest of the clips that they are drawn from
+    first_shard : what the store's first shard is in all that the seed makes: example i of shard s is number
+        s * SHARD + i
+    wanted : asked before every shard; where it says no, the rest is left
     most_bad_frames : share of a shard, in [0, 1], see `edgesea.embed.embed`
     """
     stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
@@ -90,36 +157,39 @@ def make(
 
     with progress.stage("augment", count) as advance:
         for number in range(-(-count // SHARD)):
-            first, last = number * SHARD, min(count, (number + 1) * SHARD)
+            if not wanted():
+                return
+            size, place = min(count - number * SHARD, SHARD), first_shard + number
             if not store.has(number):
-                rng = np.random.default_rng([seed, 1, number])
+                rng = np.random.default_rng([seed, 1, place])
                 chosen = np.sort(rng.choice(len(stretches), pool, replace=False))
 
                 def draw(rng, chosen=chosen):
                     waveform = sound(int(chosen[rng.integers(len(chosen))]))
                     return augmentation.cut(rng, waveform, pairing.samples)
 
-                columns = _shard(range(first, last), draw, pairing, augmentation, seed, most_bad_frames)
-                store.write(number, columns)
-            advance(last - first)
+                def example(number, draw=draw):
+                    return _example(number, draw, augmentation, seed, pairing.sample_rate, keep_silence)
+
+                numbers = range(place * SHARD, place * SHARD + size)
+                store.write(number, _shard(numbers, example, pairing, most_bad_frames))
+            advance(size)
 
 
-def _shard(
-    numbers: range, draw, pairing: Pairing, augmentation: Augmentation, seed: int, most_bad_frames: float
-) -> dict:
+def _shard(numbers: range, example, pairing: Pairing, most_bad_frames: float) -> dict:
     # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all
     # three spend their time outside Python's lock. What they compute does not depend on who is first.
-    asked, heard = [], []
+    asked, heard, level = [], [], []
     with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as frontend:
         for start in range(0, len(numbers), _BATCH):
-            frames = np.stack(
-                [_example(number, draw, augmentation, seed) for number in numbers[start : start + _BATCH]]
-            )
+            frames = np.stack([example(number) for number in numbers[start : start + _BATCH]])
+            level.append(levels.level_dba(frames, pairing.sample_rate))
             asked.append(teacher.submit(pairing.embeddings, frames))
             heard.append(frontend.submit(pairing.patches, frames))
     columns = {
         "embedding": np.concatenate([each.result() for each in asked]),
         "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
+        "level_db": np.concatenate(level),
     }
     good = np.isfinite(columns["embedding"]).all(axis=1)
     if (~good).sum() > most_bad_frames * len(good):
@@ -130,10 +200,18 @@ def _shard(
     return {name: values[good] for name, values in columns.items()}
 
 
-def _example(number: int, draw, augmentation: Augmentation, seed: int) -> np.ndarray:
+def _example(
+    number: int, draw, augmentation: Augmentation, seed: int, rate: int, keep_silence: bool
+) -> np.ndarray:
     """Example `number`, (samples,) float32."""
     rng = augment.generator(seed, number)
-    return augmentation.apply(rng, draw(rng), draw(rng))
+    for _ in range(_DRAWS):
+        frame = augmentation.apply(rng, draw(rng), draw(rng))
+        if augmentation.placed:
+            frame = augmentation.place(rng, frame, rate)
+        if keep_silence or not levels.silent(levels.level_dba(frame[None], rate))[0]:
+            break
+    return frame
 
 
 def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:

@@ -4,6 +4,8 @@ A-weighting (IEC 61672-1:2013, annex E) is applied to the power spectrum of the 
 which keeps strong low frequencies from leaking into the band where the ear is keen.
 
 Conventions
+- A frame is *silent* whose level is at most `SILENT_DB`, relative to an amplitude of 1: digital silence, with
+  which data sets pad their clips, and what is hardly more than its rounding.
 - Levels in dB. Without a calibration they are relative to an amplitude of 1 (a full-scale sine of 1 kHz has
   -3.01 dB). `calibration_db` is the sound pressure level that the microphone turns into an amplitude of 1
   (root mean square); with it, levels are dB(A) SPL.
@@ -15,6 +17,10 @@ from scipy import fft
 from edgesea.audio import SILENCE_DB
 from edgesea.errors import UsageError
 
+# Measured on ESC-50 with YAMNet: up to here frames have the embedding of digital silence, which lies four
+# times as far from that of sound as sounds lie from their mean; from some 10 dB above, one of their own. The
+# rounding of 16 bits is some 20 dB lower.
+SILENT_DB = -80.0
 # Pole frequencies in Hz (IEC 61672-1, equations E.2 to E.5, rounded as in its table of approximations).
 _F1, _F2, _F3, _F4 = 20.598997, 107.65265, 737.86223, 12194.217
 # Samples whose spectrum is taken at once: in float32 and in the processor's cache, a frame of a second costs
@@ -56,6 +62,12 @@ def level_dba(frames: np.ndarray, sample_rate: int, calibration_db: float = 0.0)
         power[k : k + size] = (np.square(spectrum.real) + np.square(spectrum.imag)) @ gain
     levels = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
     return (levels + calibration_db).astype(np.float32)
+
+
+def silent(level_db: np.ndarray, calibration_db: float = 0.0) -> np.ndarray:
+    """Which frames are silent, (B,) bool, by their levels (B,) of `level_dba` with that calibration."""
+    # What is no number is no sound.
+    return ~(level_db - calibration_db > SILENT_DB)
 
 
 def _response(hz: np.ndarray) -> np.ndarray:

@@ -154,9 +154,18 @@ class PCA(Reducer):
     the axes are those of all the sample at once, and memory does not grow with it; scikit-learn's
     `IncrementalPCA` forgets what lies beyond d axes after every batch. The signs of the axes are fixed as
     scikit-learn fixes them, so the same sample gives the same phi.
+
+    Whitened, every axis is divided by the standard deviation of the sample along it: the student is asked for
+    the small differences as much as for the large ones.
     """
 
     name = "pca"
+
+    @dataclass(frozen=True)
+    class Options:
+        """whiten : bool, whether all axes are given the same variance."""
+
+        whiten: bool = False
 
     def _fit(self, batches):
         rows, mean, scatter = 0, 0.0, 0.0
@@ -179,18 +188,25 @@ class PCA(Reducer):
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)
         self.mean, self.axes = mean, axes * np.sign(largest)
         self.explained = np.maximum(values[::-1], 0) / variance
+        if self.options.whiten:
+            # An axis along which nothing varies stays what it is, which is nothing.
+            spread = np.where(self.explained > 1e-14, self.explained, 1.0)
+            self.axes = self.axes / np.sqrt(spread)[:, None]
 
     def _map(self, embeddings):
         return (embeddings - self.mean) @ self.axes.T
 
     def _arrays(self):
-        return {"mean": self.mean, "axes": self.axes, "explained": self.explained}
+        whiten = {"whiten": np.array(True)} if self.options.whiten else {}
+        return {"mean": self.mean, "axes": self.axes, "explained": self.explained, **whiten}
 
     def _restore(self, arrays):
         self.mean, self.axes, self.explained = arrays["mean"], arrays["axes"], arrays["explained"]
+        self.options = self.Options(bool(arrays.get("whiten", False)))
 
     def report(self):
-        return {**super().report(), "explained_variance": float(self.explained.sum())}
+        whiten = {"whiten": True} if self.options.whiten else {}
+        return {**super().report(), "explained_variance": float(self.explained.sum()), **whiten}
 
 
 class UMAP(Reducer):

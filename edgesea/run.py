@@ -5,7 +5,8 @@ RUN/split.json     which clips are for training, for validation, and held out
 RUN/domain/        store: the domain's frames as they are, with the teacher's embeddings
 RUN/sample.npz     which of them fit the reducer
 RUN/reducer.npz    phi
-RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again
+RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again;
+                   of fresh ones a store for each of the last epochs, epoch-0000 and so on
 RUN/checkpoints/   the state of the training after the last epoch
 RUN/student.keras  the student after its best epoch
 RUN/metrics.json   the course of the training and what came out of it
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, patches, reduction
+from edgesea import __version__, augment, backend, files, levels, patches, reduction
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
@@ -55,7 +56,7 @@ LARGEST_CONFIG = 1 << 20
 
 _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool", "frontend")
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
-STUDENT, SEA, RANDOM, PCA = map(Choice, (DEFAULT, "sea", "random", "pca"))
+STUDENT, COSINE, RANDOM, PCA = map(Choice, (DEFAULT, "cosine", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
 _OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
 
@@ -72,10 +73,13 @@ class Config:
     dim : dimensions of the student's embedding; None is 64, or the teacher's own with the reducer identity
     hop : seconds from frame to frame of the domain; None is half a frame
     calibration_db : sound pressure level of an amplitude of 1, in dB, see `edgesea.levels`
+    keep_silence : whether silent frames (see `edgesea.levels`) fit the reducer, teach, and are scored too
     max_bad_frames : share of the domain's frames, in [0, 1], that are left out where the teacher gives NaN
         or infinity for them; more end the work
     sample : frames that fit the reducer, at most
     frames : frames that the student is trained on
+    fresh : whether the frames of every epoch are new ones, for which the teacher is asked while the student
+        learns: frames * epochs questions in all
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
     split : shares of train, validation and held-out audio, by recording
@@ -91,14 +95,16 @@ class Config:
     frontend: str | None = None
     student: Choice = STUDENT
     dim: int | None = None
-    objective: Choice = SEA
+    objective: Choice = COSINE
     sampler: Choice = RANDOM
     reducer: Choice = PCA
     hop: float | None = None
     calibration_db: float = 0.0
+    keep_silence: bool = False
     max_bad_frames: float = MOST_BAD_FRAMES
     sample: int = 20_000
     frames: int = 60_000
+    fresh: bool = False
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
     epochs: int = 16
     batch: int = 64
@@ -120,6 +126,7 @@ class Config:
         self._check(
             ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
         )
+        self._check(("keep_silence", "fresh"), lambda value: isinstance(value, bool), "true or false")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
@@ -285,7 +292,7 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        rows = self._split().rows(part, domain)
+        rows = sounding(domain, self._split().rows(part, domain), self.config)
         return Examples(domain, spread(rows, most), reduction.load(self.reducer))
 
     def _split(self) -> Split:
@@ -305,10 +312,17 @@ class Run:
         """
         if self.config.augmentation is None:
             return self.part("train", most)
-        if not self.examples.is_dir():
+        if not self.examples.is_dir() or (self.config.fresh and not self.epochs()):
             return None
-        store = Store.open(self.examples)
+        folder = self.examples
+        if self.config.fresh:  # The oldest: the newest may not be whole.
+            folder = self.epochs()[0]
+        store = Store.open(folder)
         return Examples(store, spread(np.arange(len(store)), most), reduction.load(self.reducer))
+
+    def epochs(self) -> list[Path]:
+        """The stores of fresh examples that there are, in order."""
+        return sorted(self.examples.glob("epoch-*/"))
 
     def calibration(self) -> np.ndarray:
         """The patches that int8 is calibrated on: (n, frames, mels, 1) float32, of the training audio."""
@@ -408,6 +422,13 @@ class Run:
         return html(f"Run {self.folder}", (), self._rows())
 
 
+def sounding(domain: Store, rows: np.ndarray, config: Config) -> np.ndarray:
+    """Those rows of a domain's store that count: not the silent ones, unless the configuration keeps them."""
+    if config.keep_silence or not len(rows):
+        return rows
+    return rows[~levels.silent(domain.rows("level_db", rows), config.calibration_db)]
+
+
 def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
     found = {**values, "data": str(Path(values["data"]).expanduser().resolve())}
@@ -424,6 +445,9 @@ def _today(values: Mapping) -> dict:
     }
     if values.get("reducer") == "umap":
         values["reducer"] = {"name": "umap", **old}
+    # A run of before silence was left out spelt out all the rest.
+    if "weight_decay" in values and "split" in values:
+        values.setdefault("keep_silence", True)
     return values
 
 

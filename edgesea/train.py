@@ -19,7 +19,7 @@ import numpy as np
 
 from edgesea import files
 from edgesea.errors import EdgeseaError
-from edgesea.examples import Examples
+from edgesea.examples import Examples, Fresh
 from edgesea.objectives import Objective
 from edgesea.progress import SILENT, Progress
 
@@ -65,7 +65,7 @@ class Schedule:
 
 def train(
     objective: Objective,
-    examples: Examples,
+    examples: Examples | Fresh,
     validation: Examples,
     schedule: Schedule,
     folder: Path,
@@ -135,16 +135,18 @@ def train(
 
 
 def _batches(
-    examples: Examples, needs: frozenset, schedule: Schedule, steps: int, first_epoch: int
+    examples: Examples | Fresh, needs: frozenset, schedule: Schedule, steps: int, first_epoch: int
 ) -> Iterator[dict]:
     """Batches of tensors from `first_epoch` on, every epoch in an order of its own."""
     import tensorflow as tf
 
     for epoch in range(first_epoch, schedule.epochs):
-        order = np.random.default_rng([schedule.seed, 2, epoch]).permutation(len(examples))
+        here = examples.of_epoch(epoch)
+        order = np.random.default_rng([schedule.seed, 2, epoch]).permutation(len(here))
         size = min(schedule.batch, len(order))
+        order = np.resize(order, steps * size)  # of fresh examples, some may have been dropped
         for step in range(steps):
-            columns = examples.batch(order[step * size : (step + 1) * size], needs)
+            columns = here.batch(order[step * size : (step + 1) * size], needs)
             yield {name: tf.constant(values) for name, values in columns.items()}
 
 

@@ -217,3 +217,48 @@ def test_cut_lays_a_short_waveform_into_silence_at_any_speed():
     out = chosen.cut(np.random.default_rng(4), _tone(440, 4_000), 16_000)
     assert out.shape == (16_000,)
     assert (out == 0).mean() > 0.5
+
+
+def test_what_came_later_is_off_and_not_told_of_where_it_is():
+    """Examples of before say nothing of it, and are the same."""
+    assert not Augmentation().placed
+    assert not any(name.startswith(("reverberation", "bits")) for name in Augmentation().to_dict())
+    on = Augmentation(bits_probability=0.5, bits=(8, 8))
+    assert on.placed
+    assert on.to_dict()["bits"] == [8, 8]
+    assert "reverberation_s" not in on.to_dict()
+    assert Augmentation.from_dict(on.to_dict()) == on
+
+
+def test_a_frame_is_put_into_a_room_and_rounded():
+    rng = np.random.default_rng(0)
+    frame = tone(300)
+    dry = Augmentation(reverberation_probability=1.0, reverberation_s=(0.2, 0.2), reverberation_db=(0, 0))
+    wet = dry.place(rng, np.concatenate([frame[: N // 2], np.zeros(N // 2, np.float32)]), N)
+    assert wet.dtype == np.float32
+    assert level_db(wet[N // 2 : N // 2 + N // 20]) > -40
+    rounded = Augmentation(bits_probability=1.0, bits=(8, 8)).place(rng, frame, N)
+    np.testing.assert_array_equal(rounded * 2**7, np.round(rounded * 2**7))
+    assert 0 < np.abs(rounded - frame).max() <= 2**-7
+
+
+def test_place_does_nothing_that_has_no_chance():
+    frame = tone(300)
+    only = Augmentation(bits_probability=1e-12)
+    np.testing.assert_array_equal(only.place(np.random.default_rng(0), frame, N), frame)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"reverberation_s": [0, 1]}, "give a shortest and a longest time in s, in 0.01 .. 10."),
+        ({"bits": [8.5, 9]}, "give the fewest and the most, whole numbers in 2 .. 16."),
+        ({"bits": [12, 7]}, "give the fewest and the most, whole numbers in 2 .. 16."),
+        ({"bits_probability": 2}, "it must lie in 0 .. 1."),
+        ({"reverberation_db": [3, 1]}, "give a lowest and a highest value in dB, in -200 .. 200."),
+    ],
+)
+def test_effects_that_cannot_be_are_refused(values, said):
+    with pytest.raises(UsageError) as refused:
+        Augmentation.from_dict(values)
+    assert str(refused.value).endswith(said)

@@ -16,11 +16,12 @@ import soundfile
 from small_run import SMALL
 from unchanged import UNCHANGED
 
-from edgesea import datasets, files
+from edgesea import datasets, examples, files, levels
+from edgesea import train as train_module
 from edgesea.distillation import LEARNT_NOTHING, _Stages, distill, embed_domain
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.progress import SILENT
-from edgesea.run import PARTS, Run
+from edgesea.progress import SILENT, Progress
+from edgesea.run import PARTS, Config, Run
 from edgesea.store import Store
 
 # Kills the process with SIGKILL when the file is written, whole but not yet in its place, for the n-th time.
@@ -279,6 +280,115 @@ def test_examples_are_made_of_training_clips_alone(
     split = json.loads((out / "split.json").read_text())
     assert asked == {manifest.clips[k].path for k in split["train"]}
     assert_same_result(out, finished_run)
+
+
+class Saying(Progress):
+    """Keeps what is said in a list."""
+
+    def __init__(self, said):
+        self._said = said
+
+    def say(self, text):
+        self._said.append(text)
+
+
+@pytest.fixture
+def half_silent(tmp_path):
+    """Twelve files of two seconds, of which the second is silent but for the last bit of 16."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(12):
+        sound = np.random.default_rng(k).standard_normal(32_000) * 0.1
+        sound[16_000:] = np.random.default_rng(k).integers(-1, 2, 16_000) / 2**15
+        soundfile.write(folder / f"{k}.wav", sound, 16_000, subtype="PCM_16")
+    return folder
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_silence_is_left_out_of_everything_unless_kept(tmp_path, half_silent, finished_run, keep):
+    config = changed(
+        finished_run, data=str(half_silent), frames=64, augmentation=UNCHANGED, keep_silence=keep
+    )
+    said = []
+    stages = _Stages(config, Saying(said))
+    run = Run.start(tmp_path / "run", config)
+    domain = stages._embed(run)
+    level = domain.column("level_db")
+    silent = levels.silent(level)
+    assert 0 < silent.sum() < len(domain)
+    rows = stages._rows(run, domain)
+    every = np.sort(np.concatenate(list(rows.values())))
+    np.testing.assert_array_equal(every, np.flatnonzero(np.full(len(domain), keep) | ~silent))
+    reducer = stages._reduce(run, domain, rows["train"])
+    assert set(arrays(run.sample)["rows"]) <= set(rows["train"])
+    made = stages._examples(run, domain, rows["train"], reducer)
+    assert len(made) == 64
+    assert levels.silent(made.store.column("level_db")).any() == keep
+    for part in PARTS:
+        np.testing.assert_array_equal(run.part(part).rows, rows[part])
+    assert stages.silent == {
+        part: 0 if keep else int(silent[stages.split.rows(part, domain)].sum()) for part in PARTS
+    }
+    wanted = f"{silent.sum()} of {len(domain)} frames are silent, below -80 dB full scale: left out"
+    assert any(wanted in line for line in said) != keep
+
+
+def test_nothing_but_silence_is_refused_with_the_way_out(tmp_path, finished_run):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(12):
+        sound = np.random.default_rng(k).integers(-1, 2, 32_000) / 2**15
+        soundfile.write(folder / f"{k}.wav", sound, 16_000, subtype="PCM_16")
+    config = changed(finished_run, data=str(folder), augmentation=UNCHANGED)
+    stages, run = _Stages(config, SILENT), Run.start(tmp_path / "run", config)
+    with pytest.raises(EdgeseaError, match=r"can be used \(all is silent\): .* or say --keep-silence\."):
+        stages._rows(run, stages._embed(run))
+
+
+def test_a_run_of_before_silence_was_left_out_kept_it(finished_run):
+    values = Run(finished_run).config.to_dict()
+    assert values.pop("keep_silence") is False
+    assert Config.from_dict(values).keep_silence
+    assert not Config.from_dict({name: values[name] for name in ("teacher", "data", "frames")}).keep_silence
+
+
+def test_fresh_frames_are_new_in_every_epoch_and_the_same_after_a_kill(
+    tmp_path, finished_run, deterministic, monkeypatch
+):
+    monkeypatch.setattr(examples, "SHARD", 32)
+    config = changed(finished_run, frames=72, epochs=4, batch=16, fresh=True)
+    whole = distill(config, tmp_path / "whole")
+    assert [each.name for each in whole.epochs()] == ["epoch-0002", "epoch-0003"]
+    stores = [Store.open(folder) for folder in whole.epochs()]
+    assert [len(store) for store in stores] == [72, 72]
+    seen = {row.tobytes() for store in stores for row in store.column("embedding")}
+    assert len(seen) == 144
+    assert len(whole.distilled(50)) == 50
+
+    # The same frames as of one store of all epochs, which ends with a shard of 8 in each.
+    plain = distill(changed(finished_run, frames=384, epochs=1, batch=16), tmp_path / "plain")
+    wanted = Store.open(plain.examples).column("embedding")
+    for epoch, store in zip((2, 3), stores, strict=True):
+        np.testing.assert_array_equal(store.column("embedding"), wanted[96 * epoch : 96 * epoch + 72])
+
+    save = train_module._State.save
+
+    def killed(self, course):
+        save(self, course)
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module._State, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distill(config, tmp_path / "killed")
+    distill(config, tmp_path / "killed")
+    assert_same_result(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_fresh_frames_need_augmentation(tmp_path, finished_run):
+    with pytest.raises(UsageError, match=r"--fresh makes new frames .* leave one of them out"):
+        distill(changed(finished_run, fresh=True, augmentation=None), tmp_path / "run")
 
 
 def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finished_run):

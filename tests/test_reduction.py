@@ -79,6 +79,21 @@ def test_targets_have_unit_power_whatever_the_teachers_unit(name, dimension, uni
     assert np.sqrt(np.square(targets, dtype=np.float64).mean()) == pytest.approx(1.0, rel=1e-5)
 
 
+def test_whitened_axes_are_those_of_pca_with_equal_variance(tmp_path):
+    sample = np.random.default_rng(4).normal(size=(500, 12)) * 2.0 ** -np.arange(12) + 3
+    plain, white = (reduction.reducer(name, 5).fit([sample]) for name in ("pca", "pca:whiten=true"))
+    values = white.transform(sample)
+    np.testing.assert_allclose(np.cov(values.T, bias=True), np.eye(5), atol=1e-4)
+    ours, theirs = values / values.std(axis=0), plain.transform(sample)
+    np.testing.assert_allclose(ours, theirs / theirs.std(axis=0), atol=1e-4)
+    white.save(tmp_path / "white.npz")
+    again = reduction.load(tmp_path / "white.npz")
+    np.testing.assert_array_equal(again.transform(sample), values)
+    assert again.report() == white.report()
+    assert again.report()["whiten"] is True
+    assert "whiten" not in plain.report()
+
+
 def test_identity_changes_nothing_but_the_unit():
     data = cloud()
     fitted = reduction.reducer("identity", 12).fit([data[:99], data[99:]])

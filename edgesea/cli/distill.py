@@ -12,7 +12,7 @@ from edgesea.errors import UsageError
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
     "student": "separable-s, separable-m, separable-l, separable, student0, student1, student2, student3",
-    "objective": "sea",
+    "objective": "sea, cosine, simreg",
     "sampler": "random, spl, dpp, dpp-div",
     "reducer": "identity, pca, umap",
 }
@@ -39,7 +39,7 @@ NAMES = {
 )
 @click.option("--student", help=f"{NAMES['student']}.  [default: separable-m]")
 @click.option("--dim", type=int, help="Dimensions of the student's embedding.  [default: 64]")
-@click.option("--objective", help=f"What the student is trained on: {NAMES['objective']}.  [default: sea]")
+@click.option("--objective", help=f"What the student is trained on: {NAMES['objective']}.  [default: cosine]")
 @click.option("--sampler", help=f"Which frames fit the reducer: {NAMES['sampler']}.  [default: random]")
 @click.option("--reducer", help=f"{NAMES['reducer']}.  [default: pca]")
 @click.option("--hop", type=float, help="Seconds from frame to frame of the domain.  [default: half a frame]")
@@ -47,8 +47,18 @@ NAMES = {
     "--calibration-db", type=float, help="Sound pressure level of an amplitude of 1, in dB.  [default: 0]"
 )
 @max_bad_frames
+@click.option(
+    "--keep-silence/--no-keep-silence",
+    default=None,
+    help="Learn from silent frames and score them too.  [default: leave them out]",
+)
 @click.option("--sample", type=int, help="Frames that fit the reducer, at most.  [default: 20000]")
 @click.option("--frames", type=int, help="Frames that the student is trained on.  [default: 60000]")
+@click.option(
+    "--fresh/--no-fresh",
+    default=None,
+    help="New frames in every epoch, the teacher asked while training.  [default: off]",
+)
 @click.option(
     "--augment/--no-augment",
     default=None,
@@ -57,7 +67,9 @@ NAMES = {
 @click.option("--epochs", type=int, help="Passes over the frames.  [default: 16]")
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
-@click.option("--patience", type=int, help="Epochs without a better R² before training stops.  [default: 10]")
+@click.option(
+    "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
+)
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
 def distill(out, config_file, augment, as_json, **options):

@@ -83,6 +83,7 @@ class Head:
         self._model, self._length = model, length
 
     def scores(self, bags: Bags) -> np.ndarray:
+        """Of every clip and class."""
         bags = bags.means() if self.pooling == "mean" else bags
         length = max(self._length, bags.longest)
         parts = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))

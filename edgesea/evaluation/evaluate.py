@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import datasets, embed, results, teachers
+from edgesea import datasets, embed, levels, results, teachers
 from edgesea.datasets import Manifest
 from edgesea.decisions.mil import Bags
 from edgesea.distillation import load_teacher
@@ -36,7 +36,7 @@ from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
 from edgesea.run import MOST_FRAMES, Run
-from edgesea.store import Store
+from edgesea.store import NoColumn, Store
 from edgesea.teachers import Teacher
 
 HEADS = ("auto", "logistic", "mlp", "mil")
@@ -75,8 +75,9 @@ def evaluate(
         data : {'name', 'fingerprint', 'clips', 'frames'}
         fidelity : {'float', 'int8', 'on', 'parts'}; None for a bundle whose run is gone. Float and int8 are
             of the recordings that were held out where the data is the run's own, else of the data. parts: a
-            list of {'part', 'in_domain', 'float', 'int8'}, the distillation set first; a part with digital
-            silence in it is followed by itself without. See `fidelity.fidelity` for the figures.
+            list of {'part', 'in_domain', 'silent', 'float', 'int8'}, the distillation set first. Silent
+            frames (see `edgesea.levels`), counted in 'silent', are left out; of a run that kept them, such a
+            part is followed by itself without. See `fidelity.fidelity` for the figures.
         decided : only of a bundle with a head or a memory: what the device will say, see
             `decided.score`; a bundle that gives scores alone has neither fidelity nor task.
         task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
@@ -211,6 +212,28 @@ class _Listening:
         """Whether the data is what the student was distilled on."""
         return self.run is not None and self.run.results()["data"]["fingerprint"] == self.manifest.fingerprint
 
+    @property
+    def keeps_silence(self) -> bool:
+        """Whether the student was asked to learn silence too."""
+        return self.run is not None and self.run.config.keep_silence
+
+    def sounding(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        """Which of some rows are not silent, (N,) bool."""
+        try:
+            level = store.rows("level_db", rows)
+        except NoColumn:  # Augmented frames of before levels were kept with them.
+            return np.ones(len(rows), bool)
+        # Only the run's own domain is measured with its calibration.
+        own = self.run is not None and store.folder == self.run.domain
+        return ~levels.silent(level, self.run.config.calibration_db if own else 0.0)
+
+    def counted(self, store: Store) -> np.ndarray:
+        """Which of all rows make up their clip's mean, (N,) bool: those that are not silent, unless silence
+        is kept; all of a clip that is nothing but silent."""
+        sounding = self.sounding(store, np.arange(len(store)))
+        clip = store.column("clip")
+        return sounding | self.keeps_silence | ~np.isin(clip, clip[sounding])
+
     def recordings(self, clip: np.ndarray) -> list[str]:
         """The recordings that clips of the run's own domain are of; the clips, where that is not there."""
         try:
@@ -308,10 +331,10 @@ def _parts(
     groups: Sequence | None = None,
     embeddings: dict[str, np.ndarray] | None = None,
 ) -> list[dict]:
-    """Fidelity on some frames; and without those that are digitally silent, where there are any.
+    """Fidelity on some frames without the silent ones; with them, and then without, where the run kept them.
 
-    A teacher's embedding of digital silence may lie far from that of all sound: then most of R² is to tell
-    the two apart.
+    A teacher's embedding of silence may lie far from that of all sound: then most of R² is to tell the two
+    apart.
     """
     target = examples.targets()
     embeddings = embeddings or {
@@ -319,24 +342,19 @@ def _parts(
     }
     recordings = None if groups is None else np.asarray(groups)
 
-    def part(name: str, picked: np.ndarray | slice) -> dict:
+    def part(name: str, picked: np.ndarray, silent: int = 0) -> dict:
         of = None if recordings is None else recordings[picked]
         figures = {kind: fidelity(target[picked], values[picked], of) for kind, values in embeddings.items()}
-        return {"part": name, "in_domain": in_domain, **figures}
+        return {"part": name, "in_domain": in_domain, "silent": silent, **figures}
 
-    whole = part(name, slice(None))
-    sounding = _sounding(examples)
-    if sounding.all() or not sounding.any():
-        return [whole]
-    return [whole, part(f"{name} without silence", sounding)]
-
-
-def _sounding(examples: Examples) -> np.ndarray:
-    """Which frames are not digital silence, (N,) bool: the patch of silence is one value, the logarithm's
-    floor."""
-    return np.concatenate(
-        [np.ptp(patches.reshape(len(patches), -1), axis=1) > 0 for patches in _patches(examples)]
-    )
+    sounding = listening.sounding(examples.store, examples.rows)
+    whole = np.ones(len(target), bool)
+    if not sounding.any():  # There is nothing else to look at.
+        sounding = whole
+    silent = int((~sounding).sum())
+    if not listening.keeps_silence:
+        return [part(name, sounding, silent)]
+    return [part(name, whole)] + ([part(f"{name} without silence", sounding, silent)] if silent else [])
 
 
 def _patches(examples: Examples) -> Iterator[np.ndarray]:
@@ -388,18 +406,22 @@ def _cross_validated(
     except UsageError as error:  # The fidelity is an answer all the same.
         listening.progress.say(str(error))
         return None
-    clip = frames.column("clip")
-    scores = {kind: task.score(_clip_means(values, clip, used)) for kind, values in embeddings.items()}
+    clip, counted = frames.column("clip"), listening.counted(frames)
+    scores = {
+        kind: task.score(_means([(values, clip)], counted, used)) for kind, values in embeddings.items()
+    }
     if listening.run is not None:
-        scores["teacher"] = task.score(_store_means(frames, used))
+        scores["teacher"] = task.score(_means(_embeddings(frames), counted, used))
     for name, model in others.items():
-        scores[name] = task.score(_store_means(listening.heard_by(model), used))
+        heard = listening.heard_by(model)
+        scores[name] = task.score(_means(_embeddings(heard), listening.counted(heard), used))
     return {
         **_answer(task.metric, {name: score["mean"] for name, score in scores.items()}, others),
         "sd": {name: score["sd"] for name, score in scores.items()},
         "intervals": {name: score["interval"] for name, score in scores.items()},
         "per_class": {name: score["classes"] for name, score in scores.items()},
-        "head": "logistic regression on the mean embedding of a clip, "
+        "c": {name: score["c"] for name, score in scores.items()},
+        "head": "logistic regression on the mean embedding of a clip, C chosen by inner cross-validation, "
         f"{FOLDS} folds by recording, {SEEDS} seeds",
         **_size(task, range(len(used))),
     }
@@ -472,18 +494,26 @@ def _size(task: Task | SplitTask, scored: Sequence[int] | np.ndarray) -> dict:
     return {"clips": len(scored), "classes": len(task.classes), "recordings": len(recordings)}
 
 
-def _clip_means(values: np.ndarray, clip: np.ndarray, used: Sequence[int]) -> np.ndarray:
-    return np.stack([values[clip == k].mean(axis=0) for k in used])
+def _embeddings(store: Store) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The embeddings of a store and the clips that they are of, shard by shard."""
+    return ((shard["embedding"], shard["clip"]) for shard in store.shards)
 
 
-def _store_means(store: Store, used: Sequence[int]) -> np.ndarray:
-    """The mean embedding of each clip, shard by shard."""
+def _means(
+    parts: Iterable[tuple[np.ndarray, np.ndarray]], counted: np.ndarray, used: Sequence[int]
+) -> np.ndarray:
+    """The mean embedding of each used clip, (clips, d) float64, over the frames that are `counted`.
+
+    parts : (embeddings, clip of each), of consecutive frames; counted : (frames,) bool, of all of them
+    """
     sums: dict[int, np.ndarray] = {}
     counts: dict[int, int] = {}
-    for shard in store.shards:
-        clip = shard["clip"]
-        for k in np.unique(clip).tolist():
-            here = shard["embedding"][clip == k]
+    first = 0
+    for values, clip in parts:
+        good = counted[first : first + len(clip)]
+        first += len(clip)
+        for k in np.unique(clip[good]).tolist():
+            here = values[good & (clip == k)]
             sums[k] = sums.get(k, 0) + here.sum(axis=0, dtype=np.float64)
             counts[k] = counts.get(k, 0) + len(here)
     return np.stack([sums[k] / counts[k] for k in used])

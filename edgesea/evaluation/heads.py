@@ -4,10 +4,10 @@ Two tasks. `Task` is for labelled clips without splits of their own: cross-valid
 and no choice to make. `SplitTask` is for datasets whose authors split them: the heads of `mil`, chosen on the
 validation clips.
 
-The head of `Task` is a logistic regression on the standardised mean embedding of a clip, strongly regularised
-(C = 0.01, scikit-learn's L2 penalty): with few clips a class, anything larger measures the head and not the
-embedding. All embeddings that are compared are scored on the same splits; where each clip has one class,
-every fold gets its share of each, as far as whole recordings allow.
+The head of `Task` is a logistic regression on the standardised mean embedding of a clip, as strongly
+regularised as suits that embedding, which each split chooses on the clips that it fits to: see `logistic`.
+All embeddings that are compared are scored on the same splits; where each clip has one class, every fold gets
+its share of each, as far as whole recordings allow.
 """
 
 import warnings
@@ -18,6 +18,7 @@ import numpy as np
 
 from edgesea.decisions.mil import SHAPES, Bags, select
 from edgesea.errors import UsageError
+from edgesea.evaluation import logistic
 from edgesea.measures import metrics
 
 FOLDS, SEEDS = 4, 5
@@ -56,8 +57,9 @@ class Task:
 
     def score(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> dict:
         """embeddings (clips, d) -> 'mean' and 'sd' over seeds, the score of each of the 'seeds', in [0, 1];
-        the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`."""
-        values = self.values(embeddings, seeds)
+        the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`; 'c', what each
+        split of each seed chose, see `logistic.choose`."""
+        values, chosen = self.values(embeddings, seeds)
         truth = _truth(self.labels, self.classes)
         metric = metrics.accuracy if self.metric == "accuracy" else metrics.micro_auprc
         scores = [metric(truth, each) for each in values]
@@ -73,12 +75,15 @@ class Task:
             "seeds": scores,
             "interval": {key: spread[key] for key in ("low", "high")},
             "classes": found["classes"],
+            "c": chosen,
         }
 
-    def values(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> np.ndarray:
-        """embeddings (clips, d) -> (seeds, clips, classes) probabilities.
+    def values(
+        self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)
+    ) -> tuple[np.ndarray, list[list[float]]]:
+        """embeddings (clips, d) -> (seeds, clips, classes) probabilities, and the C of every seed and split.
 
-        Each is said by a head that never heard the clip's recording.
+        Each is said by a head that never heard the clip's recording, nor was chosen with it.
         """
         from threadpoolctl import threadpool_limits
 
@@ -86,27 +91,20 @@ class Task:
         # Classes with fewer clips than folds are scored all the same: no warning for every seed.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            return np.stack([self._values(np.asarray(embeddings, np.float64), seed) for seed in seeds])
+            found = [self._values(np.asarray(embeddings, np.float64), seed) for seed in seeds]
+        return np.stack([values for values, _ in found]), [chosen for _, chosen in found]
 
-    def _values(self, embeddings: np.ndarray, seed: int) -> np.ndarray:
-        """(clips, classes) probabilities, each by the head of the split that scores the clip."""
-        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
+    def _values(self, embeddings: np.ndarray, seed: int) -> tuple[np.ndarray, list[float]]:
+        """(clips, classes) probabilities, each by the head of the split that scores the clip; their C."""
         truth = _truth(self.labels, self.classes)
+        groups = np.array(self.groups)
         single = self.metric == "accuracy"
-        values = np.zeros(truth.shape)
-        # Stratifying needs one class at least with a clip for every fold.
-        stratified = single and truth.sum(axis=0).max() >= FOLDS
-        folds = StratifiedGroupKFold if stratified else GroupKFold
-        splits = folds(FOLDS, shuffle=True, random_state=seed).split(
-            embeddings, truth.argmax(axis=1), self.groups
-        )
-        for fitted, scored in splits:
-            if single:
-                values[scored] = _one_of_many(embeddings[fitted], truth[fitted], embeddings[scored])
-            else:
-                values[scored] = _many(embeddings[fitted], truth[fitted], embeddings[scored])
-        return values
+        values, chosen = np.zeros(truth.shape), []
+        for fitted, scored in logistic.splits(truth, groups, FOLDS, seed):
+            ours = embeddings[fitted], truth[fitted]
+            chosen.append(logistic.choose(*ours, groups[fitted], single, seed))
+            values[scored] = logistic.values(*ours, embeddings[scored], single, chosen[-1])
+        return values, chosen
 
 
 @dataclass(frozen=True)
@@ -203,32 +201,3 @@ def given_folds(folds: Sequence[int | None]) -> tuple[tuple[np.ndarray, np.ndarr
 def _truth(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
     """(clips, classes) of 0 and 1."""
     return np.array([[name in names for name in classes] for names in labels], np.int8)
-
-
-def _classifier():
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-
-
-def _one_of_many(fitted: np.ndarray, truth: np.ndarray, scored: np.ndarray) -> np.ndarray:
-    """Class probabilities (clips, classes); a class that the fitted clips lack gets 0."""
-    head = _classifier().fit(fitted, truth.argmax(axis=1))
-    values = np.zeros((len(scored), truth.shape[1]))
-    values[:, head.classes_] = head.predict_proba(scored)
-    return values
-
-
-def _many(fitted: np.ndarray, truth: np.ndarray, scored: np.ndarray) -> np.ndarray:
-    """One head a class; a class that all fitted clips have, or none, gets that share as its probability."""
-    values = np.empty((len(scored), truth.shape[1]))
-    for k, column in enumerate(truth.T):
-        if column.min() == column.max():
-            values[:, k] = column[0]
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", category=UserWarning)
-                values[:, k] = _classifier().fit(fitted, column).predict_proba(scored)[:, 1]
-    return values

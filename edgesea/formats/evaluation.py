@@ -41,6 +41,7 @@ class Part(Open):
 
     part: Text = Field(description="which frames")
     in_domain: bool = Field(description="whether they are of what the student was distilled on")
+    silent: Count | None = Field(None, description="further frames, left out because they are silent")
     float: FiguresWithIntervals | None = Field(None, description="of the float student")
     int8: FiguresWithIntervals | None = Field(None, description="of the int8 student")
 
@@ -69,6 +70,9 @@ class Task(Open):
         description="model -> class -> its figures"
     )
     sd: ByModel | None = Field(None, description="standard deviation over seeds, by model")
+    c: Annotated[dict[Word, list[list[Real]]], Field(max_length=100)] | None = Field(
+        None, description="of every seed the C that each fold chose for a logistic head, by model"
+    )
     figures: ByModel | None = Field(None, description="further figures with intervals, by model")
     heads: ByModel | None = Field(None, description="hidden layers and units of each trained head, by model")
     head: Text = Field(description="what the head is")

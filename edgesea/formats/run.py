@@ -53,6 +53,7 @@ class Data(Strict):
     clips: Count = Field(description="clips in it")
     skipped: Count = Field(description="clips that were set aside")
     frames: Frames = Field(description="of each part")
+    silent: Frames | None = Field(None, description="silent frames that were left out of each part")
 
 
 class Figures(Open):

@@ -5,7 +5,15 @@ from edgesea.objectives.base import Objective
 
 __all__ = ["OBJECTIVES", "Objective", "objective"]
 
-OBJECTIVES = Registry("objective", {"sea": "edgesea.objectives.sea:Sea"}, "edgesea.objectives")
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "sea": "edgesea.objectives.sea:Sea",
+        "cosine": "edgesea.objectives.cosine:Cosine",
+        "simreg": "edgesea.objectives.simreg:SimReg",
+    },
+    "edgesea.objectives",
+)
 
 
 def objective(choice: Choice | str) -> Objective:

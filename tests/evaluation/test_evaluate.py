@@ -234,24 +234,51 @@ def test_intervals_are_the_recordings_of_the_run_even_where_its_data_is_gone(
     assert part["float"]["intervals"]["r2"]["low"] <= part["float"]["r2"] + 1e-9
 
 
-def test_silence_is_left_out_beside_the_whole(tmp_path, finished_run, elsewhere):
+@pytest.fixture
+def half_silent(tmp_path, elsewhere):
     """All clips are silent before the first second ends, so the third of their three frames is."""
-    shutil.copytree(elsewhere / "audio", tmp_path / "in")
-    for file in (tmp_path / "in").iterdir():
+    shutil.copytree(elsewhere, tmp_path / "in")
+    for file in (tmp_path / "in" / "audio").iterdir():
         sound, rate = soundfile.read(file)
         sound[rate * 9 // 10 :] = 0  # resampling rings a little further
         soundfile.write(file, sound, rate)
-    whole, sounding = evaluate(finished_run, str(tmp_path / "in"))["fidelity"]["parts"][-2:]
-    assert (whole["part"], sounding["part"]) == ("all frames", "all frames without silence")
-    assert (whole["float"]["frames"], sounding["float"]["frames"]) == (96, 64)
+    return tmp_path / "in"
 
-    (folder,) = (finished_run / "evaluation").glob(f"{datasets.load(tmp_path / 'in').fingerprint[:16]}/*")
+
+def of_sounding_frames(data, finished_run):
+    """Fidelity of the float student worked out again, on the frames that begin before the silence."""
+    fingerprint = datasets.load(data).fingerprint
+    (folder,) = (finished_run / "evaluation").glob(f"{fingerprint[:16]}/*")
     frames, run = Store.open(folder), Run.open(finished_run)
     rows = np.flatnonzero(frames.column("start") < 0.9)
     target = run.part("held-out").reducer.transform(frames.rows("embedding", rows))
     heard = run.load_student().predict(frames.rows("patch", rows).astype(np.float32), verbose=0)
-    for figure, value in fidelity(target, heard).items():
+    return fidelity(target, heard)
+
+
+def test_silence_is_left_out_and_counted(half_silent, finished_run):
+    (part,) = evaluate(finished_run, str(half_silent))["fidelity"]["parts"][2:]
+    assert (part["part"], part["float"]["frames"], part["silent"]) == ("all frames", 64, 32)
+    for figure, value in of_sounding_frames(half_silent, finished_run).items():
+        assert part["float"][figure] == pytest.approx(value, abs=1e-4)
+
+
+def test_silence_is_left_out_beside_the_whole_where_the_run_kept_it(tmp_path, half_silent, finished_run):
+    shutil.copytree(finished_run, tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("keep_silence = false", "keep_silence = true"))
+    whole, sounding = evaluate(tmp_path / "run", str(half_silent))["fidelity"]["parts"][-2:]
+    assert (whole["part"], sounding["part"]) == ("all frames", "all frames without silence")
+    assert (whole["float"]["frames"], sounding["float"]["frames"]) == (96, 64)
+    for figure, value in of_sounding_frames(half_silent, tmp_path / "run").items():
         assert sounding["float"][figure] == pytest.approx(value, abs=1e-4)
+
+
+def test_silent_frames_are_not_in_the_mean_of_a_clip():
+    values = np.array([[1.0], [3.0], [100.0], [5.0], [7.0]])
+    clip, counted = np.array([0, 0, 0, 1, 2]), np.array([True, True, False, True, True])
+    parts = [(values[:2], clip[:2]), (values[2:], clip[2:])]
+    np.testing.assert_array_equal(module._means(parts, counted, [0, 2]), [[2.0], [7.0]])
 
 
 def with_folds(source, target, folds, second_label=False):

@@ -1,0 +1,195 @@
+r"""How good a student is on sound that it never heard, recipe by recipe; writes results/quality.{json,md}.
+
+    python benchmarks/quality.py --teacher ../shared/models/yamnet.tflite --domain SOUND \
+        --labelled ../shared/data/esc50-fold4 --work work [--recipe NAME ...] [--seeds 3]
+
+SOUND is unlabelled, LABELLED has no recording in common with it. Every cell, a recipe with a seed, is
+distilled, exported, emulated and evaluated by the very commands of the README in WORK, and kept there: the
+same call goes on where it stopped, and the table holds the cells that are there. A recipe is one change to
+the first one, all with one budget (--frames, --epochs); `alone` has LABELLED itself as its domain.
+
+- share: accuracy of a head on the int8 student's embeddings of LABELLED, as a share of the teacher's. The
+  head is the one of `edgesea evaluate`: C chosen for each embedding, folds by recording.
+- R², cosine: to phi(teacher), of the int8 student, without silence; heard, on the frames that it was trained
+  on, and unheard, on all of LABELLED. `alone` has heard LABELLED's training recordings; its unheard ones are
+  those that were held out.
+- minutes: of the training alone, on a machine that does nothing else only where the conditions say so.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tomli_w
+from cells import answer, kept
+
+from edgesea import files
+from edgesea.run import versions
+
+RESULTS = Path(__file__).with_name("results")
+RECIPES = {
+    "cosine": {},
+    "direction alone": {"objective": {"name": "cosine", "length": 0.0}},
+    "sea": {"objective": "sea"},
+    "simreg": {"objective": "simreg"},
+    "simreg, 4 linear heads": {"objective": {"name": "simreg", "heads": 4, "hidden": 0}},
+    "whitened": {"reducer": {"name": "pca", "whiten": True}},
+    "no augmentation": {"augmentation": False},
+    "dim 128": {"dim": 128},
+    "separable-s": {"student": "separable-s"},
+    "student3": {"student": "student3"},
+    "alone": {},
+}
+# Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
+SPLIT = [0.94, 0.03, 0.03]
+BOARD = "qemu:cortex-m4"
+
+
+def edgesea(*arguments) -> dict:
+    """Runs a command with --json, shows its progress, returns its result."""
+    command = [sys.executable, "-m", "edgesea", *map(str, arguments), "--json"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def configuration(options, recipe: str, seed: int) -> dict:
+    """What `edgesea distill --config` is given."""
+    alone = recipe == "alone"
+    return {
+        "teacher": str(Path(options.teacher).resolve()),
+        "data": str(Path(options.labelled if alone else options.domain).resolve()),
+        "objective": "cosine",
+        "frames": options.frames,
+        "epochs": options.epochs,
+        "seed": seed,
+        **({} if alone else {"split": SPLIT}),
+        **RECIPES[recipe],
+    }
+
+
+def cell(options, recipe: str, seed: int) -> dict:
+    """One recipe with one seed: distilled, exported, emulated, evaluated."""
+    name = f"{recipe.replace(', ', '-').replace(' ', '-')}-{seed}"
+    config = configuration(options, recipe, seed)
+
+    def compute() -> dict:
+        file = options.work / f"{name}.toml"
+        files.write_text(file, tomli_w.dumps(config))
+        run, bundle = options.work / f"run-{name}", options.work / f"bundle-{name}"
+        edgesea("distill", "--config", file, "--out", run)
+        exported = edgesea("export", run, "--int8", "--out", bundle)
+        emulated = edgesea("bench", bundle, "--device", BOARD)["emulated"]
+        evaluated = edgesea("evaluate", run, "--data", options.labelled)
+        course = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["course"]
+        return summary(exported, emulated, evaluated, course)
+
+    return kept(options.work / "cells" / f"{name}.json", config, compute)
+
+
+def summary(exported: dict, emulated: dict, evaluated: dict, course: list[dict]) -> dict:
+    """The figures of one cell, from what the commands answered."""
+    task, parts = evaluated["task"], evaluated["fidelity"]["parts"]
+    heard, unheard = parts[0], parts[-1]
+    return {
+        "accuracy": {name: task[name] for name in ("teacher", "float", "int8")},
+        "intervals": {name: task["intervals"][name] for name in ("teacher", "float", "int8")},
+        "heard": {key: heard["int8"][key] for key in ("r2", "cosine", "frames")},
+        "unheard": {key: unheard["int8"][key] for key in ("r2", "cosine", "frames", "intervals")},
+        "unheard_part": unheard["part"],
+        "weight_bytes": exported["int8"]["storage"]["weight_bytes"],
+        "arena_bytes": emulated["arena_bytes"],
+        "instructions": emulated["instructions"],
+        "epochs": len(course),
+        "minutes": sum(epoch["seconds"] for epoch in course) / 60,
+    }
+
+
+def report(result: dict) -> str:
+    """The result as a Markdown table."""
+    teacher = next(iter(result["recipes"].values()))[0]["accuracy"]["teacher"]
+    return f"""# Students on sound that they never heard
+
+Made by `python benchmarks/quality.py`; every figure, with intervals and versions: quality.json.
+Teacher {result["teacher"]}, domain {result["domain"]}, scored on {result["labelled"]}; {result["frames"]:,}
+augmented frames, {result["epochs"]} epochs at most. {result["conditions"]}
+
+Accuracy of the teacher: {teacher:.3f}.
+
+| recipe | seeds | accuracy, int8 | share of the teacher's | R², heard | R², unheard | cosine, heard | \
+cosine, unheard | weights | arena | M4 instructions | minutes |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+{chr(10).join(lines(result))}
+
+In brackets 95 % intervals over recordings, of the first seed. Bytes; instructions of one inference, emulated.
+"""
+
+
+def lines(result: dict) -> list[str]:
+    """One row a recipe; means over seeds."""
+    found = []
+    for name, row in result["recipes"].items():
+
+        def mean(*place, row=row) -> float:
+            values = row
+            for key in place:
+                values = [each[key] for each in values]
+            return sum(values) / len(values)
+
+        interval, first = row[0]["intervals"]["int8"], row[0]
+        found.append(
+            f"| {name} | {len(row)} | {mean('accuracy', 'int8'):.3f} "
+            f"[{interval['low']:.3f}, {interval['high']:.3f}] | {share(row):.1%} | "
+            f"{mean('heard', 'r2'):.3f} | {mean('unheard', 'r2'):.3f} | {mean('heard', 'cosine'):.3f} | "
+            f"{mean('unheard', 'cosine'):.3f} | {first['weight_bytes']:,} | {first['arena_bytes']:,} | "
+            f"{first['instructions']:,} | {mean('minutes'):.1f} |"
+        )
+    return found
+
+
+def share(row: list[dict]) -> float:
+    """The int8 student's accuracy as a share of the teacher's, mean over seeds."""
+    return sum(each["accuracy"]["int8"] / each["accuracy"]["teacher"] for each in row) / len(row)
+
+
+def work(options) -> None:
+    recipes = {
+        recipe: [cell(options, recipe, seed) for seed in range(options.seeds)]
+        for recipe in options.recipe or RECIPES
+    }
+    result = {
+        "teacher": Path(options.teacher).stem,
+        "domain": Path(options.domain).name if options.name is None else options.name,
+        "labelled": Path(options.labelled).name,
+        "frames": options.frames,
+        "epochs": options.epochs,
+        "recipes": recipes,
+        "conditions": options.conditions or f"{os.cpu_count()} cores.",
+        "versions": versions(),
+    }
+    files.write_json(RESULTS / "quality.json", result)
+    files.write_text(RESULTS / "quality.md", report(result))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--domain", required=True)
+    parser.add_argument("--name", help="what the domain is called")
+    parser.add_argument("--labelled", required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--recipe", action="append", choices=list(RECIPES))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--frames", type=int, default=200_000)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--conditions", help="a sentence on the machine")
+    options = parser.parse_args()
+    (options.work / "cells").mkdir(parents=True, exist_ok=True)
+    return answer(lambda: work(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

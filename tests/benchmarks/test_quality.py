@@ -1,0 +1,68 @@
+"""The table of recipes: what each cell keeps of the commands' answers, and how rows are made of cells."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import quality
+
+from edgesea.run import Config
+
+OPTIONS = argparse.Namespace(
+    teacher="demo", domain="domain", labelled="labelled", work=Path("work"), frames=1000, epochs=3
+)
+
+
+def answers(accuracy=0.5):
+    figures = {"r2": 0.4, "cosine": 0.7, "frames": 10}
+    return (
+        {"int8": {"storage": {"weight_bytes": 58_000}}},
+        {"arena_bytes": 16_000, "instructions": 9_000_000},
+        {
+            "task": {
+                "teacher": 0.6,
+                "float": accuracy + 0.01,
+                "int8": accuracy,
+                "intervals": {name: {"low": 0.4, "high": 0.7} for name in ("teacher", "float", "int8")},
+            },
+            "fidelity": {
+                "parts": [
+                    {"part": "distillation set", "int8": {**figures, "r2": 0.8}},
+                    {"part": "held-out recordings", "int8": {**figures, "r2": 0.1, "intervals": {}}},
+                    {"part": "all frames", "int8": {**figures, "intervals": {}}},
+                ]
+            },
+        },
+        [{"seconds": 60.0}, {"seconds": 90.0}],
+    )
+
+
+def test_a_cell_is_of_what_was_heard_and_of_what_was_not():
+    found = quality.summary(*answers())
+    assert (found["heard"]["r2"], found["unheard"]["r2"], found["unheard_part"]) == (0.8, 0.4, "all frames")
+    assert (found["epochs"], found["minutes"]) == (2, 2.5)
+    assert (found["weight_bytes"], found["arena_bytes"]) == (58_000, 16_000)
+
+
+def test_a_row_is_the_mean_over_seeds():
+    row = [quality.summary(*answers(accuracy)) for accuracy in (0.48, 0.54)]
+    assert quality.share(row) == pytest.approx(0.85)
+    (line,) = quality.lines({"recipes": {"cosine": row}})
+    cells = [each.strip() for each in line.strip("|").split("|")]
+    assert cells[:5] == ["cosine", "2", "0.510 [0.400, 0.700]", "85.0%", "0.800"]
+    assert cells[5:] == ["0.400", "0.700", "0.700", "58,000", "16,000", "9,000,000", "2.5"]
+
+
+@pytest.mark.parametrize("recipe", quality.RECIPES)
+def test_every_recipe_is_a_configuration_and_one_change_to_the_first(recipe):
+    config = Config.from_dict(quality.configuration(OPTIONS, recipe, 2))
+    first = Config.from_dict(quality.configuration(OPTIONS, "cosine", 2))
+    assert config.seed == 2
+    changed = {key for key, value in config.to_dict().items() if first.to_dict().get(key) != value}
+    if recipe == "cosine":
+        assert not changed
+    elif recipe == "alone":
+        assert changed == {"data", "split"}
+        assert config.data.endswith("labelled")
+    else:
+        assert changed == quality.RECIPES[recipe].keys()
