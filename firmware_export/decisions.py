@@ -18,7 +18,7 @@ import numpy as np
 from firmware_export import ctext
 from firmware_export.emit import TEMPLATES
 
-SPARE = 8  # classes that can be added on the device, as EDGESEA_SPARE
+SPARE = 16  # classes that can be added on the device, as EDGESEA_SPARE
 ADDED_THRESHOLD = 32768  # of those, and of the unknown, in 1/65536
 RECORDS = 16  # prototypes that can be added in the sensor program, and one for reading storage
 

@@ -8,7 +8,8 @@ Kinds
     auto      mil where labels overlap, else logistic
 
 Recordings are split three ways: heads are fitted to the first part, everything that is chosen is chosen on
-the second, and the third is left for `edgesea evaluate`.
+the second, and the third is left for `edgesea evaluate`. Nothing is fitted to silent frames: a clip's label
+is not theirs.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from edgesea.progress import SILENT, Progress
 
 KINDS = ("auto", "logistic", "mlp", "mil")
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # scikit-learn's C
 WINDOW, REST_S = 4, 10.0
 FEWEST_RECORDINGS = len(PARTS)
 _REMEDY = "make the head again with `edgesea head`"
@@ -178,7 +179,7 @@ def train(
     single = all(len(manifest.clips[k].labels) == 1 for k in clips)
     kind = ("logistic" if single else "mil") if kind == "auto" else kind
     sets = {
-        name: (*_bags(held, parts[name]), truth_of(manifest, parts[name], labels))
+        name: (*_bags(held, parts[name], name == "train"), truth_of(manifest, parts[name], labels))
         for name in ("train", "validation")
     }
     progress.say(f"training a head ({kind}) on {len(parts['train'])} clips")
@@ -273,15 +274,18 @@ def truth_of(manifest: Manifest, clips: Sequence[int], labels: Sequence[str]) ->
     return np.array([[label in manifest.clips[k].labels for label in labels] for k in clips], np.int8)
 
 
-def ends_of(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, list[int]]:
-    """The rows of some clips, ascending, and where each clip begins and ends in them."""
-    rows = held.rows(clips)
+def ends_of(held: Heard, clips: Sequence[int], *, sounding: bool = False) -> tuple[np.ndarray, list[int]]:
+    """The rows of some clips, ascending, and where each clip begins and ends in them.
+
+    sounding : see `Heard.rows`
+    """
+    rows = held.rows(clips, sounding=sounding)
     return rows, np.searchsorted(held.clip[rows], [*clips, np.iinfo(np.int64).max]).tolist()
 
 
-def _bags(held: Heard, clips: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+def _bags(held: Heard, clips: Sequence[int], sounding: bool) -> tuple[np.ndarray, list[int]]:
     """Embeddings of the clips' frames, (N, d), and where each clip begins and ends in them."""
-    rows, ends = ends_of(held, clips)
+    rows, ends = ends_of(held, clips, sounding=sounding)
     return held.outputs["embedding"][rows], ends
 
 

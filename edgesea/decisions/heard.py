@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgesea import audio
+from edgesea import audio, levels
 from edgesea.datasets import Manifest
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
@@ -23,12 +23,14 @@ class Heard:
 
     clip (N,) int : index into the manifest
     samples (N,) int : from the clip's beginning to the frame's end
+    silent (N,) bool : see `edgesea.levels`
     outputs : name -> (N, n), of every function that was asked
     seconds : clip -> its length
     """
 
     clip: np.ndarray
     samples: np.ndarray
+    silent: np.ndarray
     outputs: dict[str, np.ndarray]
     seconds: dict[int, float]
 
@@ -37,9 +39,15 @@ class Heard:
         """Those of which there are frames, ascending."""
         return sorted(set(self.clip.tolist()))
 
-    def rows(self, clips: Sequence[int]) -> np.ndarray:
-        """The frames of some clips."""
-        return np.flatnonzero(np.isin(self.clip, list(clips)))
+    def rows(self, clips: Sequence[int], *, sounding: bool = False) -> np.ndarray:
+        """The frames of some clips; with `sounding` without silent ones, but of clips that hold nothing
+        else.
+        """
+        there = np.isin(self.clip, list(clips))
+        if sounding:
+            heard = there & ~self.silent
+            there = heard | (there & ~np.isin(self.clip, self.clip[heard]))
+        return np.flatnonzero(there)
 
 
 def pcm(sound: np.ndarray) -> np.ndarray:
@@ -111,6 +119,7 @@ def hear(
     seconds: dict[int, float] = {}
     clip: list[int] = []
     samples: list[int] = []
+    silent: list[bool] = []
     parts: list[dict[str, np.ndarray]] = []
     waiting: list[np.ndarray] = []
 
@@ -124,13 +133,15 @@ def hear(
             for end, frame in _frames(manifest, index, frontend, ears, every, seconds, progress):
                 clip.append(index)
                 samples.append(end)
+                loudness = levels.level_dba(frame[None].astype(np.float32) / 32768, frontend.sample_rate)
+                silent.append(bool(levels.silent(loudness)[0]))
                 waiting.append(ears.patch(frame))
                 if len(waiting) == _BATCH:
                     flush()
             advance()
     flush()
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
-    return Heard(np.array(clip, int), np.array(samples, int), outputs, seconds)
+    return Heard(np.array(clip, int), np.array(samples, int), np.array(silent, bool), outputs, seconds)
 
 
 def _frames(manifest, index, frontend, ears, every, seconds, progress) -> Iterator[tuple[int, np.ndarray]]:

@@ -155,7 +155,7 @@ class Deciding:
         ask = heard.integers(int8_model, self.outputs)
         held = heard.hear(manifest, clips, frontend, every, ask, progress)
         zero_point = heard.zero_point(int8_model)
-        rows, ends = heads.ends_of(held, [k for k in parts["train"] if k in held.seconds])
+        rows, ends = heads.ends_of(held, [k for k in parts["train"] if k in held.seconds], sounding=True)
         truth = heads.truth_of(manifest, [k for k in parts["train"] if k in held.seconds], labels)
         arrays = prototypes.make(
             self.memory, held.outputs[OUTPUT][rows], np.repeat(truth, np.diff(ends), axis=0), zero_point
@@ -170,7 +170,8 @@ class Deciding:
         checked = [k for k in parts["validation"] if k in held.seconds]
         rows, ends = heads.ends_of(held, checked)
         embeddings = held.outputs[OUTPUT][rows]
-        similar = prototypes.similarities(arrays, embeddings, zero_point)
+        sounding = held.outputs[OUTPUT][held.rows(checked, sounding=True)]
+        similar = prototypes.similarities(arrays, sounding, zero_point)
         least = int(np.quantile(similar, options.unknown)) if options.unknown else -32768
         if not decisions:
             hop = every * listen.Frontend(frontend.to_dict()).period / frontend.sample_rate

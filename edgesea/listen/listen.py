@@ -42,7 +42,7 @@ import wave
 import numpy as np
 
 UNKNOWN = "unknown"
-SPARE = 8  # classes that a memory may add to those of the bundle
+SPARE = 16  # classes that a memory may add to those of the bundle
 LABEL_BYTES = 20  # of a label that was added on a device, a closing zero included
 ADDED_THRESHOLD = 32768  # of a class that was added on a device, and of the unknown: half
 

@@ -47,7 +47,7 @@
 extern "C" {
 #endif
 
-#define EDGESEA_SPARE 8        /* classes that can be added */
+#define EDGESEA_SPARE 16       /* classes that can be added */
 #define EDGESEA_LABEL_BYTES 20 /* of a label that is added, its closing zero included */
 #define EDGESEA_NEAREST 32     /* the largest k */
 #define EDGESEA_RECORD_HEAD 28

@@ -94,7 +94,8 @@ def test_what_is_added_is_found_and_forgotten():
     assert not found.remove(1)
     assert found.names == ["a", "b", ""]
     assert found.scores([], embeddings[0])[-1] == 255  # unknown again
-    assert [found.add(f"c{i}", embeddings) for i in range(10)] == [3, 4, 5, 6, 7, 8, 9, 10, None, None]
+    made = [found.add(f"c{i}", embeddings) for i in range(18)]
+    assert made == [*range(3, 19), None, None]
     assert found.add("c3", embeddings, capacity=9) is None
 
 
