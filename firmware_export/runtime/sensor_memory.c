@@ -76,10 +76,13 @@ static const char *reason(int result)
 /* LABEL COUNT */
 static const char *ask_add(const char *text, char *answer, size_t size)
 {
-    const char *space = strchr(text, ' ');
+    const char *space = text;
     uint32_t count;
 
-    if (space == NULL || !sensor_only_hex(space + 1, &count)) {
+    while (*space != ' ' && *space != '\0') {
+        space++;
+    }
+    if (*space == '\0' || !sensor_only_hex(space + 1, &count)) {
         return "request";
     }
     if (space == text || space - text >= EDGESEA_LABEL_BYTES) {
