@@ -549,7 +549,7 @@ class Live:
         threading.Thread(target=self._read, name="microphone", daemon=True).start()
 
     def blocks(self):
-        """Yields (samples before it, block int16); says so where nothing comes."""
+        """Yields (samples before it, block int16), and None now and then where nothing comes."""
         silent = False
         while not self._ended.is_set():
             try:
@@ -558,6 +558,7 @@ class Live:
                 if not silent and time.monotonic() - self._last > SILENT_S:
                     silent = True
                     self._say({"microphone": "silent"})
+                yield None
                 continue
             if silent:
                 silent = False
@@ -847,7 +848,7 @@ class Mqtt:
         until = time.monotonic() + patience_s
         while self.waiting and time.monotonic() < until:
             time.sleep(0.05)
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RuntimeError):  # where it is not connected
             self._client.publish(f"{self._base}/status", "offline", qos=1, retain=True).wait_for_publish(1)
         self._client.disconnect()
         self._client.loop_stop()
@@ -905,23 +906,26 @@ def _discovery(node: str, name: str, base: str, labels: list) -> list:
 
 
 class Listener:
-    """Sound in, events out: what the command line puts together."""
+    """Sound in, events out: what the command line puts together.
+
+    samples : up to the end of the last block; frames, events, gaps : how many there were
+    """
 
     def __init__(self, bundle: Bundle, say, clock: Clock, clips=None, mqtt=None):
         self.bundle, self._say, self._clock, self._clips, self._mqtt = bundle, say, clock, clips, mqtt
         self._framer = Framer(bundle.frontend, bundle.decisions["every"])
         self._fresh = bundle.decisions["every"] * bundle.frontend.period
-        self._at = 0  # samples up to the end of the last block
+        self.samples = 0
         self.frames = self.events = self.gaps = 0
         self._worked_s = 0.0
 
     def hear(self, before: int, block) -> None:
         """A block of samples that follows `before` others; where some are missing it begins anew."""
-        if before != self._at:
+        if before != self.samples:
             self._framer = Framer(self.bundle.frontend, self.bundle.decisions["every"])
             self._framer.samples = before
             self.gaps += 1
-        self._at = before + len(block)
+        self.samples = before + len(block)
         for end, frame in self._framer.push(block):
             began = time.perf_counter()
             self.frames += 1
@@ -948,9 +952,9 @@ class Listener:
     def status(self, live=None) -> dict:
         """What it has done so far, and what it costs."""
         rate = self.bundle.frontend.rate
-        sound_s = max(1e-9, self._at / rate)
+        sound_s = max(1e-9, self.samples / rate)
         found = {
-            "samples": self._at,
+            "samples": self.samples,
             "rate": rate,
             "frames": self.frames,
             "events": self.events,
@@ -1039,12 +1043,13 @@ def _listen(bundle: Bundle, chosen) -> int:
             signal.signal(number, lambda *_: live.end())
     next_status = time.monotonic() + chosen.status
     most = None if chosen.seconds is None else chosen.seconds * rate
-    for before, block in live.blocks() if live else of_file(chosen.file, rate):
-        listener.hear(before, block)
+    for heard in live.blocks() if live else of_file(chosen.file, rate):
+        if heard is not None:
+            listener.hear(*heard)
         if chosen.status and time.monotonic() >= next_status:
             next_status = time.monotonic() + chosen.status
             lines.say(listener.status(live))
-        if most is not None and before + len(block) >= most:
+        if most is not None and listener.samples >= most:
             break
     if live:
         live.end()

@@ -73,19 +73,24 @@ static const char *reason(int result)
                                               : "range";
 }
 
-/* LABEL COUNT */
+/* LABEL COUNT; what is being learned goes on where this cannot be. */
 static const char *ask_add(const char *text, char *answer, size_t size)
 {
-    const char *space = text;
+    char label[EDGESEA_LABEL_BYTES] = {0};
+    size_t length = 0;
     uint32_t count;
 
-    while (*space != ' ' && *space != '\0') {
-        space++;
+    while (text[length] != ' ' && text[length] != '\0') {
+        length++;
     }
-    if (*space == '\0' || !sensor_only_hex(space + 1, &count)) {
+    if (text[length] == '\0' || !sensor_only_hex(text + length + 1, &count)) {
         return "request";
     }
-    if (space == text || space - text >= EDGESEA_LABEL_BYTES) {
+    if (length >= sizeof label) {
+        return "label";
+    }
+    memcpy(label, text, length);
+    if (!edgesea_memory_may_be(label)) {
         return "label";
     }
     if (count < 1 || count > 1000) {
@@ -94,12 +99,7 @@ static const char *ask_add(const char *text, char *answer, size_t size)
     if (memory.added == memory.capacity) {
         return "full";
     }
-    memset(learning, 0, sizeof learning);
-    memcpy(learning, text, (size_t)(space - text));
-    if (!edgesea_memory_may_be(learning)) {
-        learning[0] = '\0';
-        return "label";
-    }
+    memcpy(learning, label, sizeof learning);
     wanted = count;
     edgesea_memory_begin(&memory);
     sensor_put(answer, size, "memory add");
