@@ -28,6 +28,7 @@ COMMANDS = {
     "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",
     "listen": "Runs a bundle on a file or a microphone, here, and prints events.",
     "deploy": "Puts a bundle on a Pi, as a service; upgrades and rolls back.",
+    "teachers": "Lists teachers, fetches their weights, and says what a foreign model is.",
     "fit": "Says which boards hold a bundle's model, with the margin in flash and RAM.",
 }
 

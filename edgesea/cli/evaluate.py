@@ -84,11 +84,30 @@ def _print_part(part: dict, data: str) -> None:
     rows = [
         [
             figure.label,
-            *(_figure(part[kind][key], part[kind].get("intervals", {}).get(key)) for kind in kinds),
+            *(_figure(part[kind].get(key), part[kind].get("intervals", {}).get(key)) for kind in kinds),
         ]
         for key, figure in FIDELITY.items()
     ]
     print_table(f"Fidelity to the teacher {where} ({part[kinds[0]]['frames']} frames)", ["", *kinds], rows)
+    if said := part.get("predictions"):
+        title = f"{said['classes']} classes, {part['part']} ({said['frames']} frames)"
+        _print_predictions(title, said)
+        for memory in said["memory"]:
+            title = f"the same with a memory of {memory['entries']} entries, beta {memory['beta']:g}"
+            _print_predictions(title, {"teacher": said["teacher"], **memory})
+
+
+def _print_predictions(title: str, said: dict) -> None:
+    """What each model says of classes, a column a model."""
+    from edgesea.measures.figures import PREDICTIONS
+
+    models = [model for model in ("teacher", "float", "int8") if model in said]
+    rows = [
+        [str(figure), *(_figure((value := said[model].get(key, {})).get("value"), value) for model in models)]
+        for key, figure in PREDICTIONS.items()
+        if any(key in said[model] for model in models)
+    ]
+    print_table(title, ["", *models], rows)
 
 
 def _print_task(task: dict) -> None:
@@ -108,6 +127,8 @@ def _print_task(task: dict) -> None:
         ["", task["metric"], *further],
         rows,
     )
+    if said := task.get("predictions"):
+        _print_predictions("What the heads say, clip by clip", said)
     click.echo(f"head: {task['head']}")
     click.echo("in brackets: 95 % bootstrap intervals over recordings")
 

@@ -11,7 +11,18 @@ from edgesea.recognise import advice, recognise
 from firmware_export import projects
 
 
-@click.command()
+class _Export(click.Command):
+    """The command whose help ends with the operators that the C model has."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Look them up only where they are asked for."""
+        from firmware_export.ops import compiled
+
+        with formatter.section("Operators of the C model"):
+            formatter.write_text(", ".join(compiled()))
+
+
+@click.command(cls=_Export)
 @click.argument("target", metavar="[RUN|MODEL.tflite|BUNDLE]", required=False)
 @click.option("--out", help="Folder of the bundle; of the project, where a BUNDLE is given.")
 @click.option("--int8", is_flag=True, help="Full-integer int8, calibrated on the run's own sound; C arrays.")

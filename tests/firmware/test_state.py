@@ -1,6 +1,6 @@
 """A model with a state in the programs around it: the firmware, the sensor and `fit`.
 
-No operator that can be compiled has a state yet, so a copy of the compiler gets one: ABS, which adds how many
+A copy of the compiler gets an operator with a simple state in the place of another: ABS, which adds how many
 inferences there have been before. Where a state is new, it is TensorFlow Lite's ABS.
 """
 
@@ -110,7 +110,7 @@ def made(tmp_path_factory):
     (folder / "model.tflite").write_bytes(net.bytes([result]))
     for package in ("edgesea", "firmware_export"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "firmware_export/ops/counter.py").write_text(COUNTER)
+    (folder / "firmware_export/ops/functions.py").write_text(COUNTER)
     (folder / "firmware_export/runtime/edgesea_counted.h").write_text(COUNTED_H)
     (folder / "firmware_export/runtime/edgesea_counted.c").write_text(COUNTED_C)
     environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
