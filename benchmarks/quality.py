@@ -5,8 +5,8 @@ r"""How good a student is on sound that it never heard, recipe by recipe; writes
 
 SOUND is unlabelled, LABELLED has no recording in common with it. Every cell, a recipe with a seed, is
 distilled, exported, emulated and evaluated by the very commands of the README in WORK, and kept there: the
-same call goes on where it stopped, and the table holds the cells that are there. A recipe is one change to
-the first one, all with one budget (--frames, --epochs); `alone` has LABELLED itself as its domain.
+same call goes on where it stopped. A recipe is one change to the first one, all with one budget (--frames,
+--epochs) unless the name says another; `alone` has LABELLED itself as its domain.
 
 - share: accuracy of a head on the int8 student's embeddings of LABELLED, as a share of the teacher's. The
   head is the one of `edgesea evaluate`: C chosen for each embedding, folds by recording.
@@ -24,10 +24,10 @@ import sys
 from pathlib import Path
 
 import tomli_w
-from cells import answer, kept
+from cells import answer, finished, kept, share
 
 from edgesea import files
-from edgesea.run import versions
+from edgesea.run import Run, read_config, versions
 
 RESULTS = Path(__file__).with_name("results")
 RECIPES = {
@@ -42,9 +42,18 @@ RECIPES = {
     "separable-s": {"student": "separable-s"},
     "student3": {"student": "student3"},
     "alone": {},
+    # Short trainings, to tell apart what a long one need not be spent on.
+    "one epoch": {"epochs": 1},
+    "one epoch, sea": {"epochs": 1, "objective": "sea"},
+    "one epoch, length 0.5": {"epochs": 1, "objective": {"name": "cosine", "length": 0.5}},
+    "one epoch, simreg": {"epochs": 1, "objective": "simreg"},
+    "one epoch, whitened": {"epochs": 1, "reducer": {"name": "pca", "whiten": True}},
 }
 # Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
 SPLIT = [0.94, 0.03, 0.03]
+# What decides the teacher's embeddings of a domain, and beyond that the examples that are drawn from it.
+DOMAIN = ("teacher", "data", "student", "keep_silence")
+EXAMPLES = (*DOMAIN, "frames", "augmentation", "seed", "split")
 BOARD = "qemu:cortex-m4"
 
 
@@ -78,6 +87,7 @@ def cell(options, recipe: str, seed: int) -> dict:
         file = options.work / f"{name}.toml"
         files.write_text(file, tomli_w.dumps(config))
         run, bundle = options.work / f"run-{name}", options.work / f"bundle-{name}"
+        borrow(Run.start(run, read_config(file)), options.work)
         edgesea("distill", "--config", file, "--out", run)
         exported = edgesea("export", run, "--int8", "--out", bundle)
         emulated = edgesea("bench", bundle, "--device", BOARD)["emulated"]
@@ -86,6 +96,17 @@ def cell(options, recipe: str, seed: int) -> dict:
         return summary(exported, emulated, evaluated, course)
 
     return kept(options.work / "cells" / f"{name}.json", config, compute)
+
+
+def borrow(run: Run, work: Path) -> None:
+    """Links what a finished run in WORK has already made that this one would make too."""
+    ours = run.config
+    for donor in filter(None, map(finished, sorted(work.glob("run-*")))):
+        theirs = donor.config
+        if all(getattr(ours, name) == getattr(theirs, name) for name in DOMAIN):
+            share(donor.domain, run.domain)
+        if ours.augmentation and all(getattr(ours, name) == getattr(theirs, name) for name in EXAMPLES):
+            share(donor.examples, run.examples)
 
 
 def summary(exported: dict, emulated: dict, evaluated: dict, course: list[dict]) -> dict:
@@ -140,7 +161,7 @@ def lines(result: dict) -> list[str]:
         interval, first = row[0]["intervals"]["int8"], row[0]
         found.append(
             f"| {name} | {len(row)} | {mean('accuracy', 'int8'):.3f} "
-            f"[{interval['low']:.3f}, {interval['high']:.3f}] | {share(row):.1%} | "
+            f"[{interval['low']:.3f}, {interval['high']:.3f}] | {teachers_share(row):.1%} | "
             f"{mean('heard', 'r2'):.3f} | {mean('unheard', 'r2'):.3f} | {mean('heard', 'cosine'):.3f} | "
             f"{mean('unheard', 'cosine'):.3f} | {first['weight_bytes']:,} | {first['arena_bytes']:,} | "
             f"{first['instructions']:,} | {mean('minutes'):.1f} |"
@@ -148,7 +169,7 @@ def lines(result: dict) -> list[str]:
     return found
 
 
-def share(row: list[dict]) -> float:
+def teachers_share(row: list[dict]) -> float:
     """The int8 student's accuracy as a share of the teacher's, mean over seeds."""
     return sum(each["accuracy"]["int8"] / each["accuracy"]["teacher"] for each in row) / len(row)
 

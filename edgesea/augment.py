@@ -185,13 +185,25 @@ class Augmentation:
         first, second (samples,) float32. Returns (samples,) float32 in [-1, 1]. A silent `second` adds
         nothing, a silent `first` mixed with `second` is `second`, and silence gets no noise.
         """
+        return self.mix(rng, first, second)[0]
+
+    def mix(
+        self, rng: np.random.Generator, first: np.ndarray, second: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """What `apply` returns, and the share of `first` in the power of the mixture, in [0, 1].
+
+        Clips of levels L1 and L2 dB have the shares 1 / (1 + 10^((L2 - L1) / 10)) and the rest; what is not
+        mixed is all `first`. Noise is nobody's and takes no share.
+        """
         out = np.asarray(first, np.float64)
         # Every random number is drawn whether it is used or not: one option changes only its own effect.
         mixed, noisy, pink = rng.random(3) < (self.mix_probability, self.noise_probability, 0.5)
         mix_db, noise_db, gain_db = (
             rng.uniform(*pair) for pair in (self.mix_db, self.noise_db, self.gain_db)
         )
+        share = 1.0
         if mixed:
+            share = _share(out, np.asarray(second, np.float64), mix_db)
             out = _under(out, np.asarray(second, np.float64), mix_db)
         if noisy:
             noise = rng.standard_normal(len(out))
@@ -200,7 +212,7 @@ class Augmentation:
         peak = np.abs(out).max(initial=0.0)
         if peak > _PEAK:
             out *= _PEAK / peak
-        return out.astype(np.float32)
+        return out.astype(np.float32), share
 
     @property
     def placed(self) -> bool:
@@ -237,6 +249,13 @@ def _under(sound: np.ndarray, other: np.ndarray, db: float) -> np.ndarray:
     if loud <= _QUIET:
         return other
     return sound + other * (loud / level * 10 ** (-db / 20))
+
+
+def _share(sound: np.ndarray, other: np.ndarray, db: float) -> float:
+    """The share of `sound` in the power of what `_under` makes of both."""
+    if _level(other) <= _QUIET:
+        return 1.0
+    return 1 / (1 + 10 ** (-db / 10)) if _level(sound) > _QUIET else 0.0
 
 
 def _pink(white: np.ndarray) -> np.ndarray:

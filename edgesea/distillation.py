@@ -22,15 +22,18 @@ from edgesea import (
     reduction,
     sampling,
     students,
+    tables,
     teachers,
 )
+from edgesea import soft as softlabels
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, Fresh, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
+from edgesea.named import Choice
 from edgesea.objectives import objective
-from edgesea.objectives.base import Setting, predict
+from edgesea.objectives.base import Material, Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.run import PARTS, Config, Run, sounding, versions
@@ -42,17 +45,30 @@ from edgesea.train import Schedule, train
 
 # A student below this R² on held-out recordings is hardly better than a constant.
 LEARNT_NOTHING = 0.05
+# What objectives go by whose student is to equal phi(teacher), so that R² says how much it learnt.
+ALIGNED = ("r2", "cosine")
 # Larger patches than this are not for a sensor: such a teacher's frontend is not taken over by default.
 SENSOR_PATCH = 96 * 64
 
 
-def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> Run:
+def distill(
+    config: Config,
+    out: Path | str,
+    *,
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> Run:
     """Runs all stages of one distillation and returns the finished run.
+
+    shared : folder of stores that several runs use, see `edgesea.store.Store`: what the teacher gave there
+        for the same sound, cut and varied in the same way, is not asked again
+    accelerator : see `edgesea.teacher.TeacherOptions`
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
     """
-    stages = _Stages(config, progress)
+    stages = _Stages(config, progress, shared, accelerator)
     stages.check()
     run = Run.start(out, config)
     if run.metrics.exists():
@@ -62,14 +78,30 @@ def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> 
     return run
 
 
-def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT) -> dict:
+def embed_domain(
+    config: Config,
+    out: Path | str,
+    *,
+    half: bool = False,
+    form: str = "arrow",
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> dict:
     """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
 
-    Returns JSON values: clips, frames, dimension, skipped. Raises as `distill` does.
+    half : keeps them in half precision
+    form : one of `tables.FORMATS`; of another than arrow, a file beside the store's shards holds all rows too
+    shared, accelerator : see `distill`
+
+    Returns JSON values: clips, frames, dimension, skipped, file. Raises as `distill` does.
     """
-    stages = _Stages(config, progress)
-    store = Store(out, stages.made_from() | {"patches": False})
-    stages.fill(store, patches=False)
+    tables.check(form)
+    stages = _Stages(config, progress, shared, accelerator)
+    made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
+    store = Store(out, made_from, shared)
+    stages.fill(store, patches=False, half=half)
+    file = tables.write(store, form, stages.pairing.samples / stages.pairing.sample_rate)
     aside = embed.skipped(store)
     embed.aside(store).write(out, progress)
     return {
@@ -77,17 +109,21 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
         "frames": len(store),
         "dimension": stages.pairing.teacher.dimension,
         "skipped": len(aside),
+        "file": str(file) if file else None,
     }
 
 
-def load_teacher(config: Config):
+def load_teacher(config: Config, progress: Progress = SILENT, accelerator: str = "auto"):
+    """The teacher of a configuration, fetched where it is a published one that is not here."""
     options = teachers.TeacherOptions(
         tensor=config.teacher_tensor,
         frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
         sample_rate=config.teacher_rate,
+        seconds=config.teacher_seconds,
         pool=config.teacher_pool,
+        accelerator=accelerator,
     )
-    return teachers.load(config.teacher, options)
+    return teachers.load(config.teacher, options, progress)
 
 
 def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
@@ -105,21 +141,60 @@ def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
 class _Stages:
     """The parts of one distillation; what is expensive to load is loaded when first used."""
 
-    def __init__(self, config: Config, progress: Progress):
-        self.config, self.progress = config, progress
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress,
+        shared: Path | str | None = None,
+        accelerator: str = "auto",
+    ):
+        self.config, self.progress, self.shared, self.accelerator = config, progress, shared, accelerator
         self.manifest = datasets.load(config.data)
+        self.objective = objective(config.objective)
+
+    @cached_property
+    def teacher(self) -> teachers.Teacher:
+        teacher = load_teacher(self.config, self.progress, self.accelerator)
+        for note in teacher.notes:
+            self.progress.say(note)
+        return teacher
 
     @cached_property
     def pairing(self) -> Pairing:
-        teacher = load_teacher(self.config)
-        for note in teacher.notes:
-            self.progress.say(note)
-        return Pairing(teacher, student_frontend(self.config, teacher))
+        """Asks the teacher for its embedding, and for what else the objective needs of it."""
+        needed = set(self.objective.needs)
+        if self.objective.soft(self.material) == "scores":
+            needed.add("scores")
+        further = [name for name in self.teacher.outputs if name in needed and name != "embedding"]
+        frontend = student_frontend(self.config, self.teacher)
+        return Pairing(self.teacher, frontend, ("embedding", *further))
+
+    @cached_property
+    def material(self) -> Material:
+        labels = tuple(clip.labels for clip in self.manifest.clips)
+        return Material(self.teacher.name, self.teacher.outputs, labels, self.config.frames)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Of the column `label`; () where the objective needs none."""
+        return self.material.classes if "label" in self.objective.needs else ()
 
     @cached_property
     def dimension(self) -> int:
         teacher = self.pairing.teacher.dimension
-        return self.config.dim or reduction.REDUCERS.get(self.config.reducer.name).usual(teacher)
+        return self.config.dim or reduction.REDUCERS.get(self.phi.name).usual(teacher)
+
+    @property
+    def phi(self) -> Choice:
+        """The run's reducer, or the one that the objective brings in its place."""
+        return self.objective.projection(self.material) or self.config.reducer
+
+    @property
+    def reduced(self) -> int:
+        """Dimensions of phi: the student's, unless it is wider than its teacher and asked for no target."""
+        if "target" in self.objective.needs:
+            return self.dimension
+        return min(self.dimension, self.pairing.teacher.dimension)
 
     @cached_property
     def split(self) -> Split:
@@ -137,16 +212,16 @@ class _Stages:
 
     def reducer(self, dimension: int) -> reduction.Reducer:
         """An unfitted one."""
-        return reduction.reducer(self.config.reducer, dimension, self.config.seed)
+        return reduction.reducer(self.phi, dimension, self.config.seed)
 
     def check(self) -> None:
         """Everything that can be refused before the work begins."""
         # TensorFlow takes seconds to load: last, what needs it.
-        wanted = objective(self.config.objective)
         sampling.sampler(self.config.sampler).check(self.manifest)
-        self.reducer(self.config.dim or 1)
-        labelled = all(clip.labels for clip in self.manifest.clips)
-        wanted.check(self.pairing.teacher.outputs, labelled)
+        reduction.reducer(self.config.reducer, self.config.dim or 1)
+        self.objective.check(self.material)
+        if self.reducer(1).labelled:
+            self.material.require_labels(f"reducer {self.phi.name}")
         if self.config.fresh and self.config.augmentation is None:
             raise UsageError(
                 "--fresh makes new frames of the domain's for every epoch, and --no-augment trains on those "
@@ -157,18 +232,22 @@ class _Stages:
                 f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
                 "hear augmented sound: say --no-augment."
             )
-        reducer = self.reducer(self.dimension)
+        reducer = self.reducer(self.reduced)
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.
         asked = self.config.sample if self.config.sample != Config.sample else 0
-        enough = max(asked, reducer.least)
+        enough = max(asked, reducer.least, 0 if self.config.augmentation else self.config.frames)
         # Where no file has a header that can be read, decoding says what is wrong with each.
         pieces = tuple(piece for _, piece in self.split.pieces("train", self.manifest))
         trained_on = dataclasses.replace(self.manifest, clips=pieces)
         if there := embed.promised(trained_on, range(len(pieces)), self.pairing, self.hop, enough):
             sampling.check_size(asked, there)
             reducer.check_rows(min(there, self.config.sample))
-        self._build()
+            if self.config.augmentation is None:
+                self.objective.check(
+                    dataclasses.replace(self.material, frames=min(there, self.config.frames))
+                )
+        self.objective.check_student(self._build(), self.material)
 
     def _build(self):
         backend.load()
@@ -187,10 +266,13 @@ class _Stages:
             f"({self.pairing.teacher.dimension}-d); student {config.student} ({self.dimension}-d) on "
             f"{self.pairing.frontend.name} patches"
         )
+        for note in self.objective.notes(self.material):
+            progress.say(note)
         domain = self._embed(run)
         rows = self._rows(run, domain)
         reducer = self._reduce(run, domain, rows["train"])
-        trained_on = self._examples(run, domain, rows["train"], reducer)
+        soft = self._soften(run, domain, rows["train"])
+        trained_on = self._examples(run, domain, rows["train"], reducer, soft)
         looked_at = {part: run.part(part) for part in PARTS}
         student = self._build()
         fuse(student)
@@ -205,14 +287,17 @@ class _Stages:
             config.patience,
             config.seed,
         )
-        learner = objective(config.objective)
-        steps = config.epochs * max(1, len(trained_on) // config.batch)
+        learner, epoch = self.objective, max(1, len(trained_on) // config.batch)
         learner.begin(
             Setting(
                 student,
                 self.pairing.teacher.outputs,
-                schedule.optimizer(steps),
+                schedule.optimizer(config.epochs * epoch),
                 config.seed,
+                classes=soft.count if soft else 0,
+                epoch=epoch,
+                epochs=config.epochs,
+                frames=len(trained_on),
             )
         )
         with trained_on if isinstance(trained_on, Fresh) else nullcontext():
@@ -228,6 +313,11 @@ class _Stages:
         student = learner.deploy()
         with files.replacing(run.student_file) as temporary:
             saving.save(student, temporary)
+        if (head := learner.classifier()) is not None:
+            weight, bias = head
+            names = soft.classes if soft else ()
+            with files.replacing(run.classes) as temporary:
+                np.savez(temporary, weight=weight, bias=bias, classes=np.array(names, dtype=str))
         figures = {
             part: fidelity.fidelity(each.targets(), predict(student, each.patches()))
             for part, each in looked_at.items()
@@ -254,6 +344,11 @@ class _Stages:
                 },
                 "reducer": reducer.report(),
                 "fidelity": figures,
+                **(
+                    {"objective": {part: learner.score(each) for part, each in looked_at.items()}}
+                    if learner.criterion not in ALIGNED
+                    else {}
+                ),
                 "course": course,
                 "seconds": time.monotonic() - started,
                 "versions": versions(),
@@ -265,15 +360,18 @@ class _Stages:
             f"held-out recordings: R² {'–' if r2 is None else f'{r2:.3f}'}, cosine {cosine:.3f}; "
             f"the run is in {run.folder}"
         )
-        if r2 is not None and r2 < LEARNT_NOTHING:
+        if learner.criterion in ALIGNED and r2 is not None and r2 < LEARNT_NOTHING:
             progress.say(
                 f"The student learnt next to nothing of its teacher (R² {r2:.3f}; a constant has 0): give it "
                 f"more than --frames {config.frames} or --epochs {config.epochs}, or more sound."
             )
 
     def made_from(self) -> dict:
-        frontend = self.pairing.frontend
+        frontend, outputs = self.pairing.frontend, list(self.pairing.outputs)
         return {
+            # What came later is in it only where it is used: stores of before are still of the same making.
+            **({"outputs": outputs} if outputs != ["embedding"] else {}),
+            **({"classes": list(self.classes)} if self.classes else {}),
             "teacher": self.pairing.teacher.fingerprint,
             "data": self.manifest.fingerprint,
             "frontend": frontend.to_dict(),
@@ -283,9 +381,10 @@ class _Stages:
 
     @property
     def hop(self) -> float:
-        return self.config.hop or self.pairing.samples / self.pairing.sample_rate / 2
+        half = self.pairing.samples / self.pairing.sample_rate / 2
+        return self.config.hop or self.pairing.teacher.hop or half
 
-    def fill(self, store: Store, *, patches: bool) -> None:
+    def fill(self, store: Store, *, patches: bool, half: bool = False) -> None:
         """Writes what `store` lacks of the whole domain."""
         embed.embed(
             self.manifest,
@@ -293,13 +392,15 @@ class _Stages:
             store,
             self.hop,
             patches=patches,
+            half=half,
+            classes=self.classes,
             calibration_db=self.config.calibration_db,
             most_bad_frames=self.config.max_bad_frames,
             progress=self.progress,
         )
 
     def _embed(self, run: Run) -> Store:
-        domain = Store(run.domain, self.made_from())
+        domain = Store(run.domain, self.made_from(), self.shared)
         self.fill(domain, patches=True)
         embed.aside(domain).write(run.folder, self.progress)
         return domain
@@ -339,7 +440,11 @@ class _Stages:
         chosen = self._sampled(run)
         if not run.reducer.exists():
             batches = [part for part in np.array_split(chosen, max(1, len(chosen) // 4096)) if len(part)]
-            self.reducer(self.dimension).fit(_Batches(domain, batches)).save(run.reducer)
+            unfitted = self.reducer(self.reduced)
+            labels = None
+            if unfitted.labelled:
+                labels = [self.manifest.clips[k].labels[0] for k in domain.rows("clip", chosen)]
+            unfitted.fit(_Batches(domain, batches), labels).save(run.reducer)
         reducer = reduction.load(run.reducer)
         if "explained_variance" in reducer.report():
             self.progress.say(
@@ -347,6 +452,29 @@ class _Stages:
                 f"{reducer.report()['explained_variance']:.1%} of the variance"
             )
         return reducer
+
+    def _soften(self, run: Run, domain: Store, rows: np.ndarray) -> softlabels.SoftLabels | None:
+        """The teacher's soft labels, from the training part; None where the objective needs none."""
+        source = self.objective.soft(self.material)
+        if source is None:
+            return None
+        if not run.soft.exists():
+            seen = spread(rows, softlabels.MOST_FRAMES)
+            if source == "scores":
+                made = softlabels.of_scores(domain.rows("scores", seen))
+            else:
+                clips = [self.manifest.clips[k] for k in domain.rows("clip", seen)]
+                labels, groups = [clip.labels[0] for clip in clips], [str(clip.group) for clip in clips]
+                embeddings = domain.rows("embedding", seen)
+                made = softlabels.of_labels(embeddings, labels, groups, self.material.classes)
+            made.save(run.soft)
+        soft = softlabels.load(run.soft)
+        if soft.kind == "head":
+            said = f"a head on its embeddings, fitted to the {soft.count} classes of the data"
+        else:
+            said = f"its own scores of {soft.count} classes, taken as {soft.kind}"
+        self.progress.say(f"the teacher's soft labels: {said}")
+        return soft
 
     @staticmethod
     def _sampled(run: Run) -> np.ndarray:
@@ -358,11 +486,16 @@ class _Stages:
             ) from error
 
     def _examples(
-        self, run: Run, domain: Store, rows: np.ndarray, reducer: reduction.Reducer
+        self,
+        run: Run,
+        domain: Store,
+        rows: np.ndarray,
+        reducer: reduction.Reducer,
+        soft: softlabels.SoftLabels | None,
     ) -> Examples | Fresh:
         config = self.config
         if config.augmentation is None:
-            return Examples(domain, spread(rows, config.frames), reducer)
+            return Examples(domain, spread(rows, config.frames), reducer, soft)
         made_from = {
             **self.made_from(),
             "augmentation": config.augmentation.to_dict(),
@@ -375,7 +508,8 @@ class _Stages:
         manifest, clips = self._decodable(domain, rows)
 
         def make(folder: Path, made_from: dict, progress: Progress, **which) -> Examples:
-            store = Store(folder, made_from)
+            # What is new in every epoch would fill a shared store.
+            store = Store(folder, made_from, None if config.fresh else self.shared)
             examples.make(
                 manifest,
                 clips,
@@ -384,12 +518,13 @@ class _Stages:
                 config.frames,
                 config.augmentation,
                 config.seed,
+                classes=self.classes,
                 keep_silence=config.keep_silence,
                 most_bad_frames=config.max_bad_frames,
                 progress=progress,
                 **which,
             )
-            return Examples(store, np.arange(len(store)), reducer)
+            return Examples(store, np.arange(len(store)), reducer, soft)
 
         if not config.fresh:
             return make(run.examples, made_from, self.progress)

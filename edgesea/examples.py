@@ -7,7 +7,11 @@ not, from all of it.
 
 A frame that comes out silent (see `levels`) is drawn again, unless silence is kept.
 
-Rows of the store: embedding (n,) float32, patch (frames, mels, 1) float16, level_db float32 (A-weighted).
+Rows of the store: embedding (n,) float32 and whatever else is asked of the teacher, patch (frames, mels, 1)
+float16, level_db float32 (A-weighted), and label (classes,) float32 where the classes are given: each clip's
+label counts by its share of the mixture's power, so the row of a frame of one clip, or of a mixture of two of
+one class, is one-hot, and that of a mixture of two classes at equal level is a half in each. Noise has no
+label and takes no share.
 """
 
 import functools
@@ -28,6 +32,7 @@ from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.reduction import Reducer
+from edgesea.soft import SoftLabels
 from edgesea.store import Store
 
 SHARD = 1024  # examples
@@ -44,6 +49,7 @@ class Examples:
     store: Store
     rows: np.ndarray
     reducer: Reducer
+    soft: SoftLabels | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,19 +61,35 @@ class Examples:
     def batch(self, places: np.ndarray, columns: Iterable[str]) -> dict[str, np.ndarray]:
         """places into `rows` -> the columns asked for, in the order of the rows; see `objectives.base`."""
         rows = self.rows[np.sort(places)]
-        return {
-            name: self.reducer.transform(self.store.rows("embedding", rows))
-            if name == "target"
-            else self.store.rows(name, rows)
-            for name in sorted(columns)
-        }
+        return {name: self._column(name, rows) for name in sorted(columns)}
+
+    def _column(self, name: str, rows: np.ndarray) -> np.ndarray:
+        if name == "target":
+            return self.reducer.transform(self.store.rows("embedding", rows))
+        if name == "logits":
+            return self._soft().logits(self.store, rows)
+        return self.store.rows(name, rows)
+
+    def _soft(self) -> SoftLabels:
+        if self.soft is None:
+            raise EdgeseaError(f"The frames of {self.store.folder} have no soft labels: distil again.")
+        return self.soft
 
     def targets(self) -> np.ndarray:
         """phi(teacher) of all rows, (N, d) float32."""
-        parts = np.array_split(np.arange(len(self)), -(-len(self) // 4096))
-        return np.concatenate(
-            [self.reducer.transform(self.store.rows("embedding", self.rows[part])) for part in parts]
-        )
+        return self._whole("target")
+
+    def embeddings(self) -> np.ndarray:
+        """The teacher's embeddings of all rows, (N, n) float32."""
+        return self._whole("embedding")
+
+    def logits(self) -> np.ndarray:
+        """The teacher's class logits of all rows, (N, C) float32."""
+        return self._whole("logits")
+
+    def _whole(self, name: str) -> np.ndarray:
+        parts = np.array_split(self.rows, -(-len(self) // 4096))
+        return np.concatenate([self._column(name, part) for part in parts])
 
     def patches(self) -> np.ndarray:
         """The patches of all rows, float32: for evaluation and calibration sets, which are small."""
@@ -134,6 +156,7 @@ def make(
     augmentation: Augmentation,
     seed: int,
     *,
+    classes: Sequence[str] = (),
     first_shard: int = 0,
     wanted: Callable[[], bool] = lambda: True,
     keep_silence: bool = True,
@@ -142,6 +165,7 @@ def make(
 ) -> None:
     """Writes the shards that the store lacks, `count` examples in all.
 
+    classes : names of the columns of `label`, in order; () keeps none
     clips : indices into the manifest of the clips that they are drawn from
     first_shard : what the store's first shard is in all that the seed makes: example i of shard s is number
         s * SHARD + i
@@ -149,6 +173,7 @@ def make(
     most_bad_frames : share of a shard, in [0, 1], see `edgesea.embed.embed`
     """
     stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
+    labels = manifest.truth(classes)
     pool = max(1, min(len(stretches), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
 
     @functools.lru_cache(maxsize=pool)
@@ -165,11 +190,13 @@ def make(
                 chosen = np.sort(rng.choice(len(stretches), pool, replace=False))
 
                 def draw(rng, chosen=chosen):
-                    waveform = sound(int(chosen[rng.integers(len(chosen))]))
-                    return augmentation.cut(rng, waveform, pairing.samples)
+                    place = int(chosen[rng.integers(len(chosen))])
+                    return augmentation.cut(rng, sound(place), pairing.samples), stretches[place].clip
 
                 def example(number, draw=draw):
-                    return _example(number, draw, augmentation, seed, pairing.sample_rate, keep_silence)
+                    return _example(
+                        number, draw, augmentation, seed, labels, pairing.sample_rate, keep_silence
+                    )
 
                 numbers = range(place * SHARD, place * SHARD + size)
                 store.write(number, _shard(numbers, example, pairing, most_bad_frames))
@@ -179,19 +206,24 @@ def make(
 def _shard(numbers: range, example, pairing: Pairing, most_bad_frames: float) -> dict:
     # The teacher and the frontend work on one batch, each on a core, while the next batch is drawn: all
     # three spend their time outside Python's lock. What they compute does not depend on who is first.
-    asked, heard, level = [], [], []
+    asked, heard, level, label = [], [], [], []
     with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as frontend:
         for start in range(0, len(numbers), _BATCH):
-            frames = np.stack([example(number) for number in numbers[start : start + _BATCH]])
+            drawn = [example(number) for number in numbers[start : start + _BATCH]]
+            frames = np.stack([frame for frame, _ in drawn])
+            label += [row for _, row in drawn]
             level.append(levels.level_dba(frames, pairing.sample_rate))
-            asked.append(teacher.submit(pairing.embeddings, frames))
+            asked.append(teacher.submit(pairing.ask, frames))
             heard.append(frontend.submit(pairing.patches, frames))
-    columns = {
-        "embedding": np.concatenate([each.result() for each in asked]),
-        "patch": np.concatenate([each.result() for each in heard]).astype(np.float16),
-        "level_db": np.concatenate(level),
-    }
-    good = np.isfinite(columns["embedding"]).all(axis=1)
+    answers = [each.result() for each in asked]
+    columns = {name: np.concatenate([each[name] for each in answers]) for name in pairing.outputs}
+    good = np.logical_and.reduce(
+        [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in columns.values()]
+    )
+    columns["patch"] = np.concatenate([each.result() for each in heard]).astype(np.float16)
+    columns["level_db"] = np.concatenate(level)
+    if label[0].size:
+        columns["label"] = np.stack(label)
     if (~good).sum() > most_bad_frames * len(good):
         raise EdgeseaError(
             f"The teacher gives NaN or infinity for {(~good).sum()} of {len(good)} augmented frames, which "
@@ -201,17 +233,24 @@ def _shard(numbers: range, example, pairing: Pairing, most_bad_frames: float) ->
 
 
 def _example(
-    number: int, draw, augmentation: Augmentation, seed: int, rate: int, keep_silence: bool
-) -> np.ndarray:
-    """Example `number`, (samples,) float32."""
+    number: int,
+    draw,
+    augmentation: Augmentation,
+    seed: int,
+    labels: np.ndarray,
+    rate: int,
+    keep_silence: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Example `number`, (samples,) float32, and its label, (classes,) float32."""
     rng = augment.generator(seed, number)
     for _ in range(_DRAWS):
-        frame = augmentation.apply(rng, draw(rng), draw(rng))
+        (first, one), (second, other) = draw(rng), draw(rng)
+        frame, share = augmentation.mix(rng, first, second)
         if augmentation.placed:
             frame = augmentation.place(rng, frame, rate)
         if keep_silence or not levels.silent(levels.level_dba(frame[None], rate))[0]:
             break
-    return frame
+    return frame, (share * labels[one] + (1 - share) * labels[other]).astype(np.float32)
 
 
 def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:

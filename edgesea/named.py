@@ -17,6 +17,7 @@ the registry is made with, such as `edgesea.objectives`.
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -241,4 +242,5 @@ def _written(value: typing.Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ",".join(map(_written, value)) + "]"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    # Of JSON's texts every one is a text of TOML too.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

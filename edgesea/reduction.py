@@ -11,7 +11,7 @@ for `umap`, which is the sample.
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Reducer(ABC):
 
     name: str
     package: str | None = None  # what must be installed for the fit, as it is imported
+    labelled: bool = False  # whether the fit needs the class of every embedding
 
     @dataclass(frozen=True)
     class Options:
@@ -43,6 +44,7 @@ class Reducer(ABC):
         self.dimension, self.seed = dimension, seed
         self.options: Any = options or self.Options()
         self.scale = 1.0
+        self._labels: Sequence[str] | None = None
 
     @staticmethod
     def usual(n: int) -> int:
@@ -69,11 +71,14 @@ class Reducer(ABC):
                 "give more sound, a larger --sample, or a smaller --dim."
             )
 
-    def fit(self, batches: Iterable[np.ndarray]) -> "Reducer":
+    def fit(self, batches: Iterable[np.ndarray], labels: Sequence[str] | None = None) -> "Reducer":
         """Fits to batches (B, n) float32, n the same in all; batches are iterated twice.
+
+        labels : of all embeddings, in their order, where the reducer is `labelled`
 
         Raises what `check` and `check_rows` raise.
         """
+        self._labels = labels
         self._fit(batches)
         squares = rows = 0
         for batch in batches:
@@ -304,7 +309,12 @@ class UMAP(Reducer):
 
 REDUCERS = Registry(
     "reducer",
-    {"identity": f"{__name__}:Identity", "pca": f"{__name__}:PCA", "umap": f"{__name__}:UMAP"},
+    {
+        "identity": f"{__name__}:Identity",
+        "pca": f"{__name__}:PCA",
+        "umap": f"{__name__}:UMAP",
+        "contrastive": "edgesea.contrastive:Contrastive",
+    },
     "edgesea.reducers",
 )
 

@@ -5,10 +5,12 @@ RUN/split.json     which clips are for training, for validation, and held out
 RUN/domain/        store: the domain's frames as they are, with the teacher's embeddings
 RUN/sample.npz     which of them fit the reducer
 RUN/reducer.npz    phi
+RUN/soft.npz       where the objective needs them: how the teacher's soft labels are made, see `edgesea.soft`
 RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again;
                    of fresh ones a store for each of the last epochs, epoch-0000 and so on
 RUN/checkpoints/   the state of the training after the last epoch
 RUN/student.keras  the student after its best epoch
+RUN/classes.npz    where the objective trains one: the linear head on the student's embedding, for classes
 RUN/metrics.json   the course of the training and what came out of it
 RUN/skipped.csv    files set aside, with the reason
 RUN/tensorboard/   the same course, for TensorBoard
@@ -28,6 +30,7 @@ import numpy as np
 import tomli_w
 
 from edgesea import __version__, augment, backend, files, levels, patches, reduction
+from edgesea import soft as softlabels
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
 from edgesea.examples import Examples, spread
@@ -35,8 +38,8 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
 from edgesea.notebook import described, html
-from edgesea.objectives import OBJECTIVES
-from edgesea.recognise import recognise
+from edgesea.objectives import OBJECTIVES, chosen
+from edgesea.recognise import whole
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
 from edgesea.split import Split
@@ -58,7 +61,10 @@ _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
 STUDENT, COSINE, RANDOM, PCA = map(Choice, (DEFAULT, "cosine", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
-_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
+_OPTIONAL = (
+    *("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds", "teacher_pool"),
+    *("frontend", "dim", "hop"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Config:
     """Every choice of a distillation, with units.
 
     teacher, data : as given on the command line; paths are stored absolute
-    teacher_tensor, teacher_frontend, teacher_rate, teacher_pool : see `edgesea.teachers.TeacherOptions`
+    teacher_tensor, teacher_frontend, teacher_rate, teacher_seconds, teacher_pool : see
+        `edgesea.teachers.TeacherOptions`
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
     student, objective, sampler, reducer : choices, each a name with options, see `edgesea.named` and the
         modules of those names; held with every option spelt out
@@ -91,6 +98,7 @@ class Config:
     teacher_tensor: str | None = None
     teacher_frontend: str | None = None
     teacher_rate: int | None = None
+    teacher_seconds: float | None = None
     teacher_pool: str | None = None
     frontend: str | None = None
     student: Choice = STUDENT
@@ -120,7 +128,11 @@ class Config:
         self._check(
             ("seed",), lambda value: _whole(value) and 0 <= value < 2**32, "a whole number in 0 .. 2^32 - 1"
         )
-        self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
+        self._check(
+            ("learning_rate", "hop", "teacher_seconds"),
+            lambda value: _real(value) and value > 0,
+            "a number above 0",
+        )
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
         self._check(("calibration_db",), _real, "a finite number of dB")
         self._check(
@@ -130,7 +142,9 @@ class Config:
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
         for name, registry in _NAMED.items():
-            object.__setattr__(self, name, registry.resolved(Choice.of(getattr(self, name), name)))
+            value = getattr(self, name)
+            choice = chosen(value) if name == "objective" else Choice.of(value, name)
+            object.__setattr__(self, name, registry.resolved(choice))
         for name in ("frontend", "teacher_frontend"):
             if getattr(self, name) is not None:
                 preset(getattr(self, name))
@@ -184,9 +198,11 @@ _PLACES = {
     "domain": "domain",
     "sample": "sample.npz",
     "reducer": "reducer.npz",
+    "soft": "soft.npz",
     "examples": "examples",
     "checkpoints": "checkpoints",
     "student_file": "student.keras",
+    "classes": "classes.npz",
     "metrics": "metrics.json",
     "skipped": "skipped.csv",
     "tensorboard": "tensorboard",
@@ -219,9 +235,11 @@ class Run:
     domain: Path = dataclasses.field(init=False, compare=False)
     sample: Path = dataclasses.field(init=False, compare=False)
     reducer: Path = dataclasses.field(init=False, compare=False)
+    soft: Path = dataclasses.field(init=False, compare=False)
     examples: Path = dataclasses.field(init=False, compare=False)
     checkpoints: Path = dataclasses.field(init=False, compare=False)
     student_file: Path = dataclasses.field(init=False, compare=False)
+    classes: Path = dataclasses.field(init=False, compare=False)
     metrics: Path = dataclasses.field(init=False, compare=False)
     skipped: Path = dataclasses.field(init=False, compare=False)
     tensorboard: Path = dataclasses.field(init=False, compare=False)
@@ -293,7 +311,11 @@ class Run:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
         rows = sounding(domain, self._split().rows(part, domain), self.config)
-        return Examples(domain, spread(rows, most), reduction.load(self.reducer))
+        return self._examples(domain, spread(rows, most))
+
+    def _examples(self, store: Store, rows: np.ndarray) -> Examples:
+        soft = softlabels.load(self.soft) if self.soft.is_file() else None
+        return Examples(store, rows, reduction.load(self.reducer), soft)
 
     def _split(self) -> Split:
         from edgesea.formats import door
@@ -318,7 +340,26 @@ class Run:
         if self.config.fresh:  # The oldest: the newest may not be whole.
             folder = self.epochs()[0]
         store = Store.open(folder)
-        return Examples(store, spread(np.arange(len(store)), most), reduction.load(self.reducer))
+        return self._examples(store, spread(np.arange(len(store)), most))
+
+    def classifier(self) -> "tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None":
+        """Weights (d, C), biases (C,) and class names (() where only the teacher knows them) of the head that
+        was trained with the student; None where none was.
+        """
+        if not self.classes.is_file():
+            return None
+        try:
+            held = files.read_arrays(self.classes)
+            weight, bias = held["weight"].astype(np.float32), held["bias"].astype(np.float32)
+            names = tuple(map(str, held.get("classes", ())))
+            if weight.ndim != 2 or weight.shape[1:] != bias.shape or len(names) not in (0, len(bias)):
+                raise ValueError("of other shapes")
+        except (OSError, ValueError, KeyError) as error:
+            raise EdgeseaError(
+                f"Cannot read the head {self.classes} ({error}): delete {self.metrics.name} beside it and "
+                "call `edgesea distill` again."
+            ) from error
+        return weight, bias, names
 
     def epochs(self) -> list[Path]:
         """The stores of fresh examples that there are, in order."""
@@ -411,7 +452,10 @@ class Run:
             ("student", f"{found['student']} ({found['dimension']}-d, {found['parameters']:,} parameters)"),
             ("frontend", found["frontend"]["name"]),
             ("data", f"{found['data']['name']} ({found['data']['clips']} clips)"),
-            *((f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"][key])) for key in FIDELITY),
+            *(
+                (f"held-out {FIDELITY[key]}", text(found["fidelity"]["held-out"].get(key)))
+                for key in FIDELITY
+            ),
         ]
 
     def __repr__(self) -> str:
@@ -431,10 +475,11 @@ def sounding(domain: Store, rows: np.ndarray, config: Config) -> np.ndarray:
 
 def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
-    found = {**values, "data": str(Path(values["data"]).expanduser().resolve())}
-    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
-        found["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
-    return found
+    return {
+        **values,
+        "data": str(Path(values["data"]).expanduser().resolve()),
+        "teacher": whole(values["teacher"]),
+    }
 
 
 def _today(values: Mapping) -> dict:

@@ -39,18 +39,19 @@ class Schedule:
     seed: int
 
     def optimizer(self, steps: int) -> Callable:
-        """What makes the optimiser of some variables, for `steps` steps in all.
+        """What makes the optimiser of some variables, for a share of `steps` steps in all.
 
         AdamW (Loshchilov and Hutter, 2019), a linear warm-up, then a cosine to nearly nothing.
         """
 
-        def make(variables: list):
+        def make(variables: list, share: float = 1.0):
             import keras
 
-            warm_up = min(WARM_UP, steps // 10)
+            own = max(1, round(share * steps))
+            warm_up = min(WARM_UP, own // 10)
             rate = keras.optimizers.schedules.CosineDecay(
                 self.learning_rate / 20,
-                max(1, steps - warm_up),
+                max(1, own - warm_up),
                 alpha=1e-3,
                 warmup_target=self.learning_rate,
                 warmup_steps=warm_up,
@@ -196,11 +197,11 @@ class _State:
 
     def __init__(self, path: Path, objective: Objective):
         self.path = path
-        self._criterion = objective.criterion
-        self._student = objective.deploy()
-        self._variables = objective.variables
+        self._criterion = objective.criterion.removeprefix("-")
+        self._sign = -1 if objective.criterion.startswith("-") else 1
+        self._kept, self._variables = objective.kept, objective.variables
         self.course: list[dict] = []
-        self._best = [variable.numpy() for variable in self._student.variables]
+        self._best = [variable.numpy() for variable in self._kept]
 
     @property
     def epoch(self) -> int:
@@ -210,7 +211,9 @@ class _State:
     @property
     def best_epoch(self) -> int:
         """The epoch (from 1) with the best score on validation audio; 0 before the first."""
-        return max(self.course, key=lambda each: each[self._criterion])["epoch"] if self.course else 0
+        if not self.course:
+            return 0
+        return max(self.course, key=lambda each: self._sign * each[self._criterion])["epoch"]
 
     def stale(self, patience: int) -> bool:
         return self.epoch - self.best_epoch >= patience
@@ -224,7 +227,7 @@ class _State:
     def save(self, course: dict) -> None:
         self.course.append(course)
         if self.best_epoch == self.epoch:
-            self._best = [variable.numpy() for variable in self._student.variables]
+            self._best = [variable.numpy() for variable in self._kept]
         arrays = {f"now{i}": variable.numpy() for i, variable in enumerate(self._variables)}
         arrays |= {f"best{i}": value for i, value in enumerate(self._best)}
         with files.replacing(self.path) as temporary:
@@ -251,5 +254,5 @@ class _State:
             variable.assign(value)
 
     def take_best(self) -> None:
-        for variable, value in zip(self._student.variables, self._best, strict=True):
+        for variable, value in zip(self._kept, self._best, strict=True):
             variable.assign(value)

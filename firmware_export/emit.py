@@ -23,7 +23,14 @@ __all__ = ["RUNTIME", "TEMPLATES", "Sources", "emit"]
 
 PATHS = ("plain", "dsp", "mve")
 
-CTYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
+CTYPES = {
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "uint8": "uint8_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+}
 
 
 @dataclass(frozen=True)
@@ -258,7 +265,11 @@ class _Emitter:
     def _pointer(self, tensor: int, reading: bool) -> str:
         if tensor in self.place:
             place = self.place[tensor] - 1
-            return (self.inputs + self.outputs)[place]["argument"]
+            port = (self.inputs + self.outputs)[place]
+            if port["ctype"] == "uint8_t":
+                # Tables take bytes with a sign.
+                return f"({'const ' if reading else ''}int8_t *){port['argument']}"
+            return port["argument"]
         ctype = CTYPES[self.program.tensor(tensor).dtype]
         const = "const " if reading else ""
         return f"({const}{ctype} *)(memory + {self.plan.tensor_offset(tensor)})"

@@ -136,6 +136,8 @@ class Kind:
         Its one output where the inputs are constants; returns None for what it does not compute.
     is_absorbed : callable(graph, op) -> bool or None
         Whether the operator that reads its output does its work too, so that it makes no step.
+    real : callable(op, values) -> np.ndarray or None
+        What it computes of each of some float32 values [shape=(n,)]; None where it is no such function.
     """
 
     opcode: str
@@ -149,6 +151,7 @@ class Kind:
     cost: Callable[[Graph, Operator], int] | None = None
     evaluate: Callable[[Operator, Sequence[Tensor], Tensor], np.ndarray | None] | None = None
     is_absorbed: Callable[[Graph, Operator], bool] | None = None
+    real: Callable[[Operator, np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self):
         if (self.check is None) != (self.lower is None):

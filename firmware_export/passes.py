@@ -16,14 +16,17 @@ from dataclasses import replace
 import numpy as np
 
 from firmware_export.errors import ModelError
+from firmware_export.instead import instead
 from firmware_export.ir import Graph, Operator, Tensor
 from firmware_export.lowering import Lowering
-from firmware_export.ops import KINDS
 from firmware_export.program import IN, OUT, Call, Program, Step
 from firmware_export.require import activation_fault, refuse, tensor_fault
 
 # More flash than any microcontroller maps; counted once for each operator that reads it.
 LARGEST_CONSTANTS = 2**25
+
+# Of the operators that are missing; hostile files have thousands.
+MOST_NAMED = 24
 
 
 def simplify(graph: Graph) -> Graph:
@@ -88,13 +91,10 @@ def check(graph: Graph) -> None:
     ModelError
         Naming the first operator or tensor that stands in the way, and why.
     """
+    _check_kinds(graph)
     _check_ends(graph)
     ready, room = set(graph.inputs), LARGEST_CONSTANTS
     for op in graph.operators:
-        if op.kind is None or op.kind.check is None:
-            known = ", ".join(name for name, kind in KINDS.items() if kind.check)
-            kind = "custom operators" if op.custom else "such operator"
-            raise refuse(op, f"the C model has no {kind}; it has {known}")
         if op.version > op.kind.version:
             raise refuse(op, f"its version {op.version} is newer than {op.kind.version}, the newest known")
         for index in (*op.inputs, *op.outputs):
@@ -115,16 +115,42 @@ def check(graph: Graph) -> None:
         op.kind.check(graph, op)
 
 
+def _check_kinds(graph: Graph) -> None:
+    """Refuse operators that the C model does not have, all in one sentence."""
+    missing: dict[str, list[Operator]] = {}
+    for op in graph.operators:
+        if op.kind is None or op.kind.check is None:
+            missing.setdefault(op.opcode, []).append(op)
+    if not missing:
+        return
+    parts = []
+    for name, found in list(missing.items())[:MOST_NAMED]:
+        count = f"operator {found[0].index}"
+        if len(found) > 1:
+            count = f"{len(found)} of them, the first {count}"
+        advice = instead(name, found[0].custom)
+        parts.append(f"{'custom ' * found[0].custom}{name} ({count}{'; ' * bool(advice)}{advice})")
+    more = len(missing) - len(parts)
+    rest = f", and {more} more are missing" if more else ""
+    raise ModelError(f"The model cannot be compiled: the C model has no {', no '.join(parts)}{rest}.")
+
+
 def _check_ends(graph: Graph) -> None:
     """Refuse a graph whose inputs and outputs are not each a value of its own."""
-    for role, indexes in (("input", graph.inputs), ("output", graph.outputs)):
+    kinds = ("int8", "int16", "uint8", "float32")
+    for role, indexes, possible in (
+        ("input", graph.inputs, kinds),
+        ("output", graph.outputs, (*kinds, "int32", "int64")),
+    ):
         if not indexes:
             raise ModelError(f"The model cannot be compiled: it has no {role}.")
         if len(set(indexes)) != len(indexes):
             raise ModelError(f"The model cannot be compiled: it names one {role} twice.")
         for index in indexes:
             tensor = graph.tensors[index]
-            fault = tensor_fault(tensor) or ("is a constant" if tensor.constant else activation_fault(tensor))
+            fault = tensor_fault(tensor) or (
+                "is a constant" if tensor.constant else activation_fault(tensor, possible)
+            )
             if fault:
                 raise ModelError(f"The model cannot be compiled: its {role}, tensor {index}, {fault}.")
     for index in graph.outputs:

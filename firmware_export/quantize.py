@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 # The integers of an activation: (lowest, highest).
-LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
+LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767), "uint8": (0, 255)}
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -152,27 +152,67 @@ def softmax_exponentials(scale: float, beta: float) -> np.ndarray:
     return np.array(values, np.int32)
 
 
-def interpolation_table(function: Callable[[float], float], step: float, zero: int) -> np.ndarray:
+def interpolation_table(
+    function: Callable[[float], float], step: float, out_step: float, zero: int = 0, real: type = float
+) -> np.ndarray:
     """513 values of a function of an int16, to be joined by straight lines: int16 [shape=(513,)].
 
-    The input stands for step * (q - zero); the values have scale 2 / 65535. Each is moved by half the error
-    that the line makes at its middle (LUTPopulateInt16).
+    The input stands for step * (q - zero), the values are multiples of ``out_step``. Each is moved by half
+    the error that the line makes at its middle (LUTPopulateInt16). ``real`` is the type that this is computed
+    in: float or np.float32.
     """
-    first, last = step * (-32768 - zero), step * (32767 - zero)
-    width = (last - first) / 512
+    first, last = real(step) * real(-32768 - zero), real(step) * real(32767 - zero)
+    width = (last - first) / real(512)
+    half = width / real(2)
+    inverse = real(65536) / (real(out_step) * real(32767) - real(out_step) * real(-32768))
 
     def scaled(x: float) -> float:
-        return function(x) * 32768
+        return real(function(float(x))) * inverse
+
+    def nearest(value: float) -> int:
+        # Far outside, so that infinities become the ends.
+        return round_away(clamp(float(value), -1e9, 1e9))
 
     table = []
     for i in range(512):
-        at = first + i * width
-        sample = round_away(scaled(at))
-        line = round_away((scaled(at + width) + sample) / 2)
-        bias = round_away((line - round_away(scaled(at + width / 2))) / 2)
+        at = first + real(i) * width
+        sample = nearest(scaled(at))
+        line = nearest((scaled(first + real(i + 1) * width) + real(sample)) / real(2))
+        bias = nearest(real(line - nearest(scaled(at + half))) / real(2))
         table.append(clamp(sample - bias, -32768, 32767))
-    table.append(clamp(round_away(scaled(last)), -32768, 32767))
+    table.append(clamp(nearest(scaled(last)), -32768, 32767))
     return np.array(table, np.int16)
+
+
+def inverse_square_root(value: int) -> tuple[int, int]:
+    """The integers (multiplier, right) with 1 / sqrt(value) ~ multiplier * 2**(-31 - right).
+
+    Newton's iteration in fixed point with 3 integer bits, as TensorFlow Lite's kernels do it
+    (GetInvSqrtQuantizedMultiplierExp).
+
+    Parameters
+    ----------
+    value : int, 0..2**31 - 1
+
+    Returns
+    -------
+    multiplier : int, 0..2**31 - 1
+    right : int, 0..13
+    """
+    if value <= 1:
+        return 2**31 - 1, 0
+    right = 11
+    while value >= 1 << 29:
+        value, right = value // 4, right + 1
+    pairs = (31 - value.bit_length()) // 2 - 1
+    value, right = value << 2 * pairs, right - pairs
+    half = shift_right(value >> 1, 1)
+    x = 1 << 28
+    for _ in range(5):
+        cube = clamp(multiply_high(multiply_high(x, x), x) << 6, -(2**31), 2**31 - 1)
+        x = (multiply_high((1 << 28) + (1 << 27), x) - multiply_high(half, cube)) << 3
+    x = multiply_high(x, 1518500250)  # sqrt(1/2) with 31 fraction bits
+    return (x << -right, 0) if right < 0 else (x, right)
 
 
 # Entries of the table below that TensorFlow Lite has one above the nearest integer, read off the outputs of

@@ -203,9 +203,9 @@ def unary(graph: Graph, op: Operator, kinds=("int8", "int16")) -> tuple[Tensor, 
     return x, y
 
 
-def moved(graph: Graph, op: Operator, position: int = 0) -> tuple[Tensor, Tensor]:
-    """Input and (first) output of an operator that moves integers as they are."""
-    x = activation_in(graph, op, position)
+def moved(graph: Graph, op: Operator, position: int = 0, kinds=("int8", "int16")) -> tuple[Tensor, Tensor]:
+    """Input and (first) output of an operator that moves values as they are."""
+    x = activation_in(graph, op, position, kinds)
     y = activation_out(graph, op, (x.dtype,))
     same_quantization(op, x, y)
     return x, y
@@ -269,8 +269,13 @@ def bias(graph: Graph, op: Operator) -> None:
         raise refuse(op, "it has no bias, which the reference kernels demand")
 
 
-def products(graph: Graph, op: Operator, x: Tensor, weights: Tensor, axis: int, y: Tensor) -> None:
-    """Check the bias, and that sum and requantisation stay in 32 bits, with int16 inputs in 48."""
+def products(
+    graph: Graph, op: Operator, x: Tensor, weights: Tensor, axis: int, y: Tensor, bias_at: int = 2
+) -> None:
+    """Check the bias, and that sum and requantisation stay in 32 bits, with int16 inputs in 48.
+
+    bias_at: where the bias stands among the inputs.
+    """
     channels = weights.shape[axis]
     others = tuple(i for i in range(weights.data.ndim) if i != axis)
     sums = np.abs(weights.data.astype(np.int16)).sum(axis=others, dtype=np.int64)
@@ -279,12 +284,12 @@ def products(graph: Graph, op: Operator, x: Tensor, weights: Tensor, axis: int, 
     said = op.options.get("bias_type", "float32")
     if said not in ("float32", _BIAS[x.dtype]):
         raise refuse(op, f"its options give the bias as {said} where {_BIAS[x.dtype]} is expected")
-    if graph.input(op, 2) is not None:
-        bias = constant(graph, op, 2, "bias", (_BIAS[x.dtype],))
-        what = f"its bias, tensor {op.inputs[2]},"
+    if graph.input(op, bias_at) is not None:
+        bias = constant(graph, op, bias_at, "bias", (_BIAS[x.dtype],))
+        what = f"its bias, tensor {op.inputs[bias_at]},"
         if bias.size != channels:
             raise refuse(op, f"{what} has {bias.size} elements for {channels} channels")
-        _bias_scale(op, what, graph.input(op, 2), ratios, y)
+        _bias_scale(op, what, graph.input(op, bias_at), ratios, y)
         largest += np.abs(bias.reshape(-1).astype(np.float64))
     ratios = np.broadcast_to(ratios, (channels,))
     if x.dtype == "int16":

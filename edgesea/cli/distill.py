@@ -6,19 +6,36 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
+from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, student0, student1, student2, student3",
-    "objective": "sea, cosine, simreg",
+    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, "
+    "student3",
+    "objective": "sea, cosine, simreg, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
-    "reducer": "identity, pca, umap",
+    "reducer": "identity, pca, umap, contrastive",
 }
 
+# \b keeps the lines as they are.
+OBJECTIVES = """\b
+Objectives: what each makes small, and what it needs beside sound
+  sea       mean (s - phi(t))^2                             nothing
+  cosine    1 - cos(s, phi(t)), and a little of sea         nothing
+  simreg    cosine, and heads that guess all of t from s    nothing
+  kd        KL of the teacher's soft labels and a head's    labels, or scores
+  compress  KL of similarities to a queue of anchors        nothing
+  reaug     kd, and KL of the relations in a batch          labels, or scores
+  disk      kd with a guide that is taken away              one label a clip
+  amad      sea, and KL of attention maps across heads      two transformers
+Several at once: --objective sea+0.5*compress:temperature=0.04
 
-@click.command()
+docs/objectives.md has the formulas, their sources, costs, and when to use which.
+"""
+
+
+@click.command(epilog=OBJECTIVES)
 @click.option("--teacher", help="A .keras, .tflite or .onnx file, a run, a bundle, or demo.")
 @click.option("--data", help="Folder of audio, of class folders, or a CSV table.")
 @click.option("--out", help="Folder of the run: new, or one to go on with, which needs nothing else.")
@@ -31,6 +48,11 @@ NAMES = {
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option(
+    "--teacher-seconds",
+    type=float,
+    help="Length of a frame, of a teacher that takes waveforms of any length.",
+)
 @click.option(
     "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
 )
@@ -70,9 +92,11 @@ NAMES = {
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
 )
+@shared_store
+@accelerator
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
-def distill(out, config_file, augment, as_json, **options):
+def distill(out, config_file, augment, as_json, shared, accelerator, **options):
     """Distils a student from a teacher on your sound; goes on where it stopped.
 
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
@@ -82,7 +106,7 @@ def distill(out, config_file, augment, as_json, **options):
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()
-    run = run_distillation(config, out, progress=bars)
+    run = run_distillation(config, out, shared=shared, accelerator=accelerator, progress=bars)
     results = run.results()
     if as_json:
         print_json(
@@ -109,6 +133,10 @@ def _choose(out, config_file, augment, given: dict):
     elif begun and begun.is_file() and not {"teacher", "data"} <= given.keys():
         values = read_config(begun).to_dict()
     values |= given
+    if "teacher" in given:
+        from edgesea.teachers.own import typed
+
+        typed(given["teacher"])
     for name in ("teacher", "data"):
         if name not in values:
             raise UsageError(

@@ -50,6 +50,30 @@ def _print(result: dict) -> None:
         _print_task(task)
     else:
         click.echo("Task: none, since the clips have no labels, or too few.")
+    if decided := result.get("decided"):
+        _print_decided(decided)
+
+
+def _print_decided(decided: dict) -> None:
+    kinds = [kind for kind in ("float", "int8") if kind in decided]
+    figures = ("precision", "recall", "false_alarms_per_hour", "delay_s")
+    for kind in kinds:
+        found = decided[kind]
+        rows = [
+            [label, each["clips"], *(_short(each[figure]) for figure in figures)]
+            for label, each in found["classes"].items()
+        ]
+        rows.append(["mean", decided["clips"], *(_short(found[figure]) for figure in figures)])
+        print_table(
+            f"What the device says, {kind}, on {decided['on']} ({found['hours']:.2f} h, {found['events']} "
+            f"events)",
+            ["class", "clips", "precision", "recall", "false alarms an hour", "delay, s"],
+            rows,
+        )
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
 def _print_part(part: dict, data: str) -> None:
@@ -60,11 +84,30 @@ def _print_part(part: dict, data: str) -> None:
     rows = [
         [
             figure.label,
-            *(_figure(part[kind][key], part[kind].get("intervals", {}).get(key)) for kind in kinds),
+            *(_figure(part[kind].get(key), part[kind].get("intervals", {}).get(key)) for kind in kinds),
         ]
         for key, figure in FIDELITY.items()
     ]
     print_table(f"Fidelity to the teacher {where} ({part[kinds[0]]['frames']} frames)", ["", *kinds], rows)
+    if said := part.get("predictions"):
+        title = f"{said['classes']} classes, {part['part']} ({said['frames']} frames)"
+        _print_predictions(title, said)
+        for memory in said["memory"]:
+            title = f"the same with a memory of {memory['entries']} entries, beta {memory['beta']:g}"
+            _print_predictions(title, {"teacher": said["teacher"], **memory})
+
+
+def _print_predictions(title: str, said: dict) -> None:
+    """What each model says of classes, a column a model."""
+    from edgesea.measures.figures import PREDICTIONS
+
+    models = [model for model in ("teacher", "float", "int8") if model in said]
+    rows = [
+        [str(figure), *(_figure((value := said[model].get(key, {})).get("value"), value) for model in models)]
+        for key, figure in PREDICTIONS.items()
+        if any(key in said[model] for model in models)
+    ]
+    print_table(title, ["", *models], rows)
 
 
 def _print_task(task: dict) -> None:
@@ -84,6 +127,8 @@ def _print_task(task: dict) -> None:
         ["", task["metric"], *further],
         rows,
     )
+    if said := task.get("predictions"):
+        _print_predictions("What the heads say, clip by clip", said)
     click.echo(f"head: {task['head']}")
     click.echo("in brackets: 95 % bootstrap intervals over recordings")
 

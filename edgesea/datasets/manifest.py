@@ -15,6 +15,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from edgesea.errors import UsageError
 
 
@@ -65,6 +67,11 @@ class Manifest:
     def labels(self) -> tuple[str, ...]:
         """Every class name, sorted."""
         return tuple(sorted({label for clip in self.clips for label in clip.labels}))
+
+    def truth(self, classes: Sequence[str]) -> np.ndarray:
+        """Which of the classes every clip has: (clips, classes) float32 of 0 and 1."""
+        held = [[name in clip.labels for name in classes] for clip in self.clips]
+        return np.array(held, np.float32).reshape(len(self), len(classes))
 
     @property
     def multilabel(self) -> bool:

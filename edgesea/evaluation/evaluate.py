@@ -12,6 +12,7 @@ everything that is compared. Heads (`HEADS`)
     auto      logistic where the authors gave no splits, else mil where labels overlap, else mlp
 """
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -23,10 +24,11 @@ import numpy as np
 
 from edgesea import datasets, embed, levels, results, teachers
 from edgesea.datasets import Manifest
+from edgesea.decisions.mil import Bags
 from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
+from edgesea.evaluation import classes
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
-from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
 from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
@@ -53,7 +55,7 @@ class Subject:
     models: dict[str, bytes]  # 'float' and 'int8' -> .tflite
     run: Run | None
     folder: Path  # of the run or bundle that was named
-    bundle: bool  # whether it is a bundle
+    bundle: Bundle | None  # where it is one
 
 
 def evaluate(
@@ -77,7 +79,10 @@ def evaluate(
             of the recordings that were held out where the data is the run's own, else of the data. parts: a
             list of {'part', 'in_domain', 'silent', 'float', 'int8'}, the distillation set first. Silent
             frames (see `edgesea.levels`), counted in 'silent', are left out; of a run that kept them, such a
-            part is followed by itself without. See `fidelity.fidelity` for the figures.
+            part is followed by itself without. See `fidelity.fidelity` for the figures. 'predictions' beside
+            them, where the student was trained with a head: see `classes.Classes.judged`.
+        decided : only of a bundle with a head or a memory: what the device will say, see
+            `decided.score`; a bundle that gives scores alone has neither fidelity nor task.
         task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
             model; None where the clips have no labels, or too few, and no head was asked for.
 
@@ -95,6 +100,7 @@ def evaluate(
         listening = _Listening(manifest, subject, folder, progress)
         frames = listening.frames()
         embeddings = {kind: _embed(frames, model, kind, progress) for kind, model in subject.models.items()}
+        fidelity = _fidelity(listening, frames, embeddings) if embeddings else None
         answer = results.stamped(
             "evaluation",
             {
@@ -105,12 +111,17 @@ def evaluate(
                     "clips": len(manifest),
                     "frames": len(frames),
                 },
-                "fidelity": _fidelity(listening, frames, embeddings),
-                "task": judge(listening, frames, embeddings, others) if judge else None,
+                "fidelity": fidelity,
+                "task": judge(listening, frames, embeddings, others) if judge and embeddings else None,
+                **_decided(subject, manifest, progress),
             },
         )
     name = results.evaluation_name(answer["data"])
-    place = f"{results.FOLDER}/evaluation-{name}" if subject.bundle else f"{results.RUN_FOLDER}/{name}"
+    place = (
+        f"{results.FOLDER}/evaluation-{name}"
+        if subject.bundle is not None
+        else f"{results.RUN_FOLDER}/{name}"
+    )
     results.keep(subject.folder, f"{place}.json", "evaluation", answer, progress)
     return answer
 
@@ -134,8 +145,9 @@ def _subject(target: Path) -> Subject:
                 "name its run, or export with --int8."
             )
         files = {"float": bundle.float, "int8": bundle.int8}
-        models = {kind: file.read_bytes() for kind, file in files.items() if file}
-        return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle=True)
+        embeds = bundle.outputs[0] == "embedding"
+        models = {kind: file.read_bytes() for kind, file in files.items() if file and embeds}
+        return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle)
     found = recognise(target)
     if found.kind not in ("run", "folder", "missing"):
         raise UsageError(advice(found, "evaluate"))
@@ -144,7 +156,7 @@ def _subject(target: Path) -> Subject:
 
     student = run.load_student()
     models = {"float": convert_float(student), "int8": convert_int8(student, run.calibration())}
-    return Subject(run.frontend(), models, run, run.folder, bundle=False)
+    return Subject(run.frontend(), models, run, run.folder, None)
 
 
 def own_data(target: Path | str) -> str:
@@ -194,7 +206,9 @@ class _Listening:
         self._folder = folder / manifest.fingerprint[:16]
         self.run = subject.run
         teacher = load_teacher(self.run.config) if self.run else None
-        self.pairing = Pairing(teacher, subject.frontend) if teacher else None
+        self.classes = classes.Classes(self.run) if self.run and self.run.classifier() else None
+        further = self.classes.asked if self.classes else ()
+        self.pairing = Pairing(teacher, subject.frontend, ("embedding", *further)) if teacher else None
         rate, samples = subject.frontend.sample_rate, subject.frontend.samples
         self.hop = self.run.hop() if self.run else samples / rate / 2
 
@@ -225,15 +239,15 @@ class _Listening:
         clip = store.column("clip")
         return sounding | self.keeps_silence | ~np.isin(clip, clip[sounding])
 
-    def recordings(self, clip: np.ndarray) -> list[str]:
-        """The recordings that clips of the run's own domain are of; the clips, where that is not there."""
+    def of_domain(self, clip: np.ndarray) -> tuple[list[str], list[tuple[str, ...]] | None]:
+        """Of clips of the run's domain their recordings and labels; the clips, where that is not there."""
         try:
             domain = self.manifest if self.own else datasets.load(self.run.config.data)
         except UsageError:
-            return list(map(str, clip))
+            return list(map(str, clip)), None
         if domain.fingerprint != self.run.results()["data"]["fingerprint"]:
-            return list(map(str, clip))
-        return [str(domain.clips[k].group) for k in clip]
+            return list(map(str, clip)), None
+        return _known(domain, clip)
 
     def frames(self) -> Store:
         """Clip, start and patch of every frame; the teacher's embedding too where its teacher is known."""
@@ -253,11 +267,30 @@ class _Listening:
             "frontend": pairing.frontend.to_dict(),
             "hop": self.hop,
             "patches": patches,
+            # What came later is in it only where it is used: stores of before are still of the same making.
+            **({"outputs": list(pairing.outputs)} if len(pairing.outputs) > 1 else {}),
         }
-        name = f"{model[:16]}-{pairing.frontend.name}{'-patches' if patches else ''}"
+        further = "".join(f"-{output}" for output in pairing.outputs if output != "embedding")
+        name = f"{model[:16]}-{pairing.frontend.name}{'-patches' if patches else ''}{further}"
         store = Store(self._folder / name, made_from)
         embed.embed(self.manifest, pairing, store, self.hop, patches=patches, progress=self.progress)
         return store
+
+
+def _decided(subject: Subject, manifest: Manifest, progress: Progress) -> dict:
+    """{'decided': what the device will say}; {} where it says nothing."""
+    bundle = subject.bundle
+    if bundle is None or bundle.decisions is None or not manifest.labels:
+        return {}
+    from edgesea.decisions.head import recording
+    from edgesea.evaluation.decided import score
+
+    held_out, clips, on = bundle.decisions["held_out"], None, "all clips"
+    if held_out is not None and held_out["data"] == manifest.fingerprint:
+        unused = set(held_out["recordings"])
+        clips = [k for k in range(len(manifest)) if recording(manifest, k) in unused]
+        on = "recordings that head and memory were not made from"
+    return {"decided": {"on": on, **score(bundle, manifest, clips=clips, progress=progress)}}
 
 
 def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.ndarray:
@@ -284,18 +317,24 @@ def _fidelity(listening: _Listening, frames: Store, embeddings: dict[str, np.nda
         # An augmented frame is mixed of several recordings: there are no intervals by recording.
         parts += _parts("distillation set", True, listening, distilled)
     clip = held_out.store.rows("clip", held_out.rows)
-    recordings = listening.recordings(clip)
+    known = listening.of_domain(clip)
     if listening.own:
         ours = {kind: values[held_out.rows] for kind, values in embeddings.items()}
-        asked = _parts("held-out recordings", True, listening, held_out, recordings, ours)
+        asked = _parts("held-out recordings", True, listening, held_out, *known, ours)
     else:
-        parts += _parts("held-out recordings", True, listening, held_out, recordings)
+        parts += _parts("held-out recordings", True, listening, held_out, *known)
         rows = spread(np.arange(len(frames)), MOST_FRAMES)
-        examples = Examples(frames, rows, held_out.reducer)
-        groups = [str(listening.manifest.clips[k].group) for k in frames.rows("clip", rows)]
+        examples = Examples(frames, rows, held_out.reducer, held_out.soft)
+        known = _known(listening.manifest, frames.rows("clip", rows))
         ours = {kind: values[rows] for kind, values in embeddings.items()}
-        asked = _parts("all frames", False, listening, examples, groups, ours)
+        asked = _parts("all frames", False, listening, examples, *known, ours)
     return {**{kind: asked[0][kind] for kind in embeddings}, "on": asked[0]["part"], "parts": parts + asked}
+
+
+def _known(manifest: Manifest, clip: np.ndarray) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The recordings and the labels of some clips."""
+    clips = [manifest.clips[k] for k in clip]
+    return [str(each.group) for each in clips], [each.labels for each in clips]
 
 
 def _parts(
@@ -304,6 +343,7 @@ def _parts(
     listening: _Listening,
     examples: Examples,
     groups: Sequence | None = None,
+    labels: Sequence[tuple[str, ...]] | None = None,
     embeddings: dict[str, np.ndarray] | None = None,
 ) -> list[dict]:
     """Fidelity on some frames without the silent ones; with them, and then without, where the run kept them.
@@ -320,7 +360,13 @@ def _parts(
     def part(name: str, picked: np.ndarray, silent: int = 0) -> dict:
         of = None if recordings is None else recordings[picked]
         figures = {kind: fidelity(target[picked], values[picked], of) for kind, values in embeddings.items()}
-        return {"part": name, "in_domain": in_domain, "silent": silent, **figures}
+        found = {"part": name, "in_domain": in_domain, "silent": silent, **figures}
+        if said := listening.classes:
+            truth = None if labels is None else said.truth(labels)[picked]
+            heard = dataclasses.replace(examples, rows=examples.rows[picked])
+            ours = {kind: values[picked] for kind, values in embeddings.items()}
+            found["predictions"] = said.judged(heard, ours, truth, of)
+        return found
 
     sounding = listening.sounding(examples.store, examples.rows)
     whole = np.ones(len(target), bool)
@@ -396,6 +442,11 @@ def _cross_validated(
         "intervals": {name: score["interval"] for name, score in scores.items()},
         "per_class": {name: score["classes"] for name, score in scores.items()},
         "c": {name: score["c"] for name, score in scores.items()},
+        "predictions": classes.of_heads(
+            {name: score["values"] for name, score in scores.items()}, task.labels, task.groups
+        )
+        if task.metric == "accuracy"
+        else None,
         "head": "logistic regression on the mean embedding of a clip, C chosen by inner cross-validation, "
         f"{FOLDS} folds by recording, {SEEDS} seeds",
         **_size(task, range(len(used))),

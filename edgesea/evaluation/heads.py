@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgesea.decisions.mil import SHAPES, Bags, select
 from edgesea.errors import UsageError
 from edgesea.evaluation import logistic
-from edgesea.evaluation.mil import SHAPES, Bags, select
 from edgesea.measures import metrics
 
 FOLDS, SEEDS = 4, 5
@@ -58,7 +58,7 @@ class Task:
     def score(self, embeddings: np.ndarray, seeds: Sequence[int] = range(SEEDS)) -> dict:
         """embeddings (clips, d) -> 'mean' and 'sd' over seeds, the score of each of the 'seeds', in [0, 1];
         the bootstrap 'interval' of the mean, by recording; 'classes', see `metrics.report`; 'c', what each
-        split of each seed chose, see `logistic.choose`."""
+        split of each seed chose, see `logistic.choose`; 'values', the mean (clips, classes) over seeds."""
         values, chosen = self.values(embeddings, seeds)
         truth = _truth(self.labels, self.classes)
         metric = metrics.accuracy if self.metric == "accuracy" else metrics.micro_auprc
@@ -76,6 +76,7 @@ class Task:
             "interval": {key: spread[key] for key in ("low", "high")},
             "classes": found["classes"],
             "c": chosen,
+            "values": joined,
         }
 
     def values(

@@ -61,6 +61,7 @@ class Figures(Open):
 
     r2: Real | None = Field(description="null where the part is one frame")
     cosine: Cosine | None = Field(description="mean")
+    cka: Real | None = Field(None, description="centred kernel alignment, linear")
     knn_overlap: Share | None = Field(description="share of neighbours in common")
     frames: Count = Field(description="that were looked at")
 
@@ -76,6 +77,9 @@ class Metrics(Open):
     data: Data = Field(description="what it was distilled on")
     reducer: Annotated[dict[Word, Plain], Field(max_length=100)] = Field(description="phi's report on itself")
     fidelity: Annotated[dict[Word, Figures], Field(max_length=20)] = Field(description="part -> figures")
+    objective: Annotated[dict[Word, dict[Word, Real | None]], Field(max_length=20)] | None = Field(
+        None, description="part -> the objective's own figures, where R² is not what it aims at"
+    )
     course: Annotated[list[dict[Word, Real | None]], Field(max_length=100_000)] = Field(
         description="one entry an epoch: loss, r2, cosine, learning_rate, seconds"
     )

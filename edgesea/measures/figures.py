@@ -47,7 +47,18 @@ MEASURED = {
 FIDELITY = {
     "r2": Figure("R²"),
     "cosine": Figure("cosine"),
+    "cka": Figure("linear CKA"),
     "knn_overlap": Figure("overlap of 10 neighbours"),
+}
+
+
+# Of what a student says of classes beside its teacher.
+PREDICTIONS = {
+    "agreement": Figure("agreement with the teacher"),
+    "predictive_kl": Figure("predictive KL", "nats"),
+    "accuracy": Figure("accuracy"),
+    "ece": Figure("expected calibration error"),
+    "brier": Figure("Brier score"),
 }
 
 

@@ -36,10 +36,8 @@ class Cosine(Objective):
                     f"Received length = {self.length} for the objective cosine: give a number of at least 0."
                 )
 
-    def losses(self, batch):
-        import tensorflow as tf
-
-        embedding = self.student(tf.cast(batch["patch"], tf.float32), training=True)
+    def compare(self, batch, heard):
+        embedding = heard["embedding"]
         turned = loss(batch["target"], embedding)
         if not self.options.length:
             return {"loss": turned}

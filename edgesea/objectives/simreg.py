@@ -57,7 +57,7 @@ class SimReg(Objective):
                     "give numbers above 0."
                 )
 
-    def begin(self, setting):
+    def prepare(self, setting):
         import keras
 
         (dimension,), (wanted,) = setting.student.output_shape[1:], setting.outputs["embedding"]
@@ -67,22 +67,20 @@ class SimReg(Objective):
         self._mean = keras.Variable(keras.ops.zeros(wanted), trainable=False, name="teacher_mean")
         self._square = keras.Variable(0.0, trainable=False, name="teacher_mean_square")
         self._seen = keras.Variable(0.0, trainable=False, name="teacher_share_seen")
-        super().begin(setting)
 
     @property
-    def trained(self):
-        return [*super().trained, *(variable for head in self.heads for variable in head.trainable_variables)]
+    def beside(self):
+        return [variable for head in self.heads for variable in head.trainable_variables]
 
     @property
-    def variables(self):
-        heads = [variable for head in self.heads for variable in head.variables]
-        return [*super().variables, *heads, self._mean, self._square, self._seen]
+    def remembered(self):
+        heads = [variable for head in self.heads for variable in head.non_trainable_variables]
+        return [*heads, self._mean, self._square, self._seen]
 
-    def losses(self, batch):
+    def compare(self, batch, heard):
         import tensorflow as tf
 
-        options = self.options
-        embedding = self.student(tf.cast(batch["patch"], tf.float32), training=True)
+        options, embedding = self.options, heard["embedding"]
         wanted = self._standardised(tf.cast(batch["embedding"], tf.float32))
         one = cosine.loss if options.loss == "cosine" else sea.loss
         guessed = tf.add_n([one(wanted, head(embedding, training=True)) for head in self.heads])

@@ -18,6 +18,7 @@ STUDENTS = Registry(
         "separable-m": "edgesea.students.separable:MEDIUM",
         "separable-l": "edgesea.students.separable:LARGE",
         "separable": "edgesea.students.separable:Separable",
+        "transformer": "edgesea.students.transformer:Transformer",
         "student0": "edgesea.students.l3:STUDENT0",
         "student1": "edgesea.students.l3:STUDENT1",
         "student2": "edgesea.students.l3:STUDENT2",

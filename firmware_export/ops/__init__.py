@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 
 from firmware_export.ir import Kind
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "compiled"]
 
 
 def _found() -> dict[str, Kind]:
@@ -29,3 +29,8 @@ def _found() -> dict[str, Kind]:
 
 
 KINDS = _found()
+
+
+def compiled() -> list[str]:
+    """The operators that the C model has, in alphabetical order."""
+    return [name for name, kind in KINDS.items() if kind.check]

@@ -128,7 +128,11 @@ def records16(lowering: Lowering, op: Operator, channels: int, ratios: list[floa
     if bias is not None:
         records["bias"] = bias.data.reshape(-1)
     for channel, ratio in enumerate(ratios):
-        multiplier, shift = quantize_multiplier(ratio)
-        records[channel]["multiplier"] = min((multiplier + (1 << 15)) >> 16, 32767)
-        records[channel]["shift"] = 15 - shift
+        pair = short_multiplier(*quantize_multiplier(ratio))
+        records[channel]["multiplier"], records[channel]["shift"] = pair
     return Array("channels", "edgesea_channel16", records)
+
+
+def short_multiplier(multiplier: int, shift: int) -> tuple[int, int]:
+    """What 64-bit sums are scaled by: (multiplier of 16 bits, bits to shift right)."""
+    return min((multiplier + (1 << 15)) >> 16, 32767), 15 - shift

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from firmware_export import layout
-from firmware_export.ir import Tensor
+from firmware_export.ir import Operator, Tensor
+from firmware_export.lowering import Lowering
 from firmware_export.program import IN, OUT, Array, Call, Constant, Slot
 
 # As edgesea_axis of edgesea_kernels.h.
@@ -41,3 +43,32 @@ def copy_call(
         },
     )
     return Call("edgesea_copy", (constant, IN(0) if source is None else source, OUT))
+
+
+def gather(lowering: Lowering, op: Operator, source: Tensor, positions: Sequence[Sequence[int]]) -> None:
+    """Take values at ``positions``, a list of indexes for each axis, one axis after the other."""
+    shape = list(source.shape)
+    moved = [i for i, where in enumerate(positions) if list(where) != list(range(shape[i]))]
+    # The axis that loses most goes first, so that the rest is small.
+    moved.sort(key=lambda i: len(positions[i]) / shape[i])
+    if not moved:
+        call = copy_call(source, shape, layout.strides(shape), layout.strides(shape))
+        lowering.add(op, (source.index,), call)
+    for number, axis in enumerate(moved):
+        last = number == len(moved) - 1
+        element = source.bytes // source.elements
+        constant = Constant(
+            "edgesea_gather_constant",
+            {
+                "positions": Array("positions", "uint32_t", np.array(positions[axis], np.uint32)),
+                "outer": math.prod(shape[:axis]),
+                "size": shape[axis],
+                "count": len(positions[axis]),
+                "run": math.prod(shape[axis + 1 :]) * element,
+            },
+        )
+        shape[axis] = len(positions[axis])
+        result = op.outputs[0] if last else lowering.temporary(tuple(shape), source.dtype).index
+        call = Call("edgesea_gather", (constant, IN(0), OUT))
+        lowering.add(op, (source.index,), call, output=result)
+        source = source if last else lowering.temporaries[result]

@@ -18,10 +18,16 @@ def joins_reader(graph: Graph, op: Operator) -> bool:
     return (
         len(readers) == 1
         and readers[0].opcode in ("CONV_2D", "DEPTHWISE_CONV_2D")
+        and not _is_grouped(graph, readers[0])
         and op.outputs[0] not in graph.outputs
         and not paddings[[0, 3]].any()
         and filler_of(graph, op) == graph.output(op).quantization.zero_point
     )
+
+
+def _is_grouped(graph: Graph, op: Operator) -> bool:
+    weights = graph.input(op, 1)
+    return op.opcode == "CONV_2D" and weights.shape[-1:] != graph.input(op, 0).shape[-1:]
 
 
 def filler_of(graph: Graph, op: Operator) -> int:

@@ -1,9 +1,8 @@
-"""LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU and RELU6: tables for int8, formulas for int16."""
+"""LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU and the RELUs: tables for int8, formulas for int16."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from firmware_export import require
 from firmware_export.ir import Graph, Kind, Operator, Tensor
 from firmware_export.lowering import Lowering
 from firmware_export.ops._rescaling import rescale
+from firmware_export.ops._tables import float_table
 from firmware_export.program import IN, OUT, Array, Call, Constant
 from firmware_export.quantize import (
     LIMITS,
@@ -18,7 +18,6 @@ from firmware_export.quantize import (
     clamp,
     float32_ratio,
     quantize_multiplier,
-    round_away,
     scale_twice,
     shift_right,
     sigmoid_table,
@@ -68,9 +67,9 @@ def _check_leaky_relu(graph: Graph, op: Operator) -> None:
 
 
 def _check_relu(graph: Graph, op: Operator) -> None:
-    x, y = require.unary(graph, op)
+    x, y = require.unary(graph, op, ("int8",) if op.opcode == "RELU_N1_TO_1" else ("int8", "int16"))
     require.multiplier(op, require.ratio(x, y), require.reach(x))
-    if op.opcode == "RELU6":
+    if op.opcode != "RELU":
         require.ceiling(op, y)
 
 
@@ -79,31 +78,14 @@ def _logistic(lowering: Lowering, op: Operator) -> None:
         _sigmoid16(lowering, op, "edgesea_logistic16")
         return
     one = np.float32(1)
-    _float_table(lowering, op, lambda value: one / (one + np.float32(math.exp(-value))))
+    float_table(lowering, op, lambda value: one / (one + np.float32(math.exp(-max(value, -80.0)))))
 
 
 def _tanh(lowering: Lowering, op: Operator) -> None:
     if lowering.graph.input(op, 0).dtype == "int16":
         _sigmoid16(lowering, op, "edgesea_tanh16")
         return
-    _float_table(lowering, op, math.tanh)
-
-
-def _float_table(lowering: Lowering, op: Operator, function: Callable[[float], float]) -> None:
-    """A table that TensorFlow Lite, too, computes once, in float32: LUTPopulate.
-
-    Below -80 both functions are at their lower end, and the exponential would leave float32.
-    """
-    source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
-    q, q_out = source.quantization, result.quantization
-    inverse = np.float32(1) / np.float32(q_out.scale)
-
-    def entry(value: int) -> int:
-        real = np.float32(q.scale) * np.float32(value - q.zero_point)
-        rescaled = np.float32(function(max(float(real), -80.0))) * inverse
-        return clamp(round_away(float(rescaled)) + q_out.zero_point, -128, 127)
-
-    lowering.add_table(op, source, entry)
+    float_table(lowering, op, math.tanh)
 
 
 def _sigmoid16(lowering: Lowering, op: Operator, function: str) -> None:
@@ -203,5 +185,6 @@ KINDS = (
     Kind("LOGISTIC", version=3, check=_check_logistic, lower=_logistic),
     Kind("RELU", version=3, check=_check_relu, lower=_relu),
     Kind("RELU6", version=3, check=_check_relu, lower=_relu),
+    Kind("RELU_N1_TO_1", check=_check_relu, lower=_relu),
     Kind("TANH", version=3, check=_check_tanh, lower=_tanh),
 )

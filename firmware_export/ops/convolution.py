@@ -1,4 +1,4 @@
-"""CONV_2D and DEPTHWISE_CONV_2D; TRANSPOSE_CONV is counted only."""
+"""CONV_2D and DEPTHWISE_CONV_2D."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from firmware_export.ops._channels import (
     records16,
     records_of,
 )
+from firmware_export.ops._grouped import grouped_convolution
 from firmware_export.ops._options import fused_activation
 from firmware_export.ops._padding import joins_reader
 from firmware_export.ops._windows import PADDING, STRIDE, frame_of
@@ -37,10 +38,11 @@ def _check_conv_2d(graph: Graph, op: Operator) -> None:
     y = require.activation_out(graph, op, (x.dtype,))
     weights = require.weights(graph, op, axis=0, rank=4)
     size = require.window(op, x, weights.shape[1:3], op.options["dilation"])
-    if weights.shape[3] != x.shape[3]:
+    if x.shape[3] % weights.shape[3] or weights.shape[0] % (x.shape[3] // weights.shape[3]):
         raise refuse(
             op,
-            f"its weights read {weights.shape[3]} channels of {x.shape[3]}; there is no grouped convolution",
+            f"its weights read {weights.shape[3]} channels of {x.shape[3]} and make {weights.shape[0]}, "
+            "which are no groups of one size",
         )
     require.bias(graph, op)
     require.shape(op, y, (x.shape[0], *size, weights.shape[0]))
@@ -74,14 +76,12 @@ def _depthwise_products(graph: Graph, op: Operator) -> int:
     return graph.output(op).elements * math.prod(graph.input(op, 1).shape[1:3])
 
 
-def _transposed_products(graph: Graph, op: Operator) -> int:
-    # Filter [out_channels, height, width, in_channels]; every element of input 2 meets every tap.
-    return graph.input(op, 2).elements * math.prod(graph.input(op, 1).shape[:3])
-
-
 def _conv_2d(lowering: Lowering, op: Operator) -> None:
-    filter_ = lowering.graph.input(op, 1)
-    if lowering.graph.input(op, 0).dtype == "int16":
+    source, filter_ = lowering.graph.input(op, 0), lowering.graph.input(op, 1)
+    if filter_.shape[3] != source.shape[3]:
+        grouped_convolution(lowering, op)
+        return
+    if source.dtype == "int16":
         _convolution16(lowering, op, filter_.data, filter_.shape[0], "edgesea_conv16_row")
         return
     _convolution(lowering, op, filter_.data, "edgesea_conv_row")
@@ -266,12 +266,5 @@ KINDS = (
         check=_check_depthwise_conv_2d,
         lower=_depthwise_conv_2d,
         cost=_depthwise_products,
-    ),
-    Kind(
-        "TRANSPOSE_CONV",
-        union=49,
-        options=(PADDING, STRIDE, fused_activation(3)),
-        inputs=(3, 4),
-        cost=_transposed_products,
     ),
 )

@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED, which rounds once where convolutions round twice; BATCH_MATMUL is counted only."""
+"""FULLY_CONNECTED, which rounds once where convolutions round twice."""
 
 from __future__ import annotations
 
@@ -42,13 +42,6 @@ def _check_fully_connected(graph: Graph, op: Operator) -> None:
 def _dense_products(graph: Graph, op: Operator) -> int:
     # Weights [units, depth].
     return graph.output(op).elements * math.prod(graph.input(op, 1).shape[-1:])
-
-
-def _matrix_products(graph: Graph, op: Operator) -> int:
-    # a [..., rows, depth], or [..., depth, rows] where it is transposed.
-    shape = graph.input(op, 0).shape[-2:]
-    depth = shape[:1] if op.options["transpose_a"] else shape[-1:]
-    return graph.output(op).elements * math.prod(depth)
 
 
 def _fully_connected(lowering: Lowering, op: Operator) -> None:
@@ -133,13 +126,6 @@ def _fully_connected16(lowering: Lowering, op: Operator) -> None:
 
 
 KINDS = (
-    Kind(
-        "BATCH_MATMUL",
-        union=101,
-        options=(Option("transpose_a", 0, "bool", False), Option("transpose_b", 1, "bool", False)),
-        inputs=(2, 2),
-        cost=_matrix_products,
-    ),
     Kind(
         "FULLY_CONNECTED",
         union=8,

@@ -1,11 +1,11 @@
-"""CONCATENATION and SPLIT; PACK of shapes; UNPACK is read only."""
+"""CONCATENATION and PACK, SPLIT, SPLIT_V and UNPACK: joining tensors along an axis and taking them apart."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from firmware_export import layout, require
-from firmware_export.ir import Graph, Kind, Operator
+from firmware_export.ir import Graph, Kind, Operator, Tensor
 from firmware_export.lowering import CTYPES, Lowering
 from firmware_export.ops._constants import of_integers
 from firmware_export.ops._copies import copy_call
@@ -33,7 +33,8 @@ def _check_concatenation(graph: Graph, op: Operator) -> None:
 
 
 def _check_split(graph: Graph, op: Operator) -> None:
-    x, _ = require.moved(graph, op, 1)
+    # Converters take float apart too, before they quantise the parts.
+    x, _ = require.moved(graph, op, 1, ("int8", "int16", "float32"))
     axis, count = require.axis(graph, op, 0, len(x.shape)), len(op.outputs)
     if op.options["splits"] != count or x.shape[axis] % count:
         raise refuse(
@@ -46,15 +47,75 @@ def _check_split(graph: Graph, op: Operator) -> None:
         require.shape(op, y, shape)
 
 
+def _check_split_v(graph: Graph, op: Operator) -> None:
+    x, _ = require.moved(graph, op)
+    axis = require.axis(graph, op, 2, len(x.shape))
+    sizes = _sizes(graph, op, x.shape[axis])
+    if op.options["splits"] != len(op.outputs) or len(sizes) != len(op.outputs):
+        raise refuse(op, f"it cuts axis {axis} into {len(sizes)}, with {len(op.outputs)} outputs")
+    if min(sizes) < 1 or sum(sizes) != x.shape[axis]:
+        raise refuse(op, f"it cuts axis {axis} of {x.shape} into pieces of {sizes}")
+    for position, size in enumerate(sizes):
+        y = require.activation_out(graph, op, (x.dtype,), position)
+        require.same_quantization(op, x, y)
+        require.shape(op, y, [size if i == axis else n for i, n in enumerate(x.shape)])
+
+
+def _sizes(graph: Graph, op: Operator, whole: int) -> list[int]:
+    """The pieces that a SPLIT_V makes of an axis; one may be given as -1, the rest."""
+    sizes = require.constant(graph, op, 1, "sizes", ("int32", "int64")).reshape(-1).tolist()
+    rest = whole - sum(size for size in sizes if size != -1)
+    return [rest if size == -1 and sizes.count(-1) == 1 else size for size in sizes]
+
+
+def _check_pack(graph: Graph, op: Operator) -> None:
+    first = require.activation_in(graph, op)
+    y = require.activation_out(graph, op, (first.dtype,))
+    (axis,) = require.normal_axes(op, [op.options["axis"]], len(first.shape) + 1)
+    if op.options["values_count"] != len(op.inputs):
+        raise refuse(op, f"it joins {op.options['values_count']} tensors, with {len(op.inputs)} inputs")
+    for position in range(len(op.inputs)):
+        x = require.activation_in(graph, op, position, (first.dtype,))
+        if x.shape != first.shape:
+            raise refuse(op, f"its inputs have shapes {first.shape} and {x.shape}")
+        require.same_quantization(op, x, y)
+    require.shape(op, y, (*first.shape[:axis], len(op.inputs), *first.shape[axis:]))
+
+
+def _check_unpack(graph: Graph, op: Operator) -> None:
+    x, _ = require.moved(graph, op)
+    (axis,) = require.normal_axes(op, [op.options["axis"]], len(x.shape))
+    if op.options["count"] != len(op.outputs) or x.shape[axis] != len(op.outputs):
+        raise refuse(
+            op,
+            f"it takes axis {axis} of {x.shape} apart into {op.options['count']}, with {len(op.outputs)} "
+            "outputs",
+        )
+    for position in range(len(op.outputs)):
+        y = require.activation_out(graph, op, (x.dtype,), position)
+        require.same_quantization(op, x, y)
+        require.shape(op, y, [n for i, n in enumerate(x.shape) if i != axis])
+
+
 def _concatenation(lowering: Lowering, op: Operator) -> None:
+    axis = op.options["axis"] % len(lowering.graph.output(op).shape)
+    _join(lowering, op, axis, [lowering.graph.tensors[index].shape for index in op.inputs])
+
+
+def _pack(lowering: Lowering, op: Operator) -> None:
+    shape = lowering.graph.output(op).shape
+    axis = op.options["axis"] % len(shape)
+    _join(lowering, op, axis, [(*shape[:axis], 1, *shape[axis + 1 :])] * len(op.inputs))
+
+
+def _join(lowering: Lowering, op: Operator, axis: int, shapes: list[tuple[int, ...]]) -> None:
+    """Copy the inputs, taken to be of ``shapes``, side by side along ``axis`` of the output."""
     graph = lowering.graph
-    result = graph.output(op)
-    axis = op.options["axis"] % len(result.shape)
-    strides = layout.strides(result.shape)
+    strides = layout.strides(graph.output(op).shape)
     inputs: list[int] = []
     calls: list[Call] = []
     first = 0
-    for index in op.inputs:
+    for index, shape in zip(op.inputs, shapes, strict=True):
         tensor = graph.tensors[index]
         source: Slot | Array
         if tensor.constant:
@@ -62,25 +123,37 @@ def _concatenation(lowering: Lowering, op: Operator) -> None:
         else:
             source = IN(len(inputs))
             inputs.append(index)
-        calls.append(
-            copy_call(
-                tensor, tensor.shape, layout.strides(tensor.shape), strides, out_first=first, source=source
-            )
-        )
-        first += tensor.shape[axis] * strides[axis]
+        calls.append(copy_call(tensor, shape, layout.strides(shape), strides, out_first=first, source=source))
+        first += shape[axis] * strides[axis]
     lowering.add(op, inputs, *calls)
 
 
 def _split(lowering: Lowering, op: Operator) -> None:
-    graph = lowering.graph
-    source = graph.input(op, 1)
-    axis = int(graph.input(op, 0).data.reshape(-1)[0]) % len(source.shape)
+    source = lowering.graph.input(op, 1)
+    axis = int(lowering.graph.input(op, 0).data.reshape(-1)[0]) % len(source.shape)
+    _part(lowering, op, source, axis, [source.shape[axis] // len(op.outputs)] * len(op.outputs))
+
+
+def _split_v(lowering: Lowering, op: Operator) -> None:
+    source = lowering.graph.input(op, 0)
+    axis = int(lowering.graph.input(op, 2).data.reshape(-1)[0]) % len(source.shape)
+    _part(lowering, op, source, axis, _sizes(lowering.graph, op, source.shape[axis]))
+
+
+def _unpack(lowering: Lowering, op: Operator) -> None:
+    source = lowering.graph.input(op, 0)
+    _part(lowering, op, source, op.options["axis"] % len(source.shape), [1] * len(op.outputs))
+
+
+def _part(lowering: Lowering, op: Operator, source: Tensor, axis: int, sizes: list[int]) -> None:
+    """Copy pieces of ``sizes`` along ``axis`` into the outputs, one after the other."""
     strides = layout.strides(source.shape)
-    for position, index in enumerate(op.outputs):
-        shape = graph.tensors[index].shape
-        first = position * shape[axis] * strides[axis]
+    first = 0
+    for index, size in zip(op.outputs, sizes, strict=True):
+        shape = [size if i == axis else n for i, n in enumerate(source.shape)]
         call = copy_call(source, shape, strides, layout.strides(shape), in_first=first)
         lowering.add(op, (source.index,), call, output=index)
+        first += size * strides[axis]
 
 
 @of_integers
@@ -118,6 +191,9 @@ KINDS = (
         union=59,
         options=(Option("values_count", 0), Option("axis", 1)),
         inputs=(1, MANY),
+        version=5,
+        check=_check_pack,
+        lower=_pack,
         evaluate=_packed,
     ),
     Kind(
@@ -130,5 +206,23 @@ KINDS = (
         check=_check_split,
         lower=_split,
     ),
-    Kind("UNPACK", union=64, options=(Option("count", 0), Option("axis", 1)), outputs=(1, MANY)),
+    Kind(
+        "SPLIT_V",
+        union=79,
+        options=(Option("splits", 0),),
+        inputs=(3, 3),
+        outputs=(1, MANY),
+        version=3,
+        check=_check_split_v,
+        lower=_split_v,
+    ),
+    Kind(
+        "UNPACK",
+        union=64,
+        options=(Option("count", 0), Option("axis", 1)),
+        outputs=(1, MANY),
+        version=6,
+        check=_check_unpack,
+        lower=_unpack,
+    ),
 )

@@ -1,4 +1,4 @@
-"""STRIDED_SLICE; SLICE and GATHER of shapes."""
+"""STRIDED_SLICE, SLICE, and GATHER at places that are constants."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from firmware_export import layout, require
 from firmware_export.ir import Graph, Kind, Operator
-from firmware_export.lowering import Lowering
+from firmware_export.lowering import LARGEST_AXIS, Lowering
 from firmware_export.ops._constants import of_integers
-from firmware_export.ops._copies import copy_call
+from firmware_export.ops._copies import copy_call, gather
 from firmware_export.require import refuse
 from firmware_export.schema import Option
 
@@ -84,6 +84,56 @@ def _strided_slice(lowering: Lowering, op: Operator) -> None:
     lowering.add(op, (source.index,), copy_call(source, sizes, steps, layout.strides(sizes), in_first=first))
 
 
+def _check_slice(graph: Graph, op: Operator) -> None:
+    x, y = require.moved(graph, op)
+    begin, size = (
+        require.constant(graph, op, i, role, ("int32", "int64")) for i, role in ((1, "begin"), (2, "size"))
+    )
+    if any(value.shape != (len(x.shape),) for value in (begin, size)):
+        shapes = f"{begin.shape} and {size.shape}"
+        raise refuse(op, f"its bounds have shapes {shapes} for {len(x.shape)} dimensions")
+    for axis, (n, first, count) in enumerate(zip(x.shape, begin.tolist(), size.tolist(), strict=True)):
+        if not (0 <= first < n and (count == -1 or 1 <= count <= n - first)):
+            raise refuse(op, f"it takes {count} values from index {first} of axis {axis}, which has {n}")
+    require.shape(op, y, _sliced_shape(x.shape, begin, size))
+
+
+def _sliced_shape(shape, begin, size) -> list[int]:
+    """What a SLICE leaves: -1 stands for all from ``begin`` on."""
+    return [n - int(b) if s == -1 else int(s) for n, b, s in zip(shape, begin, size, strict=True)]
+
+
+def _slice(lowering: Lowering, op: Operator) -> None:
+    source, result = lowering.graph.input(op, 0), lowering.graph.output(op)
+    strides = layout.strides(source.shape)
+    begin = lowering.graph.input(op, 1).data.tolist()
+    first = sum(b * stride for b, stride in zip(begin, strides, strict=True))
+    call = copy_call(source, result.shape, strides, layout.strides(result.shape), in_first=first)
+    lowering.add(op, (source.index,), call)
+
+
+def _check_gather(graph: Graph, op: Operator) -> None:
+    x, y = require.moved(graph, op)
+    positions = require.constant(graph, op, 1, "positions", ("int16", "int32", "int64"))
+    (axis,) = require.normal_axes(op, [op.options["axis"]], len(x.shape))
+    if op.options["batch_dims"]:
+        raise refuse(op, f"its batch_dims are {op.options['batch_dims']}")
+    if positions.min() < 0 or positions.max() >= x.shape[axis]:
+        reached = f"{positions.min()} to {positions.max()}"
+        raise refuse(op, f"its positions reach from {reached} of an axis of {x.shape[axis]}")
+    if positions.size > LARGEST_AXIS:
+        raise refuse(op, f"it takes {positions.size} positions, more than {LARGEST_AXIS}")
+    require.shape(op, y, (*x.shape[:axis], *positions.shape, *x.shape[axis + 1 :]))
+
+
+def _gather(lowering: Lowering, op: Operator) -> None:
+    source = lowering.graph.input(op, 0)
+    positions: list = [range(n) for n in source.shape]
+    axis = op.options["axis"] % len(source.shape)
+    positions[axis] = lowering.graph.input(op, 1).data.reshape(-1).tolist()
+    gather(lowering, op, source, positions)
+
+
 @of_integers
 def _strided_sliced(values, shape, options):
     x, begin, end, strides = values
@@ -124,9 +174,20 @@ KINDS = (
         union=23,
         options=(Option("axis", 0), Option("batch_dims", 1)),
         inputs=(2, 2),
+        version=8,
+        check=_check_gather,
+        lower=_gather,
         evaluate=_gathered,
     ),
-    Kind("SLICE", union=48, inputs=(3, 3), evaluate=_sliced),
+    Kind(
+        "SLICE",
+        union=48,
+        inputs=(3, 3),
+        version=8,
+        check=_check_slice,
+        lower=_slice,
+        evaluate=_sliced,
+    ),
     Kind(
         "STRIDED_SLICE",
         union=32,

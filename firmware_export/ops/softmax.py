@@ -56,8 +56,8 @@ def _softmax(lowering: Lowering, op: Operator) -> None:
 def _softmax16(lowering: Lowering, op: Operator) -> None:
     source = lowering.graph.input(op, 0)
     multiplier, shift = quantize_multiplier(source.quantization.scale * op.options["beta"] / (10.0 / 65535.0))
-    exponentials = interpolation_table(math.exp, 10.0 / 65535, 32767)
-    reciprocals = interpolation_table(lambda x: 1 / (1 + x), 1.0 / 65535, -32768)
+    exponentials = interpolation_table(math.exp, 10.0 / 65535, 2.0 / 65535, 32767)
+    reciprocals = interpolation_table(lambda x: 1 / (1 + x), 1.0 / 65535, 2.0 / 65535, -32768)
     constant = Constant(
         "edgesea_softmax16_constant",
         {

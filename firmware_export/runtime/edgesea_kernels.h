@@ -131,6 +131,29 @@ void edgesea_depthwise_paired_row(const void *op, const edgesea_window *window, 
 /* Depthwise with out_channels a multiple m of in_channels: output channel c reads input channel c / m. No scratch. */
 void edgesea_depthwise_multiple_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
+/* Convolution in groups: output channel c reads the input channels of group c / (out_channels / groups); plain C on
+ * every path. weights [out_channels][kernel_height][kernel_width][in_channels / groups]; EDGESEA_GENERAL always. */
+typedef struct edgesea_grouped_conv {
+    const int8_t *weights;
+    const edgesea_channel *channels;
+    uint16_t in_width;
+    uint16_t in_channels;
+    uint16_t out_width;
+    uint16_t out_channels;
+    uint16_t kernel_height;
+    uint16_t kernel_width;
+    uint16_t groups;
+    uint16_t stride;
+    uint16_t dilation;
+    uint16_t pad_left;
+    int8_t in_zero;
+    int8_t out_zero;
+    int8_t low;
+    int8_t high;
+} edgesea_grouped_conv;
+
+void edgesea_grouped_conv_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+
 /* Pooling, one output channel for each input channel; nothing outside the feature map takes part.
  * low, high   the fused activation's range
  * scratch     average: 4 * out_width * channels bytes; maximum: none
@@ -266,9 +289,8 @@ void edgesea_copy(const edgesea_copy_constant *op, const void *in, void *out);
 
 /* Reduces any set of axes: for each point of the walk over the first `kept` axes, one output, from the values of the
  * walk over the `reduced` axes behind them.
- *   sum: edgesea_scale_twice(sum of (value & mask) + offset, multiplier, shift) + out_zero, clamped to low..high,
- *        of which the lower eight bits are stored. mask is -1 for int8, 255 for bytes that are taken as unsigned.
- *   max: the largest, unscaled
+ *   sum: edgesea_scale_twice(sum + offset, multiplier, shift) + out_zero, clamped to low..high
+ *   max, min: the largest or the smallest, unscaled
  */
 typedef struct edgesea_reduce {
     const edgesea_axis *axes;
@@ -276,7 +298,6 @@ typedef struct edgesea_reduce {
     int32_t offset;
     int8_t shift;
     int8_t out_zero;
-    int16_t mask;
     int16_t low;
     int16_t high;
     uint8_t kept;
@@ -285,6 +306,20 @@ typedef struct edgesea_reduce {
 
 void edgesea_reduce_sum(const edgesea_reduce *op, const int8_t *in, int8_t *out);
 void edgesea_reduce_max(const edgesea_reduce *op, const int8_t *in, int8_t *out);
+void edgesea_reduce_min(const edgesea_reduce *op, const int8_t *in, int8_t *out);
+
+/* As edgesea_reduce: round(sum * scale + bias) + out_zero in float, halves away from zero, clamped.
+ * bias  -in_zero * (number of values) * scale */
+typedef struct edgesea_sum_constant {
+    const edgesea_axis *axes;
+    float scale;
+    float bias;
+    int8_t out_zero;
+    uint8_t kept;
+    uint8_t reduced;
+} edgesea_sum_constant;
+
+void edgesea_sum(const edgesea_sum_constant *op, const int8_t *in, int8_t *out);
 
 /* Between float and int8: q = round(x / scale) + zero, halves away from zero, clamped, NaN as `zero`;
  * x = scale * (q - zero). */
@@ -296,6 +331,21 @@ typedef struct edgesea_float_constant {
 
 void edgesea_quantize(const edgesea_float_constant *op, const float *in, int8_t *out);
 void edgesea_dequantize(const edgesea_float_constant *op, const int8_t *in, float *out);
+
+/* Between floats: out[i] = a[i] + b[i], i < count; out may be a. */
+void edgesea_float_add(const float *a, const float *b, float *out, size_t count);
+
+/* Running sums along the middle axis of [outer][count][inner], from the other end where `reverse` is 1; where `exclusive`
+ * is 1 each without the value in its own place. */
+typedef struct edgesea_float_cumsum_constant {
+    uint32_t outer;
+    uint32_t count;
+    uint32_t inner;
+    uint8_t exclusive;
+    uint8_t reverse;
+} edgesea_float_cumsum_constant;
+
+void edgesea_float_cumsum(const edgesea_float_cumsum_constant *op, const float *in, float *out);
 
 /* Softmax over the last axis, in int32 fixed point.
  * in, out      [rows][width]; out may be in. out has scale 1/256 and zero -128
@@ -309,6 +359,116 @@ typedef struct edgesea_softmax_constant {
 } edgesea_softmax_constant;
 
 void edgesea_softmax(const edgesea_softmax_constant *op, const int8_t *in, int8_t *out);
+
+/* edgesea_pairwise without rows; nothing is rescaled, and both operands and the result have one scale. */
+void edgesea_maximum(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+void edgesea_minimum(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* edgesea_pairwise without rows: as add, with 7 bits more, but the square of the difference, requantised. */
+void edgesea_squared_difference(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* edgesea_pairwise without rows, of a value and its slope below zero:
+ *   a >= zero[0] ? requantise(a - zero[0]) with multiplier[0] and shift[0]
+ *                : requantise((a - zero[0]) * (b - zero[1])) with multiplier[1] and shift[1] */
+void edgesea_prelu(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* Divides each row [width] by its length: 128 * (in - zero) / sqrt(sum of (in - zero)^2), clamped. out may be in. */
+typedef struct edgesea_unit_length_constant {
+    uint32_t rows;
+    uint16_t width;
+    int8_t zero;
+} edgesea_unit_length_constant;
+
+void edgesea_unit_length(const edgesea_unit_length_constant *op, const int8_t *in, int8_t *out);
+
+/* Takes elements of `run` bytes along one axis: for each of `outer` pieces of `size` elements, those at `positions`.
+ * positions  [count], 0..size - 1 */
+typedef struct edgesea_gather_constant {
+    const uint32_t *positions;
+    uint32_t outer;
+    uint32_t size;
+    uint32_t count;
+    uint32_t run;
+} edgesea_gather_constant;
+
+void edgesea_gather(const edgesea_gather_constant *op, const void *in, void *out);
+
+/* Transposed convolution: output (y, x) sums what input (i, j) gives it through weight (y + pad[0] - i * stride[0],
+ * x + pad[1] - j * stride[1]). Pairs are of rows and columns.
+ * weights   [out_channels][kernel[0]][kernel[1]][in_channels]
+ * channels  [out_channels], EDGESEA_GENERAL always, bias without the zero points */
+typedef struct edgesea_transposed_conv_constant {
+    const int8_t *weights;
+    const edgesea_channel *channels;
+    uint16_t batch;
+    uint16_t in_size[2];
+    uint16_t in_channels;
+    uint16_t out_size[2];
+    uint16_t out_channels;
+    uint16_t kernel[2];
+    uint16_t stride[2];
+    uint16_t pad[2];
+    int8_t in_zero;
+    int8_t out_zero;
+    int8_t low;
+    int8_t high;
+} edgesea_transposed_conv_constant;
+
+void edgesea_transposed_conv(const edgesea_transposed_conv_constant *op, const int8_t *in, int8_t *out);
+
+/* Where a row (or column) of the output lies: between two of the input, `share` of 1024 from the first to the second.
+ * first, second  in values from the beginning of the map (or of the row) */
+typedef struct edgesea_blend {
+    int32_t first;
+    int32_t second;
+    int32_t share;
+} edgesea_blend;
+
+/* Bilinear: rows [out_height], columns [out_width]. */
+typedef struct edgesea_resize_bilinear_constant {
+    const edgesea_blend *rows;
+    const edgesea_blend *columns;
+    uint32_t in_values;
+    uint16_t batch;
+    uint16_t out_height;
+    uint16_t out_width;
+    uint16_t channels;
+} edgesea_resize_bilinear_constant;
+
+void edgesea_resize_bilinear(const edgesea_resize_bilinear_constant *op, const int8_t *in, int8_t *out);
+
+/* Where the largest of sign * in stands along the middle axis of [outer][count][inner]; the first of several.
+ * out  [outer][inner], int64 where `wide` is 1, otherwise int32 */
+typedef struct edgesea_position_constant {
+    uint32_t outer;
+    uint32_t count;
+    uint32_t inner;
+    int8_t sign;
+    uint8_t wide;
+} edgesea_position_constant;
+
+void edgesea_position(const edgesea_position_constant *op, const int8_t *in, void *out);
+
+/* Products of matrices: for each point of the walk over `axes` one matrix out[rows][columns],
+ *   out[r][c] = edgesea_scale_twice(sum over k < depth of (a - zero[0]) * (b - zero[1]), multiplier, shift) + out_zero,
+ * with a at r * across[0] + k * along[0] and b at c * across[1] + k * along[1].
+ * axes  [rank], in values: in_stride of a, out_stride of b; 0 where a matrix is used again
+ */
+typedef struct edgesea_matmul {
+    const edgesea_axis *axes;
+    int32_t across[2];
+    int32_t along[2];
+    int32_t multiplier;
+    uint16_t rows;
+    uint16_t columns;
+    uint16_t depth;
+    int8_t zero[2];
+    int8_t shift;
+    int8_t out_zero;
+    uint8_t rank;
+} edgesea_matmul;
+
+void edgesea_batch_matmul(const edgesea_matmul *op, const int8_t *a, const int8_t *b, int8_t *out);
 
 /* ---- int16 activations ------------------------------------------------------------------------------------------ */
 
@@ -393,9 +553,11 @@ void edgesea_mul16_row(const void *op, const edgesea_window *window, void *out, 
 void edgesea_add16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 void edgesea_mul16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
 
-/* As edgesea_reduce, without mask. */
+/* As edgesea_reduce and edgesea_sum_constant. */
 void edgesea_reduce_sum16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
 void edgesea_reduce_max16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
+void edgesea_reduce_min16(const edgesea_reduce *op, const int16_t *in, int16_t *out);
+void edgesea_sum16(const edgesea_sum_constant *op, const int16_t *in, int16_t *out);
 
 /* Another scale, zero and width, and a slope of its own for values below zero: QUANTIZE, RELU, LEAKY_RELU.
  * multiplier, shift  for values >= in_zero, and for those below
@@ -442,6 +604,72 @@ typedef struct edgesea_softmax16_constant {
 } edgesea_softmax16_constant;
 
 void edgesea_softmax16(const edgesea_softmax16_constant *op, const int16_t *in, int16_t *out);
+
+void edgesea_maximum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+void edgesea_minimum16(const edgesea_pairwise16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* As edgesea_grouped_conv and edgesea_transposed_conv_constant. */
+typedef struct edgesea_grouped_conv16 {
+    const int8_t *weights;
+    const edgesea_channel16 *channels;
+    uint16_t in_width;
+    uint16_t in_channels;
+    uint16_t out_width;
+    uint16_t out_channels;
+    uint16_t kernel_height;
+    uint16_t kernel_width;
+    uint16_t groups;
+    uint16_t stride;
+    uint16_t dilation;
+    uint16_t pad_left;
+    int16_t low;
+    int16_t high;
+} edgesea_grouped_conv16;
+
+void edgesea_grouped_conv16_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+
+typedef struct edgesea_transposed_conv16_constant {
+    const int8_t *weights;
+    const edgesea_channel16 *channels;
+    uint16_t batch;
+    uint16_t in_size[2];
+    uint16_t in_channels;
+    uint16_t out_size[2];
+    uint16_t out_channels;
+    uint16_t kernel[2];
+    uint16_t stride[2];
+    uint16_t pad[2];
+    int16_t low;
+    int16_t high;
+} edgesea_transposed_conv16_constant;
+
+void edgesea_transposed_conv16(const edgesea_transposed_conv16_constant *op, const int16_t *in, int16_t *out);
+
+void edgesea_resize_bilinear16(const edgesea_resize_bilinear_constant *op, const int16_t *in, int16_t *out);
+
+/* As edgesea_matmul, with zero 0 and the sums scaled as edgesea_channel16 says. */
+typedef struct edgesea_matmul16 {
+    const edgesea_axis *axes;
+    int32_t across[2];
+    int32_t along[2];
+    int32_t multiplier;
+    uint16_t rows;
+    uint16_t columns;
+    uint16_t depth;
+    int8_t shift;
+    uint8_t rank;
+} edgesea_matmul16;
+
+void edgesea_batch_matmul16(const edgesea_matmul16 *op, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* A function of one value: straight lines between the entries of a table. out may be in.
+ * table  [513], for -32768, -32640, .. 32768 */
+typedef struct edgesea_interpolate16_constant {
+    const int16_t *table;
+    uint32_t count;
+} edgesea_interpolate16_constant;
+
+void edgesea_interpolate16(const edgesea_interpolate16_constant *op, const int16_t *in, int16_t *out);
 
 /* ---- streams --------------------------------------------------------------------------------------------------- */
 

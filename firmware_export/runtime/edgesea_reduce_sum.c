@@ -16,7 +16,7 @@ void edgesea_reduce_sum(const edgesea_reduce *op, const int8_t *in, int8_t *out)
         int32_t sum = op->offset;
         memset(&inner, 0, sizeof inner);
         do {
-            sum += in[outer.in + inner.in] & op->mask;
+            sum += in[outer.in + inner.in];
         } while (edgesea_walk_on(&inner, op->axes + op->kept, op->reduced));
         sum = edgesea_scale_twice(sum, op->multiplier, op->shift) + op->out_zero;
         *out++ = (int8_t)(sum < op->low ? op->low : sum > op->high ? op->high : sum);

@@ -46,7 +46,7 @@ def test_a_cell_is_of_what_was_heard_and_of_what_was_not():
 
 def test_a_row_is_the_mean_over_seeds():
     row = [quality.summary(*answers(accuracy)) for accuracy in (0.48, 0.54)]
-    assert quality.share(row) == pytest.approx(0.85)
+    assert quality.teachers_share(row) == pytest.approx(0.85)
     (line,) = quality.lines({"recipes": {"cosine": row}})
     cells = [each.strip() for each in line.strip("|").split("|")]
     assert cells[:5] == ["cosine", "2", "0.510 [0.400, 0.700]", "85.0%", "0.800"]
@@ -66,3 +66,27 @@ def test_every_recipe_is_a_configuration_and_one_change_to_the_first(recipe):
         assert config.data.endswith("labelled")
     else:
         assert changed == quality.RECIPES[recipe].keys()
+
+
+def test_what_another_cell_made_is_borrowed_where_it_would_be_the_same(tmp_path):
+    """Folders that stand for stores: which of them are linked."""
+    donor = quality.Run.start(
+        tmp_path / "run-cosine-0", Config.from_dict(quality.configuration(OPTIONS, "cosine", 0))
+    )
+    for folder in (donor.domain, donor.examples):
+        folder.mkdir()
+        (folder / "store.json").write_text(str(folder.name))
+    donor.metrics.write_text("{}")
+    made = {}
+    for recipe, seed in (("sea", 0), ("cosine", 1), ("student3", 0), ("alone", 0), ("no augmentation", 0)):
+        config = Config.from_dict(quality.configuration(OPTIONS, recipe, seed))
+        run = quality.Run.start(tmp_path / f"of {recipe} {seed}", config)
+        quality.borrow(run, tmp_path)
+        made[recipe, seed] = (run.domain.is_dir(), run.examples.is_dir())
+    assert made == {
+        ("sea", 0): (True, True),
+        ("cosine", 1): (True, False),
+        ("student3", 0): (False, False),
+        ("alone", 0): (False, False),
+        ("no augmentation", 0): (True, False),
+    }

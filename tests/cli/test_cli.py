@@ -378,3 +378,18 @@ def test_a_name_never_becomes_a_command(call, nowhere):
     answer = call("embed", "--teacher", "demo", "--data", name, "--out", f"{name}/store")
     assert answer.code == 0, answer.err
     assert not list(nowhere.rglob("pwned"))
+
+
+@pytest.mark.parametrize("word", ["keep-silence", "fresh"])
+def test_switches_of_a_distillation_reach_its_configuration(tmp_path, monkeypatch, word):
+    """On, off, and as it is by default or in the file where neither is said."""
+    from edgesea.cli.distill import distill
+
+    asked = []
+    monkeypatch.setattr("edgesea.distillation.distill", lambda config, out, progress: asked.append(config))
+    file = tmp_path / "config.toml"
+    file.write_text(f'teacher = "demo"\ndata = "x"\n{word.replace("-", "_")} = true\n')
+    for arguments in ([], [f"--{word}"], ["--config", str(file)], ["--config", str(file), f"--no-{word}"]):
+        given = ["--teacher", "demo", "--data", "x", "--out", str(tmp_path / "run"), *arguments]
+        CliRunner().invoke(distill, given)
+    assert [getattr(config, word.replace("-", "_")) for config in asked] == [False, True, True, False]

@@ -234,6 +234,10 @@ def test_intervals_are_the_recordings_of_the_run_even_where_its_data_is_gone(
     assert part["float"]["intervals"]["r2"]["low"] <= part["float"]["r2"] + 1e-9
 
 
+# Keras and TFLite round differently, and neighbours that are about as far change places.
+ROUNDING = {"r2": 1e-4, "cosine": 1e-4, "knn_overlap": 5e-3, "frames": 0}
+
+
 @pytest.fixture
 def half_silent(tmp_path, elsewhere):
     """All clips are silent before the first second ends, so the third of their three frames is."""
@@ -260,7 +264,7 @@ def test_silence_is_left_out_and_counted(half_silent, finished_run):
     (part,) = evaluate(finished_run, str(half_silent))["fidelity"]["parts"][2:]
     assert (part["part"], part["float"]["frames"], part["silent"]) == ("all frames", 64, 32)
     for figure, value in of_sounding_frames(half_silent, finished_run).items():
-        assert part["float"][figure] == pytest.approx(value, abs=1e-4)
+        assert part["float"][figure] == pytest.approx(value, abs=ROUNDING[figure])
 
 
 def test_silence_is_left_out_beside_the_whole_where_the_run_kept_it(tmp_path, half_silent, finished_run):
@@ -271,7 +275,7 @@ def test_silence_is_left_out_beside_the_whole_where_the_run_kept_it(tmp_path, ha
     assert (whole["part"], sounding["part"]) == ("all frames", "all frames without silence")
     assert (whole["float"]["frames"], sounding["float"]["frames"]) == (96, 64)
     for figure, value in of_sounding_frames(half_silent, tmp_path / "run").items():
-        assert sounding["float"][figure] == pytest.approx(value, abs=1e-4)
+        assert sounding["float"][figure] == pytest.approx(value, abs=ROUNDING[figure])
 
 
 def test_silent_frames_are_not_in_the_mean_of_a_clip():

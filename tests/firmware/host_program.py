@@ -136,7 +136,14 @@ class HostProgram:
         return results
 
 
-_CTYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
+_CTYPES = {
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "uint8": "uint8_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+}
 
 
 def compiler_or_skip(name: str) -> str:

@@ -2,7 +2,8 @@
 
 ``random_model(seed)`` is a graph of several operators with branches, ``single_operator_model(opcode, seed)``
 one operator; both are deterministic, and the reference interpreter runs every one. Shapes are small, so that
-an emulated core gets through hundreds. The tests of the reader, the compiler and the kernels share this file.
+an emulated core gets through hundreds. The tests of the reader, the compiler and the kernels share this file;
+``nets.py`` has what a model is put together with, ``random_makers.py`` most of its operators.
 """
 
 from __future__ import annotations
@@ -10,196 +11,28 @@ from __future__ import annotations
 import math
 from functools import cache
 
-import flatbuffers
 import numpy as np
+import random_makers
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from nets import ACTIVATIONS, LIMITS, TYPES, VERSIONS, Net, operand, options, requantized, rescaled
 
-ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
-LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
-TYPES = {
-    "float32": schema.TensorType.FLOAT32,
-    "int8": schema.TensorType.INT8,
-    "int16": schema.TensorType.INT16,
-    "int32": schema.TensorType.INT32,
-    "int64": schema.TensorType.INT64,
-}
-
-
-class Net:
-    """A .tflite under construction: tensors are numbers, ``add`` appends an operator, ``bytes`` ends it.
-
-    Parameters
-    ----------
-    rng : np.random.Generator
-    dtype : str
-        ``int8`` or ``int16``, of the activations.
-    """
-
-    def __init__(self, rng: np.random.Generator, dtype: str = "int8"):
-        self.rng, self.dtype = rng, dtype
-        self.tensors: list[schema.TensorT] = []
-        self.shapes: list[tuple[int, ...]] = []
-        self.quants: list[tuple[float, int] | None] = []
-        self.dtypes: list[str] = []
-        self.buffers = [schema.BufferT()]
-        self.codes: dict[str, int] = {}
-        self.operators: list[schema.OperatorT] = []
-        self.inputs: list[int] = []
-        self.used: set[int] = set()
-
-    def tensor(self, shape, dtype=None, scale=None, zero_point=0, data=None, axis=0) -> int:
-        """Add a tensor; ``scale`` is a number, or an array along ``axis``; ``data`` makes it a constant."""
-        tensor = schema.TensorT()
-        tensor.shape = [int(n) for n in shape]
-        tensor.type = TYPES[dtype or self.dtype]
-        tensor.name = f"t{len(self.tensors)}".encode()
-        if scale is not None:
-            quantization = schema.QuantizationParametersT()
-            quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
-            quantization.zeroPoint = np.broadcast_to(
-                np.asarray(zero_point, np.int64), quantization.scale.shape
-            ).copy()
-            quantization.quantizedDimension = axis
-            tensor.quantization = quantization
-        if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data, dtype or self.dtype).tobytes(), np.uint8)
-            tensor.buffer = len(self.buffers)
-            self.buffers.append(buffer)
-        self.tensors.append(tensor)
-        self.shapes.append(tuple(tensor.shape))
-        self.dtypes.append(dtype or self.dtype)
-        self.quants.append(
-            None if scale is None or np.size(scale) != 1 else (float(np.float32(scale)), int(zero_point))
-        )
-        return len(self.tensors) - 1
-
-    def integers(self, values, dtype="int32") -> int:
-        """Add a constant of plain integers: a shape, axes, paddings."""
-        values = np.asarray(values, dtype)
-        return self.tensor(values.shape, dtype, data=values)
-
-    def like(self, x: int, shape) -> int:
-        """Add a tensor of another shape with the type and quantisation of ``x``."""
-        return self.tensor(shape, self.dtypes[x], *self.quants[x])
-
-    def value(self, shape, scale, dtype=None) -> int:
-        """Add an activation whose scale is about ``scale``, with a random zero point."""
-        return self.tensor(shape, dtype, scale, self.zero_point(dtype))
-
-    def zero_point(self, dtype=None) -> int:
-        """A zero point: 0 for int16; anything for int8, the ends included."""
-        if (dtype or self.dtype) == "int16":
-            return 0
-        return int(
-            self.rng.choice(
-                [-128, 127, 0, 0, *self.rng.integers(-128, 128, 2), *self.rng.integers(-30, 31, 3)]
-            )
-        )
-
-    def input(self, shape, scale=None) -> int:
-        """Add an input of the graph."""
-        index = self.value(shape, self.scale() if scale is None else scale)
-        self.inputs.append(index)
-        return index
-
-    def scale(self) -> float:
-        """A scale for an activation that spans a few units."""
-        return float(np.exp(self.rng.uniform(np.log(0.5), np.log(20)))) / (
-            255 if self.dtype == "int8" else 65535
-        )
-
-    def spread(self, dtype=None) -> float:
-        """The standard deviation of integers spread over the whole type."""
-        return 74.0 if (dtype or self.dtype) == "int8" else 18900.0
-
-    def output_scale(self, deviation: float, dtype=None) -> float:
-        """A scale for values of this deviation: mostly about right, at times far too wide or narrow."""
-        rng = self.rng
-        factor = np.exp(rng.uniform(-1, 1)) if rng.random() < 0.85 else np.exp(rng.uniform(-4, 4))
-        return float(deviation * factor / self.spread(dtype))
-
-    def activation(self) -> int:
-        """A fused activation."""
-        name = ACTIVATIONS[self.rng.choice(4, p=[0.4, 0.25, 0.2, 0.15])]
-        return getattr(schema.ActivationFunctionType, name)
-
-    def constant(self, shape, scale=None) -> int:
-        """Add a quantised constant of the activations' type."""
-        low, high = LIMITS[self.dtype]
-        data = self.rng.integers(low, high + 1, shape)
-        return self.tensor(shape, None, scale or self.scale(), self.zero_point(), data)
-
-    def add(self, opcode: str, inputs, outputs, options=None, version=2) -> None:
-        """Append an operator; ``options`` is the schema's ...OptionsT object."""
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self.codes.setdefault(opcode, len(self.codes))
-        operator.inputs, operator.outputs = list(inputs), list(outputs)
-        if options is not None:
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
-            operator.builtinOptions = options
-        self.operators.append(operator)
-        self.used.update(inputs)
-
-    def bytes(self, outputs) -> bytes:
-        """The finished file."""
-        subgraph = schema.SubGraphT()
-        subgraph.tensors, subgraph.operators = self.tensors, self.operators
-        subgraph.inputs, subgraph.outputs, subgraph.name = self.inputs, list(outputs), b"main"
-        model = schema.ModelT()
-        model.version, model.subgraphs, model.buffers = 3, [subgraph], self.buffers
-        model.description = b"random"
-        model.operatorCodes = []
-        for name in self.codes:
-            code = schema.OperatorCodeT()
-            code.builtinCode = getattr(schema.BuiltinOperator, name)
-            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-            code.version = VERSIONS.get(name, 1)
-            model.operatorCodes.append(code)
-        builder = flatbuffers.Builder(4096)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-
-# The version that a converter writes for these types; the interpreter only asks that it knows it.
-VERSIONS = {
-    "ADD": 2,
-    "AVERAGE_POOL_2D": 2,
-    "CONCATENATION": 2,
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "DEQUANTIZE": 2,
-    "FULLY_CONNECTED": 4,
-    "LEAKY_RELU": 2,
-    "LOGISTIC": 2,
-    "MAX_POOL_2D": 2,
-    "MEAN": 2,
-    "MUL": 2,
-    "PAD": 2,
-    "PADV2": 2,
-    "REDUCE_MAX": 2,
-    "RELU": 2,
-    "RELU6": 2,
-    "SOFTMAX": 2,
-    "SPLIT": 2,
-    "STRIDED_SLICE": 2,
-    "SUB": 2,
-    "SUM": 2,
-    "TANH": 2,
-    "TRANSPOSE": 2,
-}
-
-
-def options(name: str, **values):
-    """A filled ...OptionsT object of the schema."""
-    made = getattr(schema, name + "OptionsT")()
-    for key, value in values.items():
-        if not hasattr(made, key):
-            raise AttributeError(f"{name}Options has no {key}")
-        setattr(made, key, value)
-    return made
-
+__all__ = [
+    "ACTIVATIONS",
+    "LIMITS",
+    "MAKERS",
+    "TYPES",
+    "VERSIONS",
+    "Net",
+    "interpreter",
+    "options",
+    "random_inputs",
+    "random_model",
+    "reference",
+    "schema",
+    "single_operator_model",
+    "supports",
+]
 
 # Each function below appends one operator that reads ``x`` and returns its outputs, or None where the
 # operator does not take a tensor of that shape or type.
@@ -261,6 +94,10 @@ def conv_2d(net: Net, x: int):
     if len(net.shapes[x]) != 4:
         return None
     rng = net.rng
+    if rng.random() < 0.1:
+        made = random_makers.grouped_conv_2d(net, x)
+        if made:
+            return made
     filter_, stride, dilation, padding, size = _windows(net, x, dilated=True)
     batch, channels = net.shapes[x][0], net.shapes[x][3]
     made = int(rng.choice([1, 2, 3, 4, 5, 8, 8, 11, 16, 16, 24]))
@@ -382,7 +219,7 @@ def _reduce(net: Net, x: int, opcode: str):
     count = math.prod(shape[i] for i in axes)
     written = [a - rank if rng.random() < 0.2 else a for a in axes]
     scale, _ = net.quants[x]
-    if opcode == "REDUCE_MAX":
+    if opcode in ("REDUCE_MAX", "REDUCE_MIN"):
         y = net.like(x, made)
     elif opcode == "SUM":
         y = net.value(made, net.output_scale(scale * net.spread() * math.sqrt(count)))
@@ -400,34 +237,17 @@ def reduce_max(net: Net, x: int):
     return _reduce(net, x, "REDUCE_MAX")
 
 
+def reduce_min(net: Net, x: int):
+    return _reduce(net, x, "REDUCE_MIN")
+
+
 def sum_(net: Net, x: int):
     return _reduce(net, x, "SUM")
 
 
-def _operand(net: Net, x: int) -> int:
-    """A second operand for ``x``: another value of its shape, a constant, or either to be broadcast."""
-    rng = net.rng
-    shape = net.shapes[x]
-    others = [
-        t
-        for t in range(len(net.shapes))
-        if net.shapes[t] == shape
-        and net.dtypes[t] == net.dtypes[x]
-        and net.quants[t]
-        and not net.tensors[t].buffer
-    ]
-    others = [t for t in others if t != x] or [x] * (rng.random() < 0.2)
-    if others and rng.random() < 0.6:
-        return int(rng.choice(others))
-    if rng.random() < 0.3:
-        return net.constant(shape)
-    start = int(rng.integers(0, len(shape) + 1))
-    return net.constant([1 if rng.random() < 0.5 else n for n in shape[start:]])
-
-
 def _arithmetic(net: Net, x: int, opcode: str):
     rng = net.rng
-    other = _operand(net, x)
+    other = operand(net, x)
     if len(net.shapes[x]) > 4:
         other = net.constant(net.shapes[x])
     pair = [x, other] if rng.random() < 0.7 else [other, x]
@@ -481,15 +301,6 @@ def padv2(net: Net, x: int):
     return _pad(net, x, "PADV2")
 
 
-def _requantized(net: Net, x: int, to: int) -> int:
-    """``x`` in the quantisation of ``to``, through a QUANTIZE where it differs."""
-    if net.quants[x] == net.quants[to]:
-        return x
-    y = net.like(to, net.shapes[x])
-    net.add("QUANTIZE", [x], [y], options("Quantize"))
-    return y
-
-
 def concatenation(net: Net, x: int):
     rng = net.rng
     shape = net.shapes[x]
@@ -508,7 +319,7 @@ def concatenation(net: Net, x: int):
         and not net.tensors[t].buffer
     ]
     parts = [x, *(int(rng.choice(others)) for _ in range(rng.integers(1, 4)))]
-    parts = [_requantized(net, t, x) for t in parts]
+    parts = [requantized(net, t, x) for t in parts]
     if rng.random() < 0.2:
         made = list(shape)
         made[axis] = int(rng.integers(1, 4))
@@ -608,28 +419,21 @@ def hard_swish(net: Net, x: int):
     return [y]
 
 
-def _rescaled(net: Net, x: int) -> int:
-    """An output of the shape of ``x`` whose scale is like its own, or exactly its own."""
-    if net.rng.random() < 0.3:
-        return net.like(x, net.shapes[x])
-    return net.value(net.shapes[x], net.output_scale(net.quants[x][0] * net.spread()))
-
-
 def leaky_relu(net: Net, x: int):
-    y = _rescaled(net, x)
+    y = rescaled(net, x)
     alpha = float(net.rng.choice([0.0, 0.01, 0.1, 0.2, 0.3, 0.5, 1.0, net.rng.uniform(0, 1.5)]))
     net.add("LEAKY_RELU", [x], [y], options("LeakyRelu", alpha=alpha))
     return [y]
 
 
 def relu(net: Net, x: int):
-    y = _rescaled(net, x)
+    y = rescaled(net, x)
     net.add("RELU", [x], [y])
     return [y]
 
 
 def relu6(net: Net, x: int):
-    y = _rescaled(net, x)
+    y = rescaled(net, x)
     net.add("RELU6", [x], [y])
     return [y]
 
@@ -640,9 +444,19 @@ def quantize(net: Net, x: int):
         deviation = net.quants[x][0] * net.spread(net.dtypes[x])
         y = net.value(net.shapes[x], net.output_scale(deviation, other), other)
     else:
-        y = _rescaled(net, x)
+        y = rescaled(net, x)
     net.add("QUANTIZE", [x], [y], options("Quantize"))
     return [y]
+
+
+def unsigned(net: Net, x: int) -> int:
+    """``x`` as uint8, of its own scale or of another."""
+    scale, zero_point = net.quants[x]
+    if net.rng.random() < 0.5:
+        scale, zero_point = scale * 1.3, int(net.rng.integers(-128, 128))
+    y = net.tensor(net.shapes[x], "uint8", scale, zero_point + 128)
+    net.add("QUANTIZE", [x], [y], options("Quantize"))
+    return y
 
 
 def strided_slice(net: Net, x: int):
@@ -738,6 +552,7 @@ MAKERS = {
     "PADV2": padv2,
     "QUANTIZE": quantize,
     "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
     "RELU": relu,
     "RELU6": relu6,
     "RESHAPE": reshape,
@@ -749,6 +564,7 @@ MAKERS = {
     "SUM": sum_,
     "TANH": tanh,
     "TRANSPOSE": transpose,
+    **random_makers.MAKERS,
 }
 
 # How often ``random_model`` takes each operator; 1 where nothing is said.
@@ -760,7 +576,11 @@ _WEIGHTS = {
     "MAX_POOL_2D": 2,
     "CONCATENATION": 2,
 }
-_CHAIN = [name for name in MAKERS if name != "DEQUANTIZE"]
+# What BUILTIN_REF lacks or does wrongly: their reference is the optimised kernels.
+OPTIMISED = frozenset({"ELU", "SUM"})
+# What nothing follows: floats and positions.
+_LAST = frozenset({"ARG_MAX", "ARG_MIN", "DEQUANTIZE"})
+_CHAIN = [name for name in MAKERS if name not in _LAST | OPTIMISED]
 _CHANCES = np.array([_WEIGHTS.get(name, 1) for name in _CHAIN], float)
 _CHANCES /= _CHANCES.sum()
 LARGEST_VALUE = 6000
@@ -774,11 +594,14 @@ def _input(net: Net, *, image: bool) -> int:
     if rank == 4:
         shape[0] = 1 if rng.random() < 0.9 else 2
         shape[3] = int(rng.choice([1, 1, 2, 3, 4, 4, 8, 8, 12, 16, 17]))
-    if rng.random() > 1 / 6:
+    if rng.random() > 1 / 5:
         return net.input(shape)
-    given = net.tensor(shape, "float32")
-    net.inputs.append(given)
     x = net.value(shape, net.scale())
+    if net.dtype == "int8" and rng.random() < 1 / 4:
+        given = net.tensor(shape, "uint8", net.quants[x][0], net.quants[x][1] + 128)
+    else:
+        given = net.tensor(shape, "float32")
+    net.inputs.append(given)
     net.add("QUANTIZE", [given], [x], options("Quantize"))
     return x
 
@@ -804,6 +627,11 @@ def random_model(seed: int) -> bytes:
     outputs = sorted({*leaves[-3:], values[-1]} - set(net.inputs)) or quantize(net, values[-1])
     if rng.random() < 1 / 6:
         outputs = [dequantize(net, y)[0] for y in outputs]
+    elif rng.random() < 1 / 10 and net.dtypes[outputs[0]] == "int8" and net.shapes[outputs[0]]:
+        net.dtype = "int8"
+        outputs += MAKERS[str(rng.choice(["ARG_MAX", "ARG_MIN"]))](net, outputs[0])
+    elif rng.random() < 1 / 10 and net.dtypes[outputs[-1]] == "int8":
+        outputs[-1] = unsigned(net, outputs[-1])
     return net.bytes(outputs)
 
 
@@ -843,14 +671,21 @@ def supports(opcode: str, dtype: str) -> bool:
     return dtype == "int8" or opcode not in INT8_ONLY
 
 
-INT8_ONLY = frozenset({"HARD_SWISH"})
+INT8_ONLY = frozenset({"HARD_SWISH", *random_makers.INT8_ONLY})
 
 
 def interpreter(model: bytes) -> Interpreter:
-    """TFLite's reference kernels over ``model``, ready to run."""
-    made = Interpreter(
-        model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
-    )
+    """TFLite's reference kernels over ``model``, ready to run; the optimised ones where it has none."""
+    names = {
+        code
+        for code, value in vars(schema.BuiltinOperator).items()
+        for used in schema.ModelT.InitFromPackedBuf(model, 0).operatorCodes
+        if value == used.builtinCode
+    }
+    kernels = OpResolverType.BUILTIN_REF
+    if names & OPTIMISED:
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    made = Interpreter(model_content=model, experimental_op_resolver_type=kernels, num_threads=1)
     made.allocate_tensors()
     return made
 

@@ -72,7 +72,11 @@ _FIELDS = {
     "activation": "fusedActivationFunction",
     "axes": "squeezeDims",
     "bias_type": "quantizedBiasType",
+    "block": "blockSize",
+    "count": "num",
     "splits": "numSplits",
+    "transpose_a": "adjX",
+    "transpose_b": "adjY",
 }
 _PAIRS = {
     "stride": ("strideH", "strideW"),
@@ -80,6 +84,7 @@ _PAIRS = {
     "filter": ("filterHeight", "filterWidth"),
 }
 _ENUMERATIONS = {
+    "mode": schema.MirrorPadMode,
     "activation": schema.ActivationFunctionType,
     "padding": schema.Padding,
     "weights_format": schema.FullyConnectedOptionsWeightsFormat,
@@ -93,7 +98,7 @@ def _camel(name: str) -> str:
 
 @pytest.mark.parametrize("opcode", sorted(MAKERS))
 def test_reads_the_options_as_the_schema_has_them(opcode):
-    for seed in range(12):
+    for seed in range(4):
         model = single_operator_model(opcode, seed)
         main = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0]
         for op, expected in zip(read(model).operators, main.operators, strict=True):
@@ -164,17 +169,13 @@ def test_counts_multiply_accumulates_of_each_operator():
     assert [graph.multiply_accumulates(op) for op in graph.operators] == expected
 
 
-def test_a_batch_matmul_is_counted_though_not_compiled():
+def test_a_batch_matmul_is_counted():
     net = Net(np.random.default_rng(0))
     a, b = net.input((2, 3, 5)), net.input((2, 5, 7))
     y = net.value((2, 3, 7), 1.0)
     net.add("BATCH_MATMUL", [a, b], [y], options("BatchMatMul"))
     graph = read(net.bytes([y]))
     assert graph.multiply_accumulates(graph.operators[0]) == 2 * 3 * 5 * 7
-    with pytest.raises(
-        ModelError, match=r"Operator 0 \(BATCH_MATMUL\) cannot be compiled: the C model has no"
-    ):
-        check(graph)
 
 
 def test_folds_the_shape_of_a_dynamic_batch(shared):
@@ -348,7 +349,7 @@ def test_leaves_alone_what_it_does_not_know():
     graph = simplify(read(net.bytes([z])))
     assert len(graph.operators) == 2
     with pytest.raises(
-        ModelError, match=r"^Operator 0 \(GATHER\) cannot be compiled: the C model has no such"
+        ModelError, match=r"^Operator 0 \(GATHER\) cannot be compiled: it computes from constants alone"
     ):
         check(graph)
 
@@ -370,7 +371,7 @@ def test_accepts_what_the_reference_kernels_run(seed):
 def test_accepts_every_operator(opcode, dtype):
     if not random_graphs.supports(opcode, dtype):
         pytest.skip(f"the reference kernels have no {opcode} for {dtype}")
-    for seed in range(10):
+    for seed in range(4):
         check(simplify(read(single_operator_model(opcode, seed, dtype))))
 
 
@@ -403,7 +404,12 @@ def _check_against_reference(seeds) -> int:
             continue
         if len(folded.operators) < len(graph.operators):
             continue  # the interpreter runs dead operators too, which nothing here vouches for
-        outputs = reference(model, random_inputs(model, seed))
+        try:
+            outputs = reference(model, random_inputs(model, seed))
+        except RuntimeError as error:  # a root whose input an altered file lets be negative
+            if "only defined for positive values" not in str(error):
+                raise
+            continue
         assert [y.shape for y in outputs] == [folded.tensors[i].shape for i in folded.outputs], seed
         accepted += 1
     return accepted
@@ -576,7 +582,7 @@ def test_reads_a_custom_operator_by_its_name():
     assert op.opcode.startswith("Flex?[2J?Erfxxx")
     assert len(op.opcode) == 100
     with pytest.raises(
-        ModelError, match=r"the C model has no custom operators; it has ADD, AVERAGE_POOL_2D, "
+        ModelError, match=r"the C model has no custom Flex\?\[2J\?Erfx{85} \(operator 0; convert with"
     ):
         check(read(packed(root)))
 
@@ -812,10 +818,6 @@ _REFUSALS = [
     (
         _one("SUM", [(1, 4, 2)], (1, 2), opts=options("Reducer"), extra=[[[1]]]),
         "its axes have shape (1, 1) for 3 dimensions.",
-    ),
-    (
-        _one("SUM", [(1, 4, 2)], (1, 2), opts=options("Reducer"), quants=[(1e5, 0), (1e-5, 0)], extra=[[1]]),
-        "its ratio of scales 1e+10 times values up to 512 overflows 32 bits.",
     ),
     (
         _one(

@@ -19,7 +19,7 @@ from firmware_export.program import Constant
 
 PACKAGE = Path(kernels.__file__).parent
 
-FAMILY = '''"""MAXIMUM of two tensors of one shape, element by element."""
+FAMILY = '''"""REVERSE_V2 of a whole tensor of one dimension."""
 
 from firmware_export import require
 from firmware_export.ir import Kind
@@ -27,75 +27,70 @@ from firmware_export.program import IN, OUT, Call, Constant
 
 
 def _check(graph, op):
-    a, b = (require.activation_in(graph, op, position, ("int8",)) for position in (0, 1))
-    y = require.activation_out(graph, op, ("int8",))
-    require.shape(op, y, a.shape)
-    require.shape(op, y, b.shape)
-    for x in (a, b):
-        require.same_quantization(op, x, y, exact=True)
+    x, y = require.moved(graph, op)
+    require.shape(op, y, x.shape)
+    require.axis(graph, op, 1, 1)
 
 
 def _lower(lowering, op):
     count = lowering.graph.output(op).elements
-    constant = Constant("edgesea_maximum_constant", {"unused": 7, "count": count})
-    lowering.add(op, op.inputs, Call("edgesea_maximum", (constant, IN(0), IN(1), OUT)), in_place=(0,))
+    constant = Constant("edgesea_reverse_constant", {"unused": 7, "count": count})
+    lowering.add(op, op.inputs[:1], Call("edgesea_reverse", (constant, IN(0), OUT)))
 
 
-KINDS = (Kind("MAXIMUM", union=39, inputs=(2, 2), version=2, check=_check, lower=_lower),)
+KINDS = (Kind("REVERSE_V2", union=81, inputs=(2, 2), version=4, check=_check, lower=_lower),)
 '''
 
-HEADER = """#ifndef EDGESEA_MAXIMUM_H
-#define EDGESEA_MAXIMUM_H
+HEADER = """#ifndef EDGESEA_REVERSE_H
+#define EDGESEA_REVERSE_H
 #include <stdint.h>
-typedef struct edgesea_maximum_constant {
+typedef struct edgesea_reverse_constant {
     uint32_t count;
     int8_t unused; /* behind count, though the family names it first */
-} edgesea_maximum_constant;
-void edgesea_maximum(const edgesea_maximum_constant *op, const int8_t *a, const int8_t *b, int8_t *out);
+} edgesea_reverse_constant;
+void edgesea_reverse(const edgesea_reverse_constant *op, const int8_t *in, int8_t *out);
 #endif
 """
 
-KERNEL = """#include "edgesea_maximum.h"
-void edgesea_maximum(const edgesea_maximum_constant *op, const int8_t *a, const int8_t *b, int8_t *out)
+KERNEL = """#include "edgesea_reverse.h"
+void edgesea_reverse(const edgesea_reverse_constant *op, const int8_t *in, int8_t *out)
 {
     for (uint32_t i = 0; i < op->count; i++) {
-        out[i] = a[i] > b[i] ? a[i] : b[i];
+        out[i] = in[op->count - 1 - i];
     }
 }
 """
 
 MAIN = """#include <stdio.h>
 #include "subject.h"
-static int8_t a[SUBJECT_INPUT0_LENGTH], b[SUBJECT_INPUT1_LENGTH], out[SUBJECT_OUTPUT_LENGTH];
+static int8_t in[SUBJECT_INPUT_LENGTH], out[SUBJECT_OUTPUT_LENGTH];
 int main(void)
 {
-    if (fread(a, 1, sizeof a, stdin) != sizeof a || fread(b, 1, sizeof b, stdin) != sizeof b) {
+    if (fread(in, 1, sizeof in, stdin) != sizeof in) {
         return 1;
     }
-    subject_invoke(a, b, out);
+    subject_invoke(in, out);
     return fwrite(out, 1, sizeof out, stdout) != sizeof out;
 }
 """
 
 
-def maximum() -> bytes:
+def reverse() -> bytes:
     net = random_graphs.Net(np.random.default_rng(1))
-    a = net.input((1, 3, 4, 5))
-    b = net.like(a, (1, 3, 4, 5))
-    net.inputs.append(b)
-    y = net.like(a, (1, 3, 4, 5))
-    net.add("MAXIMUM", [a, b], [y], random_graphs.options("MaximumMinimum"))
+    x = net.input((60,))
+    y = net.like(x, (60,))
+    net.add("REVERSE_V2", [x, net.integers([0])], [y], random_graphs.options("ReverseV2"))
     return net.bytes([y])
 
 
 def test_a_new_operator_is_one_file_and_its_kernel(tmp_path):
-    model = maximum()
-    with pytest.raises(ModelError, match=r"\(MAXIMUM\) cannot be compiled: the C model has no such operator"):
+    model = reverse()
+    with pytest.raises(ModelError, match=r"the C model has no REVERSE_V2 \(operator 0; GATHER with"):
         check(simplify(read(model)))
     copy = shutil.copytree(PACKAGE, tmp_path / "tree" / "firmware_export")
-    (copy / "ops" / "maximum.py").write_text(FAMILY)
-    (copy / "runtime" / "edgesea_maximum.h").write_text(HEADER)
-    (copy / "runtime" / "edgesea_maximum.c").write_text(KERNEL)
+    (copy / "ops" / "reverse.py").write_text(FAMILY)
+    (copy / "runtime" / "edgesea_reverse.h").write_text(HEADER)
+    (copy / "runtime" / "edgesea_reverse.c").write_text(KERNEL)
     (tmp_path / "model.tflite").write_bytes(model)
     out = tmp_path / "out"
     program = "import sys; from firmware_export.compile import compile_model; compile_model(*sys.argv[1:])"
@@ -121,8 +116,8 @@ def test_a_new_operator_is_one_file_and_its_kernel(tmp_path):
 def test_operators_are_in_alphabetical_order_and_whole():
     assert list(KINDS) == sorted(KINDS)
     assert all((kind.check is None) == (kind.lower is None) for kind in KINDS.values())
-    with pytest.raises(ValueError, match="NEG has one of check and lower; give both or neither"):
-        Kind("NEG", check=lambda graph, op: None)
+    with pytest.raises(ValueError, match="ROUND has one of check and lower; give both or neither"):
+        Kind("ROUND", check=lambda graph, op: None)
 
 
 def test_constants_follow_their_struct_in_any_order():
@@ -138,7 +133,7 @@ def test_constants_follow_their_struct_in_any_order():
 
 # ---------------------------------------------------------------- state across inferences
 
-KEEPER = '''"""NEG, which here answers with the inference before: a test of state."""
+KEEPER = '''"""ROUND, which here answers with the inference before: a test of state."""
 
 from firmware_export import require
 from firmware_export.ir import Kind
@@ -155,7 +150,7 @@ def _lower(lowering, op):
     lowering.add(op, op.inputs, call, state=count, initial=9)
 
 
-KINDS = (Kind("NEG", union=32, check=_check, lower=_lower),)
+KINDS = (Kind("ROUND", check=_check, lower=_lower),)
 '''
 
 PREVIOUS_H = """#ifndef EDGESEA_PREVIOUS_H
@@ -202,7 +197,7 @@ def test_a_model_with_a_state_has_a_place_for_it(tmp_path):
     net = random_graphs.Net(np.random.default_rng(1))
     x = net.input((1, 7))
     y = net.like(x, (1, 7))
-    net.add("NEG", [x], [y])
+    net.add("ROUND", [x], [y])
     copy = shutil.copytree(PACKAGE, tmp_path / "tree" / "firmware_export")
     (copy / "ops" / "keeper.py").write_text(KEEPER)
     (copy / "runtime" / "edgesea_previous.h").write_text(PREVIOUS_H)

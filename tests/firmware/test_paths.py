@@ -63,7 +63,14 @@ int main(void)
 }}
 """
 
-CTYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
+CTYPES = {
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "uint8": "uint8_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+}
 
 
 @pytest.fixture(autouse=True)

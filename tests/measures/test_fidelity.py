@@ -107,6 +107,7 @@ def test_what_is_not_defined_is_none():
     assert fidelity.fidelity(flat, flat) == {
         "r2": None,
         "cosine": pytest.approx(1.0),
+        "cka": None,
         "knn_overlap": None,
         "frames": 5,
     }
@@ -132,7 +133,7 @@ def test_intervals_are_those_of_resampled_recordings():
     found = fidelity.fidelity(target, embedding, list(groups))
     assert {key: found[key] for key in found if key != "intervals"} == fidelity.fidelity(target, embedding)
 
-    for key, figure in (("r2", fidelity.r2), ("cosine", fidelity.cosine)):
+    for key, figure in (("r2", fidelity.r2), ("cosine", fidelity.cosine), ("cka", fidelity.cka)):
         expected = metrics.interval(
             lambda picked, figure=figure: figure(target[picked], embedding[picked]), groups
         )

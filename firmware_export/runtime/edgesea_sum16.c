@@ -1,0 +1,25 @@
+/* SPDX-FileCopyrightText: edgesea authors
+   SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "edgesea_nearest.h"
+#include "edgesea_walk.h"
+
+void edgesea_sum16(const edgesea_sum_constant *op, const int16_t *in, int16_t *out)
+{
+    edgesea_walk outer;
+
+    memset(&outer, 0, sizeof outer);
+    do {
+        edgesea_walk inner;
+        int32_t sum = 0;
+        volatile float scaled; /* keeps a compiler from joining product and addition */
+        memset(&inner, 0, sizeof inner);
+        do {
+            sum += in[outer.in + inner.in];
+        } while (edgesea_walk_on(&inner, op->axes + op->kept, op->reduced));
+        scaled = (float)sum * op->scale;
+        sum = edgesea_nearest(scaled + op->bias) + op->out_zero;
+        *out++ = (int16_t)(sum < -32768 ? -32768 : sum > 32767 ? 32767 : sum);
+    } while (edgesea_walk_on(&outer, op->axes, op->kept));
+}
