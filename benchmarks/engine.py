@@ -70,6 +70,7 @@ def _stand_ins() -> dict[str, dict]:
 
 
 PEER |= _stand_ins()
+NOT_MEASURED: dict = {"instructions": {}, "flash_bytes": {}, "ram_bytes": None}
 
 
 def separable(folder: Path) -> Path:
@@ -90,7 +91,7 @@ def separable(folder: Path) -> Path:
 def ratio(measured: dict, core: str) -> float | None:
     """Instructions a multiply-accumulate over the other side's: the ratio of whole inferences where both ran
     the same model."""
-    peer = PEER[Path(measured["model"]["name"]).stem]
+    peer = PEER.get(Path(measured["model"]["name"]).stem, NOT_MEASURED)
     if core not in peer["instructions"]:
         return None
     work = measured["model"]["multiply_accumulates"]
@@ -148,7 +149,7 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
     rows = []
     for name, by_core in results.items():
         for core, m in by_core.items():
-            peer, ours = PEER[name], m["emulated"]["instructions"]
+            peer, ours = PEER.get(name, NOT_MEASURED), m["emulated"]["instructions"]
             rows.append(
                 [
                     f"{name}, {core}",
@@ -175,8 +176,9 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
     rows = []
     for name, by_core in results.items():
         for core, m in by_core.items():
-            peer, e = PEER[name], m["emulated"]
-            flash, ram = peer["flash_bytes"].get(core), peer["ram_bytes"] if core == "cortex-m4" else None
+            peer, e = PEER.get(name, NOT_MEASURED), m["emulated"]
+            flash = peer["flash_bytes"].get(core)
+            ram = peer["ram_bytes"] if core == "cortex-m4" else None
             rows.append(
                 [
                     f"{name}, {core}",
