@@ -86,9 +86,10 @@ def _convolutions() -> Iterator[Layer]:
     for channels in (3, 16):
         for kernel in KERNELS:
             yield one(f"{channels} to 16, kernel", _by(kernel), (1, *MAP, channels), 16, kernel=kernel)
-        for s in (1, 2, 3):
+        for s in (3, 2, 1):  # the smallest layer first
             yield one(f"3x3, {channels} to 16, stride", s, (1, 18, 22, channels), 16, stride=(s, s))
-            yield one(f"3x3, {channels} to 16, dilation", s, (1, 18, 22, channels), 16, dilation=(s, s))
+        for d in (1, 2, 3):
+            yield one(f"3x3, {channels} to 16, dilation", d, (1, 18, 22, channels), 16, dilation=(d, d))
     for kernel in TALL:
         yield one("16 to 16, width 1, kernel", _by(kernel), (1, LONG, 1, 16), 16, kernel=kernel)
     for kernel in WIDE:
@@ -108,9 +109,10 @@ def _depthwise() -> Iterator[Layer]:
     for channels in (8, 24):
         for kernel in KERNELS:
             yield one(f"of {channels}, kernel", _by(kernel), (1, *MAP, channels), kernel=kernel)
-        for s in (1, 2, 3):
+        for s in (3, 2, 1):  # the smallest layer first
             yield one(f"3x3 of {channels}, stride", s, (1, 18, 22, channels), stride=(s, s))
-            yield one(f"3x3 of {channels}, dilation", s, (1, 18, 22, channels), dilation=(s, s))
+        for d in (1, 2, 3):
+            yield one(f"3x3 of {channels}, dilation", d, (1, 18, 22, channels), dilation=(d, d))
     for kernel in TALL:
         yield one("of 24, width 1, kernel", _by(kernel), (1, LONG, 1, 24), kernel=kernel)
     for kernel in WIDE:

@@ -146,6 +146,9 @@ PIXELS, CHUNK = 5, 400
 # The MVE path gathers this many pixels at once, the more where their inputs are at most so many bytes each.
 VECTOR_PIXELS, SHALLOW = (3, 6), 480
 
+# Depthwise convolutions with weights of their own on the fast paths.
+DEPTHWISE = ("edgesea_depthwise_3x3_row", "edgesea_depthwise_dilated_row", "edgesea_depthwise_paired_row")
+
 # Outputs whose columns a depthwise convolution widens at once on the DSP path (unless it is 3x3) and
 # interleaves at once on the MVE path.
 SEGMENT, VECTOR_SEGMENT = 32, 16
@@ -164,8 +167,8 @@ def scratch_bytes(function: str, fields: dict) -> int:
         depth16 = round_up(depth4, 16)
         mve = min(VECTOR_PIXELS[depth16 <= SHALLOW], fields["out_width"]) * depth16
         return max(dsp, mve)
-    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
-        dsp = _depthwise_3x3_dsp if function == "edgesea_depthwise_3x3_row" else _depthwise_dsp
+    if function in DEPTHWISE:
+        dsp = _depthwise_dsp if function == "edgesea_depthwise_paired_row" else _depthwise_3x3_dsp
         return max(_depthwise_plain(fields), dsp(fields), _depthwise_mve(fields))
     if function == "edgesea_fully_connected":
         return 2 * round_up(fields["inputs"], 4)

@@ -23,7 +23,7 @@ from firmware_export.ops._channels import (
 from firmware_export.ops._grouped import grouped_convolution
 from firmware_export.ops._options import fused_activation
 from firmware_export.ops._padding import joins_reader
-from firmware_export.ops._windows import PADDING, STRIDE, frame_of
+from firmware_export.ops._windows import PADDING, STRIDE, Frame, frame_of
 from firmware_export.program import Array, Constant
 from firmware_export.quantize import activation_range
 from firmware_export.require import refuse
@@ -131,8 +131,7 @@ def _convolution(lowering: Lowering, op: Operator, weights: np.ndarray, function
         + (low == q_out.zero_point) * RELU
     )
     if function == "edgesea_depthwise_row" and not general:
-        plain = weights.shape[1:3] == (3, 3) and frame.dilation == 1
-        function = "edgesea_depthwise_3x3_row" if plain else "edgesea_depthwise_paired_row"
+        function = _depthwise_kernel(frame, channels)
     constant = Constant(
         "edgesea_conv",
         {
@@ -181,12 +180,22 @@ def _finished(
     return flat.astype(np.int8).reshape(weights.shape), records, general
 
 
+def _depthwise_kernel(frame: Frame, channels: int) -> str:
+    """The depthwise kernel that is fastest for a geometry."""
+    if (frame.rows.height, frame.kernel_width) == (3, 3):
+        if frame.dilation == 1:
+            return "edgesea_depthwise_3x3_row"
+        if frame.stride == 1 and channels >= 4:
+            return "edgesea_depthwise_dilated_row"
+    return "edgesea_depthwise_paired_row"
+
+
 def _packed(weights: np.ndarray, function: str) -> Array:
     """Weights [out_channels, height, width, in_channels of one output], as `function` reads them."""
     if function in ("edgesea_conv_row", "edgesea_pointwise_row"):
         return Array("weights", "int8_t", layout.by_channel(weights), spare=SPARE)
     variants = {}
-    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
+    if function in layout.DEPTHWISE:
         variants = {"dsp": layout.by_pairs(weights), "mve": layout.by_vectors(weights)}
     return Array("weights", "int8_t", layout.by_tap(weights), variants, SPARE)
 

@@ -271,7 +271,7 @@ void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *wi
         const int outputs = op->out_width - x < SEGMENT ? op->out_width - x : SEGMENT;
         const int width = (outputs - 1) * op->stride + (op->kernel_width - 1) * op->dilation + 1;
         const int first = x * op->stride - op->pad_left;
-        for (int c = 0;; c = c + 2 * group <= channels ? c + group : channels - group) {
+        for (int c = 0, done = 0;; c = c + 2 * group <= channels ? c + group : channels - group) {
             for (int p = 0; p < planes; p++) {
                 const int8_t *a = (const int8_t *)window->rows[2 * p];
                 const int alone = 2 * p + 1 == height;
@@ -279,15 +279,16 @@ void edgesea_depthwise_paired_row(const void *constant, const edgesea_window *wi
                 widen_plane(op, a ? a + c : a, b ? b + c : b, alone ? op->dilation : 0, first, width, group,
                             columns + p * width, planes * width);
             }
-            for (int i = 0; i < group; i++) {
+            for (int i = done - c; i < group; i++) {
                 channel_outputs(op, columns + i * planes * width, width,
                                 (const int32_t *)op->weights + (c + i) * words, op->channels + c + i,
                                 result + x * channels + c + i, outputs);
             }
-            if (c + group == channels) {
+            /* The last group may overlap the one before. */
+            done = c + group;
+            if (done == channels) {
                 break;
             }
-            /* The last channels may overlap those before: they give the same values again. */
         }
     }
     edgesea_clamp_dsp(op, result, op->out_width * op->in_channels);

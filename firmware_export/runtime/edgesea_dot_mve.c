@@ -106,7 +106,7 @@ static void sum(work *w, sum_function *const *functions, const int8_t *inputs, i
             functions[few - 1](w);
         }
         if (count % 2) {
-            /* A last channel without a partner is its own. */
+            /* A last channel without a partner is its own, and stored twice. */
             w->weights[0] = w->weights[1] = weights + (count - 1) * depth4;
             w->sums += count - 1;
             w->pairs = 1;
@@ -121,17 +121,21 @@ void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, in
                                                                    {partly_1, partly_2, partly_3}};
     const int depth = op->kernel_height * op->kernel_width * op->in_channels, depth4 = (depth + 3) & ~3;
     const int channels = op->out_channels, partly = apart % 16 != 0, general = op->flags & EDGESEA_GENERAL;
-    /* Without a partner a channel's sum is stored twice. */
-    int32_t sums[EDGESEA_ROW_PIXELS * EDGESEA_BATCH + 1];
+    int32_t sums[EDGESEA_ROW_PIXELS * EDGESEA_BATCH + 4];
     work w;
 
     w.length = partly ? depth : apart / 16 - 1;
     w.step = 2 * depth4 - ((depth + 15) & ~15);
     for (int first = 0, count; first < channels; first += count) {
-        if (channels - first < 4 && first > 0 && !general) {
-            first = channels - 4; /* they give the same values again */
+        const int left = channels - first;
+        if (left < 4 && first > 0 && !general) {
+            /* They join the last sums of the batch before, whose first ones give way to them. */
+            sum(&w, functions[partly], inputs, apart, pixels, (const int8_t *)op->weights + first * depth4, depth4, left,
+                sums + EDGESEA_BATCH);
+            edgesea_finish_batch_mve(op, sums + EDGESEA_BATCH + left - 4, channels - 4, 4, pixels, out);
+            break;
         }
-        count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
+        count = left < EDGESEA_BATCH ? left : EDGESEA_BATCH;
         sum(&w, functions[partly], inputs, apart, pixels, (const int8_t *)op->weights + first * depth4, depth4, count,
             sums);
         if (!general) {

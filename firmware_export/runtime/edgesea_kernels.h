@@ -74,7 +74,7 @@ typedef struct edgesea_channel {
 /* Convolution, and depthwise convolution (one output channel for each input channel).
  * weights   convolution: int8 [out_channels][depth4]; depth = kernel_height * kernel_width * in_channels in that order;
  *             depth4 is depth rounded up to a multiple of four, filled with 0
- *           depthwise: int8 [kernel_height * kernel_width][channels]; in edgesea_depthwise_3x3_row and _paired_row on the DSP path
+ *           depthwise: int8 [kernel_height * kernel_width][channels]; in edgesea_depthwise_3x3_row, _dilated_row and _paired_row on the DSP path
  *             int16 as layout.by_pairs orders them, on the MVE path int8 as layout.by_vectors does
  *           16-byte aligned, followed by 12 bytes that may be read
  * channels  [out_channels], at least four that may be read
@@ -117,8 +117,8 @@ void edgesea_pointwise_row(const void *op, const edgesea_window *window, void *o
 /* in_channels == out_channels; weights int8 [kernel_height * kernel_width][channels]. scratch: none */
 void edgesea_depthwise_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
-/* The same without EDGESEA_GENERAL, with weights of their own on the fast paths, for 3x3 without dilation and for any other
- * kernel. scratch: layout.scratch_bytes, for every path, the largest of:
+/* The same without EDGESEA_GENERAL, with weights of their own on the fast paths, for 3x3 without dilation; for 3x3 with
+ * stride 1 on at least four channels; and for any kernel. scratch: layout.scratch_bytes, for every path, the largest of:
  *   plain  8 * kernel_height * kernel_width + 4 + channels
  *   DSP    3x3: 24 * (pad_left + in_width + the columns read to the right of the map), and 4 * out_width more where there
  *          are fewer than four channels; others: 16 * ((kernel_height + 1) / 2) * the columns that min(32, out_width)
@@ -126,6 +126,7 @@ void edgesea_depthwise_row(const void *op, const edgesea_window *window, void *o
  *   MVE    64 * n + 16 + 64 * ((kernel_height + 3) / 4) * the columns that n = min(16, out_width) outputs read, and 4 for each
  *          word of four taps, see layout.by_vectors, in words rounded up to a multiple of four */
 void edgesea_depthwise_3x3_row(const void *op, const edgesea_window *window, void *out, void *scratch);
+void edgesea_depthwise_dilated_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 void edgesea_depthwise_paired_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* Depthwise with out_channels a multiple m of in_channels: output channel c reads input channel c / m. No scratch. */
