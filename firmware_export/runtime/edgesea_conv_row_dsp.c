@@ -128,6 +128,16 @@ static inline void put(stream *s, const int8_t *from, int step, int n)
             from += 4;
         }
     }
+    if (s->room < 4 && step) {
+        /* A word's first bytes fill the one begun, and its last ones begin the next. */
+        const int missing = 8 * s->room, begun = 32 - missing;
+        for (; n >= 4; n -= 4) {
+            const uint32_t word = load4(from);
+            put_word(s, s->word >> missing | word << begun);
+            s->word = word;
+            from += 4;
+        }
+    }
     for (; n > 0; n--) {
         s->word = s->word >> 8 | (uint32_t)(uint8_t)*from << 24;
         from += step;

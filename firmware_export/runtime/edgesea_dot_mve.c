@@ -99,10 +99,10 @@ static void sum(work *w, sum_function *const *functions, const int8_t *inputs, i
             inputs += apart;
         }
         w->sums = sums + p * EDGESEA_BATCH;
-        w->pairs = count / 2;
-        w->weights[0] = weights;
-        w->weights[1] = weights + depth4;
         if (count > 1) {
+            w->pairs = count / 2;
+            w->weights[0] = weights;
+            w->weights[1] = weights + depth4;
             functions[few - 1](w);
         }
         if (count % 2) {
