@@ -236,13 +236,17 @@ class _Stages:
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.
         asked = self.config.sample if self.config.sample != Config.sample else 0
-        enough = max(asked, reducer.least)
+        enough = max(asked, reducer.least, 0 if self.config.augmentation else self.config.frames)
         # Where no file has a header that can be read, decoding says what is wrong with each.
         pieces = tuple(piece for _, piece in self.split.pieces("train", self.manifest))
         trained_on = dataclasses.replace(self.manifest, clips=pieces)
         if there := embed.promised(trained_on, range(len(pieces)), self.pairing, self.hop, enough):
             sampling.check_size(asked, there)
             reducer.check_rows(min(there, self.config.sample))
+            if self.config.augmentation is None:
+                self.objective.check(
+                    dataclasses.replace(self.material, frames=min(there, self.config.frames))
+                )
         self.objective.check_student(self._build(), self.material)
 
     def _build(self):
