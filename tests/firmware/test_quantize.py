@@ -174,7 +174,7 @@ def test_scratch_sizes_are_those_of_the_kernels():
     assert enumerated("edgesea_conv_row_mve.c", "SHALLOW") == layout.SHALLOW
     fields = {"in_width": 10, "out_width": 10, "pad_left": 1, "kernel_height": 3, "kernel_width": 3}
     fields |= {"stride": 1, "dilation": 1, "in_channels": 4}
-    words = enumerated("edgesea_depthwise_3x3_row_dsp.c", "COLUMN_WORDS")
+    words = enumerated("edgesea_depthwise_3x3_dsp.h", "COLUMN_WORDS")
     assert enumerated("edgesea_depthwise_paired_row_dsp.c", "SEGMENT") == layout.SEGMENT
     segment = enumerated("edgesea_depthwise_paired_row_mve.c", "SEGMENT")
     assert segment == layout.VECTOR_SEGMENT
