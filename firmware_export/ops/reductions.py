@@ -6,6 +6,8 @@ they were unsigned, which is right only by accident.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from firmware_export import layout, require
@@ -57,6 +59,8 @@ def _mean(lowering: Lowering, op: Operator) -> None:
         _reduce(lowering, op, "edgesea_reduce_sum16", axes, {**scaling, "low": -32768, "high": 32767})
     elif len(source.shape) == 4 and source.shape[0] == 1 and axes == [1, 2]:
         _, height, width, channels = source.shape
+        if lowering.turn and width == 1:
+            height, width = width, height
         constant = Constant("edgesea_mean", {**scaling, "width": width, "channels": channels})
         rows = Rows(height, 1, width * channels, channels, height, singly=True)
         lowering.add_rows(op, "edgesea_mean_row", (source.index,), constant, rows, sums=4 * channels)
@@ -92,7 +96,7 @@ def _reduce(
     op: Operator,
     function: str,
     axes: list[int],
-    scaling: dict[str, int | float],
+    scaling: Mapping[str, int | float],
     ctype: str = "edgesea_reduce",
 ) -> None:
     """Any set of axes, by strides: those kept, then those reduced."""
