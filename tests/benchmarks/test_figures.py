@@ -12,6 +12,7 @@ from pathlib import Path
 
 import engine
 import paper_tables
+import pipeline
 import pytest
 import real_sound
 import samplers_reducers
@@ -263,7 +264,7 @@ def test_the_readmes_results_hold_no_figure_without_a_source():
     assert unknown == [], "add the passage with these to the claims above, with its results file"
 
 
-@pytest.mark.parametrize("module", [real_sound, sampling], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [pipeline, real_sound, sampling], ids=lambda module: module.__name__)
 def test_the_page_of_results_is_what_the_script_writes(module):
     name = module.__name__
     assert module.report(result(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
