@@ -21,6 +21,8 @@ from cells import answer, finished, kept, share
 
 import edgesea
 from edgesea.datasets import street
+from edgesea.distillation import distill
+from edgesea.run import Config, Run, absolute
 
 RESULTS = Path(__file__).with_name("results")
 OBJECTIVES = (
@@ -88,21 +90,26 @@ def cell(call, name, teacher, data, scored, student, objective, seed) -> None:
         out = call.work / "runs" / slug
         # What needs no label and one output of the teacher learns from the same frames.
         first = call.work / "runs" / "".join(c if c.isalnum() else "-" for c in f"{name}-sea-{seed}")
+        config = Config.from_dict(
+            absolute(
+                {
+                    "teacher": teacher,
+                    "data": data,
+                    "objective": objective,
+                    "student": student,
+                    "dim": DIMENSION,
+                    "frames": call.frames,
+                    "epochs": call.epochs,
+                    "seed": seed,
+                }
+            )
+        )
+        Run.start(out, config)
         if finished(first) and not objective.startswith(("disk", "amad")):
             for store in ("domain", "examples"):
                 share(first / store, out / store)
         began = time.process_time()
-        run = edgesea.distill(
-            teacher=teacher,
-            data=data,
-            out=out,
-            objective=objective,
-            student=student,
-            dim=DIMENSION,
-            frames=call.frames,
-            epochs=call.epochs,
-            seed=seed,
-        )
+        run = distill(config, out)
         spent = time.process_time() - began
         found = edgesea.evaluate(run, scored)
         return {

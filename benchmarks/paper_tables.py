@@ -43,10 +43,10 @@ from synthesised import synthesise
 
 from edgesea import backend, embed, files, reduction, sampling, teachers
 from edgesea.datasets import esc50, sonyc, table, urbansound8k
+from edgesea.decisions.mil import SHAPES, Bags
 from edgesea.distillation import distill
 from edgesea.errors import UsageError
 from edgesea.evaluation.heads import SplitTask, given_folds
-from edgesea.evaluation.mil import SHAPES, Bags
 from edgesea.examples import spread
 from edgesea.frontend import preset
 from edgesea.measures.fidelity import fidelity

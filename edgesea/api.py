@@ -48,7 +48,8 @@ def distill(
     Parameters
     ----------
     teacher : path or "demo"
-        A .keras, .tflite or .onnx model, a run, a bundle, or the one that comes with edgesea.
+        A model's file, a SavedModel, a run, a bundle, a name that `edgesea teachers` lists, or the one that
+        comes with edgesea.
     data : path
         A folder of audio, of class folders, or a CSV table.
     out : path
@@ -86,7 +87,9 @@ def distill(
     """
     from edgesea.distillation import distill as distilled
     from edgesea.run import Config, absolute
+    from edgesea.teachers.own import typed
 
+    typed(str(teacher))
     config = Config.from_dict(absolute({**options, "teacher": str(teacher), "data": str(data)}))
     return distilled(config, out, progress=_progress(progress))
 

@@ -127,6 +127,11 @@ def read(
     return np.concatenate(blocks)
 
 
+def blocks(path: Path | str, sample_rate: int, *, silent_ok: bool = False) -> Iterator[np.ndarray]:
+    """Reads a file as `read` does, block by block: yields (n,) float32 in [-1, 1]; memory does not grow."""
+    yield from _blocks(path, sample_rate, None, None, silent_ok)
+
+
 def count(length: int, samples: int, hop: int) -> int:
     """How many frames `frame` cuts a waveform of `length` samples into."""
     whole = _whole(length, samples, hop)

@@ -2,6 +2,8 @@
 
 import functools
 
+from edgesea.errors import UsageError
+
 
 @functools.cache
 def load() -> None:
@@ -13,3 +15,23 @@ def load() -> None:
         import tensorflow as tf
 
         tf.config.list_logical_devices()
+
+
+def use(accelerator: str, what: str) -> None:
+    """Makes TensorFlow run on a processor or on a GPU from here on; before it has run anything.
+
+    accelerator : 'auto', 'cpu' or 'gpu'
+    what : for the error where there is no GPU
+
+    Raises `UsageError` for gpu where TensorFlow sees none.
+    """
+    import tensorflow as tf
+
+    there = tf.config.list_physical_devices("GPU")
+    if accelerator == "gpu" and not there:
+        raise UsageError(
+            f"There is no GPU that TensorFlow can run {what} on: see its page on GPUs, or "
+            "say --accelerator cpu."
+        )
+    if accelerator == "cpu" and there:
+        tf.config.set_visible_devices([], "GPU")

@@ -22,6 +22,7 @@ from edgesea import (
     reduction,
     sampling,
     students,
+    tables,
     teachers,
 )
 from edgesea import soft as softlabels
@@ -50,13 +51,24 @@ ALIGNED = ("r2", "cosine")
 SENSOR_PATCH = 96 * 64
 
 
-def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> Run:
+def distill(
+    config: Config,
+    out: Path | str,
+    *,
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> Run:
     """Runs all stages of one distillation and returns the finished run.
+
+    shared : folder of stores that several runs use, see `edgesea.store.Store`: what the teacher gave there
+        for the same sound, cut and varied in the same way, is not asked again
+    accelerator : see `edgesea.teacher.TeacherOptions`
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
     """
-    stages = _Stages(config, progress)
+    stages = _Stages(config, progress, shared, accelerator)
     stages.check()
     run = Run.start(out, config)
     if run.metrics.exists():
@@ -66,14 +78,30 @@ def distill(config: Config, out: Path | str, *, progress: Progress = SILENT) -> 
     return run
 
 
-def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT) -> dict:
+def embed_domain(
+    config: Config,
+    out: Path | str,
+    *,
+    half: bool = False,
+    form: str = "arrow",
+    shared: Path | str | None = None,
+    accelerator: str = "auto",
+    progress: Progress = SILENT,
+) -> dict:
     """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
 
-    Returns JSON values: clips, frames, dimension, skipped. Raises as `distill` does.
+    half : keeps them in half precision
+    form : one of `tables.FORMATS`; of another than arrow, a file beside the store's shards holds all rows too
+    shared, accelerator : see `distill`
+
+    Returns JSON values: clips, frames, dimension, skipped, file. Raises as `distill` does.
     """
-    stages = _Stages(config, progress)
-    store = Store(out, stages.made_from() | {"patches": False})
-    stages.fill(store, patches=False)
+    tables.check(form)
+    stages = _Stages(config, progress, shared, accelerator)
+    made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
+    store = Store(out, made_from, shared)
+    stages.fill(store, patches=False, half=half)
+    file = tables.write(store, form, stages.pairing.samples / stages.pairing.sample_rate)
     aside = embed.skipped(store)
     embed.aside(store).write(out, progress)
     return {
@@ -81,17 +109,21 @@ def embed_domain(config: Config, out: Path | str, *, progress: Progress = SILENT
         "frames": len(store),
         "dimension": stages.pairing.teacher.dimension,
         "skipped": len(aside),
+        "file": str(file) if file else None,
     }
 
 
-def load_teacher(config: Config):
+def load_teacher(config: Config, progress: Progress = SILENT, accelerator: str = "auto"):
+    """The teacher of a configuration, fetched where it is a published one that is not here."""
     options = teachers.TeacherOptions(
         tensor=config.teacher_tensor,
         frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
         sample_rate=config.teacher_rate,
+        seconds=config.teacher_seconds,
         pool=config.teacher_pool,
+        accelerator=accelerator,
     )
-    return teachers.load(config.teacher, options)
+    return teachers.load(config.teacher, options, progress)
 
 
 def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
@@ -109,14 +141,20 @@ def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
 class _Stages:
     """The parts of one distillation; what is expensive to load is loaded when first used."""
 
-    def __init__(self, config: Config, progress: Progress):
-        self.config, self.progress = config, progress
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress,
+        shared: Path | str | None = None,
+        accelerator: str = "auto",
+    ):
+        self.config, self.progress, self.shared, self.accelerator = config, progress, shared, accelerator
         self.manifest = datasets.load(config.data)
         self.objective = objective(config.objective)
 
     @cached_property
     def teacher(self) -> teachers.Teacher:
-        teacher = load_teacher(self.config)
+        teacher = load_teacher(self.config, self.progress, self.accelerator)
         for note in teacher.notes:
             self.progress.say(note)
         return teacher
@@ -198,13 +236,17 @@ class _Stages:
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.
         asked = self.config.sample if self.config.sample != Config.sample else 0
-        enough = max(asked, reducer.least)
+        enough = max(asked, reducer.least, 0 if self.config.augmentation else self.config.frames)
         # Where no file has a header that can be read, decoding says what is wrong with each.
         pieces = tuple(piece for _, piece in self.split.pieces("train", self.manifest))
         trained_on = dataclasses.replace(self.manifest, clips=pieces)
         if there := embed.promised(trained_on, range(len(pieces)), self.pairing, self.hop, enough):
             sampling.check_size(asked, there)
             reducer.check_rows(min(there, self.config.sample))
+            if self.config.augmentation is None:
+                self.objective.check(
+                    dataclasses.replace(self.material, frames=min(there, self.config.frames))
+                )
         self.objective.check_student(self._build(), self.material)
 
     def _build(self):
@@ -273,9 +315,9 @@ class _Stages:
             saving.save(student, temporary)
         if (head := learner.classifier()) is not None:
             weight, bias = head
-            names = {"classes": np.array(soft.classes)} if soft and soft.classes else {}
+            names = soft.classes if soft else ()
             with files.replacing(run.classes) as temporary:
-                np.savez(temporary, weight=weight, bias=bias, **names)
+                np.savez(temporary, weight=weight, bias=bias, classes=np.array(names, dtype=str))
         figures = {
             part: fidelity.fidelity(each.targets(), predict(student, each.patches()))
             for part, each in looked_at.items()
@@ -339,9 +381,10 @@ class _Stages:
 
     @property
     def hop(self) -> float:
-        return self.config.hop or self.pairing.samples / self.pairing.sample_rate / 2
+        half = self.pairing.samples / self.pairing.sample_rate / 2
+        return self.config.hop or self.pairing.teacher.hop or half
 
-    def fill(self, store: Store, *, patches: bool) -> None:
+    def fill(self, store: Store, *, patches: bool, half: bool = False) -> None:
         """Writes what `store` lacks of the whole domain."""
         embed.embed(
             self.manifest,
@@ -349,6 +392,7 @@ class _Stages:
             store,
             self.hop,
             patches=patches,
+            half=half,
             classes=self.classes,
             calibration_db=self.config.calibration_db,
             most_bad_frames=self.config.max_bad_frames,
@@ -356,7 +400,7 @@ class _Stages:
         )
 
     def _embed(self, run: Run) -> Store:
-        domain = Store(run.domain, self.made_from())
+        domain = Store(run.domain, self.made_from(), self.shared)
         self.fill(domain, patches=True)
         embed.aside(domain).write(run.folder, self.progress)
         return domain
@@ -464,7 +508,8 @@ class _Stages:
         manifest, clips = self._decodable(domain, rows)
 
         def make(folder: Path, made_from: dict, progress: Progress, **which) -> Examples:
-            store = Store(folder, made_from)
+            # What is new in every epoch would fill a shared store.
+            store = Store(folder, made_from, None if config.fresh else self.shared)
             examples.make(
                 manifest,
                 clips,

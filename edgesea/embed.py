@@ -1,10 +1,11 @@
 """Embeds a domain: every frame of every clip, with the teacher's embedding, into a store.
 
 Rows of the store, in the order of the manifest:
-    clip (int32, index into the manifest), start (float64, s of the file), level_db (float32, A-weighted: see
-    `edgesea.levels`), embedding (n,) float32 and whatever else is asked of the teacher, patch
-    (frames, mels, 1) float16 where patches are kept, and label (classes,) float32, 0 or 1, where the classes
-    are given: every frame of a clip has the clip's label, also where nothing of it is heard just then.
+    clip (int32, index into the manifest), path (text, the file as the dataset's folder sees it), start
+    (float64, s of the file), level_db (float32, A-weighted: see `edgesea.levels`), embedding (n,) float32, or
+    float16 where that was chosen, and whatever else is asked of the teacher, patch (frames, mels, 1) float16
+    where patches are kept, and label (classes,) float32, 0 or 1, where the classes are given: every frame of
+    a clip has the clip's label, also where nothing of it is heard just then.
 The notes of each shard hold what was set aside or used in part (`Aside`), and how many frames were dropped
 because the teacher gave no number for them.
 
@@ -14,7 +15,9 @@ and memory grows neither with files nor with the domain.
 """
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,9 @@ PIECE_SECONDS = 600.0
 # Of all frames, those for which a teacher may give NaN or infinity before it is called broken. One that takes
 # the logarithm of the sound's power does so in digital silence.
 MOST_BAD_FRAMES = 0.05
+_BATCH = 64  # frames that the teacher is asked about at least, where there are so many
+_BATCHES_AHEAD = 2
+_DECODERS, _PIECES_AHEAD = 2, 16
 # A piece shorter than it was said to be by more than this, in seconds and of its own length, was cut off: the
 # lengths of lossy formats are rounded to their blocks.
 _SHORT_S, _SHORT = 0.1, 0.005
@@ -135,6 +141,7 @@ def embed(
     hop: float,
     *,
     patches: bool,
+    half: bool = False,
     classes: Sequence[str] = (),
     calibration_db: float = 0.0,
     most_bad_frames: float = MOST_BAD_FRAMES,
@@ -144,6 +151,7 @@ def embed(
 
     hop : seconds from frame to frame
     patches : whether the student's patches are kept beside the embeddings
+    half : whether embeddings are kept in half precision
     classes : names of the columns of `label`, in order; () keeps none
     calibration_db : see `edgesea.levels`
     most_bad_frames : share of all frames, in [0, 1], for which the teacher may give NaN or infinity; such
@@ -153,7 +161,16 @@ def embed(
     """
     cut = pieces(manifest, range(len(manifest)), PIECE_SECONDS)
     expected = sum(seconds for _, seconds in cut) / hop
-    work = _Work(manifest, pairing, _hop_samples(pairing, hop), patches, calibration_db, classes)
+    work = _Work(
+        manifest,
+        pairing,
+        _hop_samples(pairing, hop),
+        patches=patches,
+        half=half,
+        calibration_db=calibration_db,
+        classes=classes,
+    )
+    frames, bad = 0, []
     with progress.stage("embed", len(manifest)) as advance:
         for number, shard in enumerate(_shards(cut)):
             if not store.has(number):
@@ -161,10 +178,13 @@ def embed(
                 if number == 0:
                     notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
                 store.write(number, columns, notes)
-                # Hours of a broken teacher are not waited for.
-                _check_bad(store, pairing, most_bad_frames, expected)
+            written = store.shard(number)
+            frames += len(written)
+            bad += written.notes.get("bad", [])
+            # Hours of a broken teacher are not waited for.
+            _check_bad(bad, frames, pairing, most_bad_frames, expected)
             advance(len({piece.clip for piece, _ in shard}))
-    _check_bad(store, pairing, most_bad_frames, 0)
+    _check_bad(bad, frames, pairing, most_bad_frames, 0)
     if not len(store):
         reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped(store)[:3])
         raise EdgeseaError(f"Nothing in {manifest.root} can be used ({reasons}): give other sound.")
@@ -190,11 +210,13 @@ def skipped(store: Store) -> list[tuple[str, str]]:
     return [tuple(item) for shard in store.shards for item in shard.notes.get("skipped", [])]
 
 
-def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> None:
-    """Raises `EdgeseaError` where too many frames are bad, of those that there are or will be."""
-    bad = [each for shard in store.shards for each in shard.notes.get("bad", [])]
+def _check_bad(bad: list, frames: int, pairing: Pairing, most: float, expected: float) -> None:
+    """Raises `EdgeseaError` where too many frames are bad, of those that there are or will be.
+
+    bad : rows of the notes, as far as the shards were looked at; frames : in those shards
+    """
     count = sum(each[2] for each in bad)
-    total = max(expected, len(store) + count)
+    total = max(expected, frames + count)
     if count > most * total:
         path, second, _ = bad[0]
         raise EdgeseaError(
@@ -203,6 +225,12 @@ def _check_bad(store: Store, pairing: Pairing, most: float, expected: float) -> 
             "are let pass: mend the teacher, take such sound (digital silence?) out, or raise "
             "--max-bad-frames."
         )
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """In half precision; what is too large for it becomes the largest number that it has."""
+    largest = np.finfo(np.float16).max
+    return np.clip(values, -largest, largest).astype(np.float16)
 
 
 def _hop_samples(pairing: Pairing, hop: float) -> int:
@@ -223,93 +251,206 @@ def _shards(cut: list[tuple[Piece, float]]) -> list[list[tuple[Piece, float]]]:
     return shards
 
 
+@dataclass
+class _Part:
+    """The frames of one piece on their way: name of the file, frames (B, samples), start (B,), s."""
+
+    piece: Piece
+    name: str
+    frames: np.ndarray
+    start: np.ndarray
+    notes: dict[str, list]
+
+
 class _Work:
-    """Makes shards, one after the other, and remembers where files ended earlier than they said."""
+    """Makes shards, one after the other, and remembers where files ended earlier than they said.
+
+    Decoding, the teacher, and patches and levels each have a thread of their own, and what they do is done
+    outside Python's lock: while one batch is asked about, the next is decoded. Batches go over clips, and
+    never over shards, so that a shard does not depend on which came before it in this call.
+    """
 
     def __init__(
         self,
         manifest: Manifest,
         pairing: Pairing,
         hop: int,
+        *,
         patches: bool,
+        half: bool,
         calibration_db: float,
         classes: Sequence[str],
     ):
         self._manifest, self._pairing, self._hop = manifest, pairing, hop
-        self._patches, self._calibration_db = patches, calibration_db
+        self._patches, self._half, self._calibration_db = patches, half, calibration_db
         self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
         self._ends: dict[int, float] = {}  # clip -> second behind which there is nothing
 
     def shard(self, shard: list[tuple[Piece, float]]) -> tuple[dict[str, np.ndarray], dict[str, list]]:
         """Columns and notes."""
-        rows: dict[str, list] = {name: [] for name in ("clip", "start", "level_db", *self._pairing.outputs)}
-        if self._patches:
-            rows["patch"] = []
-        if self._labels.shape[1]:
-            rows["label"] = []
-        notes: dict[str, list] = {"skipped": [], "in_part": [], "ended": [], "bad": []}
-        for piece, seconds in shard:
-            for name, values in self._rows(piece, seconds, notes).items():
-                rows[name].append(values)
-        empty = {
-            "clip": np.zeros(0, np.int32),
-            "start": np.zeros(0),
-            "level_db": np.zeros(0, np.float32),
-            **{name: np.zeros((0, *shape), np.float32) for name, shape in self._pairing.outputs.items()},
-            "patch": np.zeros((0, *self._pairing.frontend.patch_shape), np.float16),
-            "label": self._labels[:0],
-        }
-        columns = {name: np.concatenate([empty[name], *parts]) for name, parts in rows.items()}
+        told: list[dict[str, list]] = [{"skipped": [], "in_part": [], "ended": [], "bad": []} for _ in shard]
+        rows: list[dict[str, np.ndarray]] = [self._empty()]
+        asked: deque = deque()
+        with ThreadPoolExecutor(1) as teacher, ThreadPoolExecutor(1) as beside:
+            for batch in self._batches(shard, told):
+                frames = np.concatenate([part.frames for part in batch])
+                asked.append(
+                    (batch, teacher.submit(self._hear, batch, frames), beside.submit(self._beside, frames))
+                )
+                while len(asked) > _BATCHES_AHEAD:
+                    rows += self._rows(*asked.popleft())
+            while asked:
+                rows += self._rows(*asked.popleft())
+        columns = {name: np.concatenate([each[name] for each in rows]) for name in rows[0]}
+        notes = {name: [item for each in told for item in each[name]] for name in told[0]} if told else {}
         return columns, {name: held for name, held in notes.items() if held or name == "skipped"}
 
-    def _rows(self, piece: Piece, seconds: float, notes: dict[str, list]) -> dict[str, np.ndarray]:
-        """The rows of one piece; {} where there are none, and why in the notes."""
-        clip, rate = self._manifest.clips[piece.clip], self._pairing.sample_rate
-        name = self._manifest.relative(Path(clip.path))
-        first = piece.start or 0.0
-        goes_on = first > (clip.start or 0.0)
+    def _empty(self) -> dict[str, np.ndarray]:
+        """No rows, of all columns."""
+        kind = np.float16 if self._half else np.float32
+        empty = {
+            "clip": np.zeros(0, np.int32),
+            "path": np.zeros(0, str),
+            "start": np.zeros(0),
+            "level_db": np.zeros(0, np.float32),
+            **{
+                name: np.zeros((0, *shape), kind if name == "embedding" else np.float32)
+                for name, shape in self._pairing.outputs.items()
+            },
+        }
+        if self._patches:
+            empty["patch"] = np.zeros((0, *self._pairing.frontend.patch_shape), np.float16)
+        if self._labels.shape[1]:
+            empty["label"] = self._labels[:0]
+        return empty
+
+    def _batches(
+        self, shard: list[tuple[Piece, float]], told: list[dict[str, list]]
+    ) -> Iterator[list[_Part]]:
+        """The frames of a shard, of neighbouring pieces together as long as they are fewer than `_BATCH`."""
+        batch: list[_Part] = []
+        for (piece, seconds), sound, notes in zip(shard, self._sounds(shard), told, strict=True):
+            part = self._framed(piece, seconds, sound, notes)
+            if part is not None:
+                batch.append(part)
+            if sum(len(each.frames) for each in batch) >= _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _sounds(self, shard: list[tuple[Piece, float]]) -> Iterator[np.ndarray | audio.BadAudio]:
+        """What each piece holds, decoded ahead of who asks: by more where pieces are short."""
+        longest = max((seconds for _, seconds in shard), default=0.0)
+        ahead = max(1, min(_PIECES_AHEAD, int(PIECE_SECONDS / max(longest, 1.0))))
+        waiting: deque = deque()
+        with ThreadPoolExecutor(_DECODERS) as pool:
+            for piece, _ in shard:
+                waiting.append(pool.submit(self._decoded, piece))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _decoded(self, piece: Piece) -> np.ndarray | audio.BadAudio:
+        clip = self._manifest.clips[piece.clip]
+        if self._goes_on(piece) and (piece.start or 0.0) >= self._ends.get(piece.clip, math.inf):
+            return audio.Ended("", clip.path)  # known without decoding what lies before it once more
         try:
-            if goes_on and first >= self._ends.get(piece.clip, math.inf):
-                raise audio.Ended("", clip.path)  # known without decoding what lies before it once more
-            waveform = audio.read(clip.path, rate, start=piece.start, end=piece.end)
+            return audio.read(clip.path, self._pairing.sample_rate, start=piece.start, end=piece.end)
         except audio.BadAudio as error:
-            if goes_on and isinstance(error, audio.Ended):
+            return error
+
+    def _goes_on(self, piece: Piece) -> bool:
+        return (piece.start or 0.0) > (self._manifest.clips[piece.clip].start or 0.0)
+
+    def _framed(
+        self, piece: Piece, seconds: float, sound: np.ndarray | audio.BadAudio, notes: dict[str, list]
+    ) -> _Part | None:
+        """The frames of one piece; None where there are none, and why in the notes."""
+        rate, first, goes_on = self._pairing.sample_rate, piece.start or 0.0, self._goes_on(piece)
+        name = self._manifest.relative(Path(self._manifest.clips[piece.clip].path))
+        if isinstance(sound, audio.BadAudio):
+            if goes_on and isinstance(sound, audio.Ended):
                 self._ended(piece.clip, name, first, notes)
             else:
-                notes["skipped"].append((name, error.reason + (f" from {first:g} s" if first else "")))
-            return {}
+                notes["skipped"].append((name, sound.reason + (f" from {first:g} s" if first else "")))
+            return None
         if not goes_on and (note := self._surveys.of(piece.clip).note):
             notes["in_part"].append((name, note))
-        if seconds - len(waveform) / rate > _SHORT_S + _SHORT * seconds:
-            self._ended(piece.clip, name, first + len(waveform) / rate, notes)
-        frames = audio.frame(waveform, self._pairing.samples, self._hop)
-        start = first + np.arange(len(frames)) * self._hop / rate
-        heard = self._pairing.hear(frames, clip.path, start)
+        if seconds - len(sound) / rate > _SHORT_S + _SHORT * seconds:
+            self._ended(piece.clip, name, first + len(sound) / rate, notes)
+        # What was made before has no frame behind the last whole one.
+        frames = audio.frame(sound, self._pairing.samples, self._hop, pad=self._pairing.hears)
+        if not len(frames):
+            notes["skipped"].append((name, "shorter than one frame"))
+            return None
+        return _Part(piece, name, frames, first + np.arange(len(frames)) * self._hop / rate, notes)
+
+    def _hear(self, batch: list[_Part], frames: np.ndarray) -> dict[str, np.ndarray] | list:
+        """What the teacher gives for a batch; of one that recalls, a list with an answer for each part."""
+        if self._pairing.hears:
+            return self._pairing.hear(frames, Path(), np.zeros(0))
+        heard: list[dict[str, np.ndarray] | audio.BadAudio] = []
+        for part in batch:
+            try:
+                path = self._manifest.clips[part.piece.clip].path
+                heard.append(self._pairing.hear(part.frames, path, part.start))
+            except audio.BadAudio as error:
+                heard.append(error)
+        return heard
+
+    def _beside(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Columns that no teacher is needed for."""
+        levelled = levels.level_dba(frames, self._pairing.sample_rate, self._calibration_db)
+        patches = {"patch": self._pairing.patches(frames).astype(np.float16)} if self._patches else {}
+        return {"level_db": levelled, **patches}
+
+    def _rows(self, batch: list[_Part], hearing: Future, beside: Future) -> list[dict[str, np.ndarray]]:
+        """The rows of every part of a batch that has some."""
+        heard, others, rows, at = hearing.result(), beside.result(), [], 0
+        for k, part in enumerate(batch):
+            here = slice(at, at + len(part.frames))
+            at = here.stop
+            if isinstance(heard, dict):
+                given = {name: values[here] for name, values in heard.items()}
+            elif isinstance(heard[k], audio.BadAudio):
+                part.notes["skipped"].append((part.name, heard[k].reason))
+                continue
+            else:
+                given = heard[k]
+            rows.append(self._kept(part, given, {name: values[here] for name, values in others.items()}))
+        return rows
+
+    def _kept(
+        self, part: _Part, heard: dict[str, np.ndarray], others: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The rows for which the teacher gave numbers; on the others there are notes."""
         finite = [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in heard.values()]
         good = np.logical_and.reduce(finite)
         if not good.all():
             bad = np.flatnonzero(~good)
-            second = float(start[bad[0]])
-            notes["bad"].append((name, second, len(bad)))
+            second = float(part.start[bad[0]])
+            part.notes["bad"].append((part.name, second, len(bad)))
             reason = f"the teacher gives NaN or infinity for {len(bad)} of {len(good)} frames"
-            place = f"{reason} from {first:g} s on, first at {second:g} s"
-            notes["in_part" if good.any() else "skipped"].append((name, place))
-            frames, start = frames[good], start[good]
-            heard = {output: values[good] for output, values in heard.items()}
-        if not len(frames):
-            return {}
-        rows: dict[str, np.ndarray] = {
-            "clip": np.full(len(frames), piece.clip, np.int32),
-            "start": start,
-            "level_db": levels.level_dba(frames, rate, self._calibration_db),
+            place = f"{reason} from {part.piece.start or 0.0:g} s on, first at {second:g} s"
+            part.notes["in_part" if good.any() else "skipped"].append((part.name, place))
+        if self._half:
+            heard = {**heard, "embedding": _halved(heard["embedding"])}
+        columns = {
+            "clip": np.full(len(good), part.piece.clip, np.int32),
+            # Names of files need not be UTF-8 on Linux; such bytes are shown escaped.
+            "path": np.full(len(good), part.name.encode("utf-8", "backslashreplace").decode()),
+            "start": part.start,
+            **others,
             **heard,
         }
-        if self._patches:
-            rows["patch"] = self._pairing.patches(frames).astype(np.float16)
         if self._labels.shape[1]:
-            rows["label"] = np.repeat(self._labels[piece.clip : piece.clip + 1], len(frames), axis=0)
-        return rows
+            columns["label"] = np.repeat(
+                self._labels[part.piece.clip : part.piece.clip + 1], len(good), axis=0
+            )
+        return {name: values[good] for name, values in columns.items()}
 
     def _ended(self, clip: int, name: str, at: float, notes: dict[str, list]) -> None:
         self._ends[clip] = min(at, self._ends.get(clip, math.inf))

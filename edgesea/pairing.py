@@ -32,6 +32,11 @@ class Pairing:
         self.samples = max(math.ceil(part.samples * self.sample_rate / part.sample_rate) for part in parts)
         self.outputs = {name: tuple(teacher.outputs[name]) for name in wanted} if teacher else {}
 
+    @property
+    def hears(self) -> bool:
+        """Whether any sound can be asked about: not where the embeddings were made before."""
+        return self.teacher is None or self.teacher.waveforms
+
     def hear(self, waveforms: np.ndarray, path: Path, starts: np.ndarray) -> dict[str, np.ndarray]:
         """What the teacher gives for frames of a file, each output (B, *shape) float32.
 
@@ -62,16 +67,19 @@ class Pairing:
         return self.ask(waveforms)["embedding"]
 
     def _asked(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
-        heard = self._heard(waveforms, self.teacher.sample_rate, self.teacher.samples)
+        heard = heard_at(waveforms, self.sample_rate, self.teacher.sample_rate, self.teacher.samples)
         return self.teacher.hear(heard, tuple(self.outputs))
 
     def patches(self, waveforms: np.ndarray) -> np.ndarray:
         """waveforms (B, samples) float32 -> the student's patches (B, frames, mels, 1) float32."""
-        return self.frontend.patch(self._heard(waveforms, self.frontend.sample_rate, self.frontend.samples))
+        heard = heard_at(waveforms, self.sample_rate, self.frontend.sample_rate, self.frontend.samples)
+        return self.frontend.patch(heard)
 
-    def _heard(self, waveforms: np.ndarray, rate: int, samples: int) -> np.ndarray:
-        if rate != self.sample_rate:
-            # soxr takes (time, channels): the frames of a batch are its channels.
-            waveforms = soxr.resample(waveforms.T, self.sample_rate, rate, quality="HQ").T
-        short = samples - waveforms.shape[1]
-        return np.ascontiguousarray(np.pad(waveforms, ((0, 0), (0, max(0, short))))[:, :samples])
+
+def heard_at(waveforms: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarray:
+    """waveforms (B, n) at `rate` Hz -> their beginnings, (B, samples) at `wanted` Hz."""
+    if wanted != rate:
+        # soxr takes (time, channels): the frames of a batch are its channels.
+        waveforms = soxr.resample(waveforms.T, rate, wanted, quality="HQ").T
+    short = samples - waveforms.shape[1]
+    return np.ascontiguousarray(np.pad(waveforms, ((0, 0), (0, max(0, short))))[:, :samples])

@@ -22,6 +22,7 @@ from edgesea import files
 from edgesea.errors import UsageError, received
 from edgesea.formats import door
 from edgesea.formats.text import control
+from edgesea.recognise import whole
 
 FILE = "edgesea.toml"
 LARGEST = 1 << 20  # bytes
@@ -132,8 +133,8 @@ def find() -> Project | None:
             raise UsageError(f"The entry {name} in {path} has to be a text, received {received(value)}.")
     if "data" in values:
         values["data"] = str(folder / Path(values["data"]).expanduser())
-    if values.get("teacher", "demo") != "demo":
-        values["teacher"] = str(folder / Path(values["teacher"]).expanduser())
+    if "teacher" in values:
+        values["teacher"] = whole(values["teacher"], folder)
     for name in ("runs", "bundles"):
         values[name] = folder / Path(values.get(name, name)).expanduser()
     return Project(folder, **values)

@@ -16,7 +16,10 @@ from pathlib import Path
 
 # Looked through for marks; a model's structure lies in its first and last parts.
 _LOOKED_AT = 64 << 20
+_FIRST_LINE = 1 << 20
 _STUDENT = "student.keras"
+# The files of a folder that holds openWakeWord's models.
+PAIR = ("melspectrogram.tflite", "embedding_model.tflite")
 
 YAMNET = (
     "It is yamnet.tflite, published by Google (TensorFlow Model Garden; on Kaggle Models as "
@@ -39,6 +42,12 @@ _WHAT = {
     "missing": "nothing: there is no such file or folder",
     "url": "an address on the web",
     "demo": "the teacher that comes with edgesea",
+    "named": "the name of a published teacher",
+    "class": "the name of a class",
+    "several": "several models",
+    "pair": "a pair of models",
+    "embeddings": "a file of ready-made embeddings",
+    "checkpoint": "a TensorFlow 1 checkpoint",
     "empty": "an empty file",
     "run": "a run of edgesea",
     "bundle": "a bundle of edgesea",
@@ -49,7 +58,8 @@ _WHAT = {
     "keras": "a Keras model (.keras)",
     "keras-h5": "a whole Keras model in the old format (.h5)",
     "keras-weights": "Keras weights without their model (.weights.h5)",
-    "edgel3": "the released Student 3 of edgel3",
+    "edgel3": "a released model of edgel3",
+    "l3-weights": "weights of an L3 network",
     "h5": "an HDF5 file that is no Keras model",
     "onnx": "an ONNX model",
     "torch": "a PyTorch checkpoint",
@@ -78,14 +88,24 @@ _FIRST = {
     "unknown": "give a .keras or .tflite file",
     "audio": "that is for --data",
     "store": "name the model that made it",
+    "named": "fetch it with `edgesea teachers get FILE`, and give the path of its file",
+    "class": "give the path of a model",
+    "several": "name one of them",
+    "pair": "name one of them",
+    "embeddings": "name the model that made them",
+    "checkpoint": "give the .tflite or .keras that it was made from",
+    "l3-weights": "distil from it with `edgesea distill --teacher FILE`",
 }
 
 # What each purpose takes, by kind, where it is not the first thing to do.
 _FOR = {
     "teacher": {
-        "missing": "give a .keras, .tflite or .onnx file, a run, a bundle, or `demo`",
-        "unknown": "give a .keras, .tflite or .onnx file, a run, a bundle, or `demo`",
-        "h5": "give a .keras, .tflite or .onnx file, a run, a bundle, or `demo`",
+        "missing": "give a .keras, .tflite or .onnx file, a SavedModel, a run, a bundle, or a name that "
+        "`edgesea teachers` lists",
+        "unknown": "give a .keras, .tflite or .onnx file, a SavedModel, a run, a bundle, or a name that "
+        "`edgesea teachers` lists",
+        "h5": "give a .keras, .tflite or .onnx file, a SavedModel, a run, a bundle, or a name that "
+        "`edgesea teachers` lists",
     },
     "bench": {
         "missing": "name a bundle or a .tflite",
@@ -128,10 +148,45 @@ def recognise(name: Path | str) -> Found:
     if path.is_dir():
         return Found(_folder(path), text, path)
     if not path.is_file():
-        return Found("missing", text, path)
+        return Found(_without_file(text), text, path)
     if path.name == _STUDENT and _folder(path.parent) == "run":
         return Found("run", text, path.parent)
     return Found(_content(path), text, path)
+
+
+def parts(name: str, kind: str) -> list[str]:
+    """The models of a text that names several (`A,B`) or a pair (`A+B`)."""
+    return [part.strip() for part in name.split("," if kind == "several" else "+")]
+
+
+def whole(name: str, folder: Path | None = None) -> str:
+    """The same model with its paths whole, so that it means the same from any folder.
+
+    folder : where relative paths start; without one, from here, and what is not there stays as it was typed
+    """
+    kind = recognise(name).kind
+    if kind in ("demo", "url", "named", "class"):
+        return name
+    path = Path(folder or "", Path(name).expanduser())
+    for several, sign in (("several", ","), ("pair", "+")):
+        if sign in name and not path.exists() and (folder or kind == several):
+            return sign.join(whole(part, folder) for part in parts(name, several))
+    if folder:
+        return str(path)
+    return name if kind == "missing" else str(path.resolve())
+
+
+def _without_file(text: str) -> str:
+    """What a text is that is no path: names, or several of what is there."""
+    from edgesea.weights import PUBLISHED
+
+    if text in PUBLISHED:
+        return "named"
+    for kind, sign in (("several", ","), ("pair", "+")):
+        found = [recognise(part).kind for part in parts(text, kind)] if sign in text else []
+        if len(found) > 1 and set(found) != {"missing"}:
+            return kind
+    return "class" if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text) else "missing"
 
 
 def advice(found: Found, purpose: str) -> str:
@@ -143,8 +198,8 @@ def advice(found: Found, purpose: str) -> str:
     stem = Path(found.name).stem.lower()
     if found.kind == "missing" and purpose == "teacher" and stem == "yamnet":
         return (
-            f"There is no teacher at {found.name}. {YAMNET}; download it once, and give its path: "
-            "--teacher PATH/yamnet.tflite."
+            f"There is no teacher at {found.name}. {YAMNET}; say --teacher yamnet, which downloads it once, "
+            "or give its path: --teacher PATH/yamnet.tflite."
         )
     what = "file" if purpose != "teacher" else "teacher"
     then = _FOR[purpose].get(found.kind) or _FIRST.get(found.kind) or _FOR[purpose]["unknown"]
@@ -160,6 +215,7 @@ def _folder(path: Path) -> str:
         ("run", ("config.toml", "split.json")),
         ("store", ("store.json",)),
         ("saved-model", ("saved_model.pb",)),
+        ("pair", PAIR),
     ):
         if all((path / mark).is_file() for mark in marks):
             return kind
@@ -187,7 +243,17 @@ def _content(path: Path) -> str:
         return "html"
     if content[:4] in (b"RIFF", b"fLaC", b"OggS") or content[:3] == b"ID3":
         return "audio"
+    if content.startswith(b"PAR1") or _is_table(content):
+        return "embeddings"
+    if b"vggish/conv1/weights" in content:
+        return "checkpoint"
     return "onnx" if _is_onnx(content, path.stat().st_size) else "unknown"
+
+
+def _is_table(content: bytes) -> bool:
+    """Whether it is a CSV table whose columns are those of ready-made embeddings."""
+    columns = content[:_FIRST_LINE].split(b"\n")[0].strip().split(b",")
+    return len(columns) >= 3 and {b"path", b"start"} <= {each.strip().strip(b'"') for each in columns}
 
 
 def _hdf5(content: bytes) -> str:
@@ -195,9 +261,11 @@ def _hdf5(content: bytes) -> str:
         return (
             "edgel3" if b"Melspectrogram" in content and b"audio_embedding_layer" in content else "keras-h5"
         )
+    if b"layer_names" in content and b"audio_embedding_layer" in content:
+        return "l3-weights"
     if b"layer_names" in content or (b"layers" in content and b"vars" in content):
         return "keras-weights"
-    return "h5"
+    return "embeddings" if b"embedding" in content and b"start" in content else "h5"
 
 
 def _archive(path: Path) -> str:
@@ -208,6 +276,8 @@ def _archive(path: Path) -> str:
         return "zip"
     if {"config.json", "metadata.json"} <= names:
         return "keras"
+    if names and all(name.endswith(".npy") for name in names):
+        return "embeddings"
     return "torch" if any(name.endswith("data.pkl") for name in names) else "zip"
 
 

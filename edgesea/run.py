@@ -39,7 +39,7 @@ from edgesea.measures.figures import FIDELITY, text
 from edgesea.named import Choice
 from edgesea.notebook import described, html
 from edgesea.objectives import OBJECTIVES, chosen
-from edgesea.recognise import recognise
+from edgesea.recognise import whole
 from edgesea.reduction import REDUCERS
 from edgesea.sampling import SAMPLERS
 from edgesea.split import Split
@@ -61,7 +61,10 @@ _TEXTS = ("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_pool
 _NAMED = {"student": STUDENTS, "objective": OBJECTIVES, "sampler": SAMPLERS, "reducer": REDUCERS}
 STUDENT, COSINE, RANDOM, PCA = map(Choice, (DEFAULT, "cosine", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
-_OPTIONAL = ("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_pool", "frontend", "dim", "hop")
+_OPTIONAL = (
+    *("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds", "teacher_pool"),
+    *("frontend", "dim", "hop"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Config:
     """Every choice of a distillation, with units.
 
     teacher, data : as given on the command line; paths are stored absolute
-    teacher_tensor, teacher_frontend, teacher_rate, teacher_pool : see `edgesea.teachers.TeacherOptions`
+    teacher_tensor, teacher_frontend, teacher_rate, teacher_seconds, teacher_pool : see
+        `edgesea.teachers.TeacherOptions`
     frontend : name of the student's frontend; None takes the teacher's where the student can take it
     student, objective, sampler, reducer : choices, each a name with options, see `edgesea.named` and the
         modules of those names; held with every option spelt out
@@ -94,6 +98,7 @@ class Config:
     teacher_tensor: str | None = None
     teacher_frontend: str | None = None
     teacher_rate: int | None = None
+    teacher_seconds: float | None = None
     teacher_pool: str | None = None
     frontend: str | None = None
     student: Choice = STUDENT
@@ -123,7 +128,11 @@ class Config:
         self._check(
             ("seed",), lambda value: _whole(value) and 0 <= value < 2**32, "a whole number in 0 .. 2^32 - 1"
         )
-        self._check(("learning_rate", "hop"), lambda value: _real(value) and value > 0, "a number above 0")
+        self._check(
+            ("learning_rate", "hop", "teacher_seconds"),
+            lambda value: _real(value) and value > 0,
+            "a number above 0",
+        )
         self._check(("weight_decay",), lambda value: _real(value) and value >= 0, "a number of at least 0")
         self._check(("calibration_db",), _real, "a finite number of dB")
         self._check(
@@ -466,10 +475,11 @@ def sounding(domain: Store, rows: np.ndarray, config: Config) -> np.ndarray:
 
 def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
-    found = {**values, "data": str(Path(values["data"]).expanduser().resolve())}
-    if recognise(values["teacher"]).kind not in ("demo", "url", "missing"):
-        found["teacher"] = str(Path(values["teacher"]).expanduser().resolve())
-    return found
+    return {
+        **values,
+        "data": str(Path(values["data"]).expanduser().resolve()),
+        "teacher": whole(values["teacher"]),
+    }
 
 
 def _today(values: Mapping) -> dict:

@@ -109,10 +109,10 @@ def of_labels(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    embeddings, labels = np.asarray(embeddings, np.float64), np.asarray(labels)
-    if len(np.unique(labels)) < 2:
+    embeddings, truth = np.asarray(embeddings, np.float64), np.asarray(labels)
+    if len(np.unique(truth)) < 2:
         raise EdgeseaError(
-            f"All training recordings that can be used are labelled {str(labels[0])!r}: give more sound of "
+            f"All training recordings that can be used are labelled {labels[0]!r}: give more sound of "
             "other classes, or another --seed."
         )
     mean, spread = embeddings.mean(axis=0), embeddings.std(axis=0)
@@ -120,13 +120,13 @@ def of_labels(
     unit = (embeddings - mean) / spread
 
     def fitted(rows, penalty):
-        return LogisticRegression(C=penalty, max_iter=300).fit(unit[rows], labels[rows])
+        return LogisticRegression(C=penalty, max_iter=300).fit(unit[rows], truth[rows])
 
     # These matrices are small: threads would spend their time waiting for each other.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        splits = _splits(labels, np.asarray(groups))
-        loss = [sum(_loss(fitted(a, c), unit[b], labels[b]) for a, b in splits) for c in PENALTIES]
+        splits = _splits(truth, np.asarray(groups))
+        loss = [sum(_loss(fitted(a, c), unit[b], truth[b]) for a, b in splits) for c in PENALTIES]
         head = fitted(np.arange(len(unit)), PENALTIES[int(np.argmin(loss))])
     coefficients, intercept = head.coef_, head.intercept_
     if len(coefficients) == 1:  # of two classes scikit-learn fits the second alone

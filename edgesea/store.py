@@ -11,8 +11,11 @@ A column holds one scalar a row, or one array of the same shape a row (an embedd
 of at least one value.
 """
 
+import hashlib
 import json
 import math
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -36,10 +39,13 @@ class Store:
     folder : Path
     made_from : mapping of JSON values; what the rows are a function of. A folder that was made from something
         else is refused with `UsageError`, and never mixed into.
+    shared : a folder of stores that others use too, each under a hash of what it was made from: shards that
+        one has are taken from there, and new ones left there. Files are linked, not copied, where they can be
     """
 
-    def __init__(self, folder: Path | str, made_from: Mapping):
+    def __init__(self, folder: Path | str, made_from: Mapping, shared: Path | str | None = None):
         self.folder = Path(folder)
+        self._shared: Store | None = None
         self.made_from = json.loads(json.dumps(made_from))
         description = self.folder / "store.json"
         if description.exists():
@@ -60,6 +66,8 @@ class Store:
                     f"The folder {self.folder} is not empty and not a store: choose another folder."
                 )
             files.write_json(description, {"format": 1, "made_from": self.made_from})
+        if shared is not None:
+            self._shared = Store(Path(shared) / address(self.made_from), self.made_from)
 
     @classmethod
     def open(cls, folder: Path | str) -> "Store":
@@ -70,7 +78,9 @@ class Store:
         return cls(folder, _description(description)["made_from"])
 
     def has(self, shard: int) -> bool:
-        """Whether a shard is written."""
+        """Whether a shard is written; one that the shared store has is taken from there first."""
+        if not self._path(shard).exists() and self._shared is not None and self._shared.has(shard):
+            self._take(self._shared._path(shard), self._path(shard))
         return self._path(shard).exists()
 
     def write(self, shard: int, columns: Mapping[str, np.ndarray], notes: Mapping | None = None) -> None:
@@ -98,8 +108,27 @@ class Store:
             pa.ipc.new_file(sink, schema) as writer,
         ):
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+        self._forget()
+        if self._shared is not None and not self._shared.has(shard):
+            self._take(self._path(shard), self._shared._path(shard))
+
+    def _take(self, source: Path, target: Path) -> None:
+        """The same shard at another place, whole or not at all."""
+        with files.replacing(target) as temporary:
+            Path(temporary).unlink(missing_ok=True)
+            try:
+                os.link(source, temporary)
+            except OSError:  # another disk, or one that has no links
+                shutil.copyfile(source, temporary)
+        self._forget()
+
+    def _forget(self) -> None:
         for cached in ("shards", "_offsets"):
             self.__dict__.pop(cached, None)
+
+    def shard(self, number: int) -> "Shard":
+        """One shard, whichever of the others are there."""
+        return Shard(self._path(number))
 
     @cached_property
     def shards(self) -> tuple["Shard", ...]:
@@ -154,6 +183,12 @@ class Store:
 
     def _path(self, shard: int) -> Path:
         return self.folder / f"shard-{shard:06d}.arrow"
+
+
+def address(made_from: Mapping) -> str:
+    """The name of a shared store: a hash of what it was made from."""
+    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Shard:

@@ -12,6 +12,7 @@ import numpy as np
 from edgesea.errors import UsageError
 from edgesea.frontend import Frontend
 
+ACCELERATORS = ("auto", "cpu", "gpu")
 POOLS = ("mean", "max", "first", "last")
 
 
@@ -20,22 +21,31 @@ class TeacherOptions:
     """What a model file cannot say of itself.
 
     tensor : name, or end of the name, of the inner tensor (.tflite, .onnx) or layer (.keras) that is the
-        embedding; None is the model's output
+        embedding; of a SavedModel its signature, an output, or SIGNATURE:OUTPUT; of OpenL3 512 or 6144; None
+        is the model's output
     frontend : the frontend of a model that takes patches
     sample_rate : Hz, of a model that takes waveforms
+    seconds : of one frame, for a model that takes waveforms of any length
     pool : one of `POOLS`, of a model that gives a sequence of vectors a frame: how they become one
     threads : of a model that the TFLite interpreter runs
+    accelerator : one of `ACCELERATORS`: auto is a GPU where its runtime has one, gpu refuses to do without
     """
 
     tensor: str | None = None
     frontend: Frontend | None = None
     sample_rate: int | None = None
+    seconds: float | None = None
     pool: str | None = None
     threads: int = 1
+    accelerator: str = "auto"
 
     def __post_init__(self) -> None:
         if self.pool is not None and self.pool not in POOLS:
             raise UsageError(f"Received --teacher-pool {self.pool!r}: choose one of {', '.join(POOLS)}.")
+        if self.accelerator not in ACCELERATORS:
+            raise UsageError(
+                f"Received --accelerator {self.accelerator!r}: choose one of {', '.join(ACCELERATORS)}."
+            )
 
 
 class Teacher(ABC):
@@ -50,6 +60,7 @@ class Teacher(ABC):
     frontend : its own log-mel frontend, where it is known; None where the model keeps it to itself
     waveforms : whether it can be asked about any sound. A source of embeddings that were made before says
         False: it answers `recall` and not `hear`, and so nothing that varies the sound can use it
+    hop : seconds from frame to frame, where only frames at such a distance are there to be had
     notes : sentences for the user on what was chosen in loading it
 
     What it gives for a frame depends on that frame alone: never on the frames before or beside it.
@@ -62,6 +73,7 @@ class Teacher(ABC):
     samples: int
     frontend: Frontend | None = None
     waveforms: bool = True
+    hop: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -110,6 +122,8 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
     Raises `UsageError` where the shape is neither, and where an option is needed that is not there.
     """
     shape = tuple(size for size in input_shape if size != 1)
+    if shape == (None,):
+        shape = (_samples(path, options),)
     if None in shape or len(shape) not in (1, 2):
         raise UsageError(
             f"The teacher {path} takes an input of shape {tuple(input_shape)}: it has to be one waveform or "
@@ -121,6 +135,12 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
             raise UsageError(
                 f"The teacher {path} takes waveforms of {shape[0]} samples, at a rate that its file does not "
                 "say: give --teacher-rate."
+            )
+        if options.seconds is not None and round(options.seconds * options.sample_rate) != shape[0]:
+            raise UsageError(
+                f"The teacher {path} takes waveforms of {shape[0]} samples, which are "
+                f"{shape[0] / options.sample_rate:.6g} s at {options.sample_rate} Hz, and --teacher-seconds "
+                f"says {options.seconds:g}: leave it out, or give another --teacher-rate."
             )
         return Ear(options.sample_rate, shape[0], frontend, takes_patches=False)
     if frontend is None:
@@ -137,14 +157,30 @@ def ear(path: Path, input_shape: tuple, options: TeacherOptions) -> Ear:
     return Ear(frontend.sample_rate, frontend.samples, frontend, takes_patches=True)
 
 
+def _samples(path: Path, options: TeacherOptions) -> int:
+    """Of one frame, for a model that takes waveforms of any length."""
+    if options.seconds is None or options.sample_rate is None:
+        raise UsageError(
+            f"The teacher {path} takes waveforms of any length: say how long a frame is with "
+            "--teacher-seconds, and at which rate with --teacher-rate."
+        )
+    return max(1, round(options.seconds * options.sample_rate))
+
+
 def fingerprint(path: Path, options: TeacherOptions) -> str:
-    """A hash of the file and of the options that change its embeddings."""
+    """A hash of the file, or of all files of a folder, and of the options that change its embeddings."""
+    digest = hashlib.sha256()
     try:
-        digest = hashlib.sha256(path.read_bytes())
+        for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+            if path.is_dir():
+                digest.update(file.relative_to(path).as_posix().encode("utf-8", "surrogateescape") + b"\n")
+            with open(file, "rb") as content:
+                while block := content.read(1 << 20):
+                    digest.update(block)
     except OSError as error:
         raise UsageError(f"The teacher {path} cannot be read ({error.strerror}): give a file.") from error
     frontend = options.frontend.to_dict() if options.frontend else None
     # What came later is in it only where it is used: stores of before are still of the same teacher.
-    later = [options.pool] if options.pool else []
+    later = [value for value in (options.pool, options.seconds) if value is not None]
     digest.update(json.dumps([options.tensor, options.sample_rate, frontend, *later]).encode())
     return digest.hexdigest()

@@ -17,13 +17,16 @@ from __future__ import annotations
 import re
 
 from firmware_export import boards
+from firmware_export.decisions import RECORDS, SPARE
 from firmware_export.errors import UserError
 
+RECORD_BYTES = 35  # of a prototype that can be learned, without its values, and what rounds it up
 KIB = 1024
 
 # Allowances in bytes, each with its basis.
 MODEL_CODE = 12 * KIB  # at most 9,627 were measured for three models on seven cores, with a harness of 2 KB
 FRONTEND_FLASH = 26 * KIB  # code and tables: at most 23.6 KB were measured for two frontends on four cores
+DECISIONS_FLASH = 6 * KIB  # code: 1.0 KB to decide, 3.7 to 4.1 KB for a memory, measured on an M4 and an M0+
 PROGRAM_FLASH = 16 * KIB  # start-up, drivers, C library
 PROGRAM_RAM = 8 * KIB  # drivers, sound on its way from the microphone, C library
 STACK = 4 * KIB  # an inference takes at most 800 bytes, measured
@@ -103,7 +106,8 @@ def fit(manifest: dict, frontend_header: str | None = None) -> dict:
         if board.clock_hz is None:
             continue
         if board.core in CORES:
-            found.append(_held(board, model, compiled, frontend, state, scratch, wide))
+            each = _held(board, model, compiled, frontend, state, scratch, wide, _decisions(manifest, model))
+            found.append(each)
         else:
             left_out.append(
                 f"Board {board.name} has the core {board.core!r}, of which nothing was measured; its core "
@@ -131,6 +135,7 @@ def _held(
     state: int,
     scratch: int,
     wide: bool,
+    decisions: tuple[int, int],
 ) -> dict:
     kernels, products, sound = CORES[board.core]
     estimate = None
@@ -146,7 +151,8 @@ def _held(
     # Frontend and model take turns in one working memory, the largest piece that has to be without a gap.
     work = max(work, scratch)
     ram = work + state + model["input"]["bytes"] + model["output"]["bytes"] + STACK + PROGRAM_RAM
-    flash += PROGRAM_FLASH + (FRONTEND_FLASH if frontend else 0)
+    flash += PROGRAM_FLASH + (FRONTEND_FLASH if frontend else 0) + decisions[0]
+    ram += decisions[1]
     memory = {"flash": _margin(flash, board.flash_bytes), "ram": _margin(ram, board.ram_bytes)}
     fits = "yes"
     if work > board.largest_ram_bytes or any(each["margin"] < 0 for each in memory.values()):
@@ -163,6 +169,20 @@ def _held(
         **memory,
         "estimate": estimate,
     }
+
+
+def _decisions(manifest: dict, model: dict) -> tuple[int, int]:
+    """Flash and RAM of what makes events of a model's outputs."""
+    decisions = manifest.get("decisions")
+    if not decisions:
+        return 0, 0
+    slots, flash, ram = len(decisions["labels"]), DECISIONS_FLASH, (model.get("scores") or {}).get("bytes", 0)
+    if memory := decisions.get("memory"):
+        dimension = model["output"]["bytes"]
+        slots += SPARE + 1
+        flash += memory["bytes"]
+        ram += RECORDS * (dimension + RECORD_BYTES) + 4 * dimension
+    return flash, ram + slots * (decisions["window"] + 7)
 
 
 def _margin(needed: int, has: int) -> dict:

@@ -25,6 +25,9 @@ from firmware_export.require import activation_fault, refuse, tensor_fault
 # More flash than any microcontroller maps; counted once for each operator that reads it.
 LARGEST_CONSTANTS = 2**25
 
+# Of the operators that are missing; hostile files have thousands.
+MOST_NAMED = 24
+
 
 def simplify(graph: Graph) -> Graph:
     """Replace what depends on no input by its value, and drop the operators that no output needs.
@@ -121,13 +124,15 @@ def _check_kinds(graph: Graph) -> None:
     if not missing:
         return
     parts = []
-    for name, found in missing.items():
+    for name, found in list(missing.items())[:MOST_NAMED]:
         count = f"operator {found[0].index}"
         if len(found) > 1:
             count = f"{len(found)} of them, the first {count}"
         advice = instead(name, found[0].custom)
         parts.append(f"{'custom ' * found[0].custom}{name} ({count}{'; ' * bool(advice)}{advice})")
-    raise ModelError(f"The model cannot be compiled: the C model has no {', no '.join(parts)}.")
+    more = len(missing) - len(parts)
+    rest = f", and {more} more are missing" if more else ""
+    raise ModelError(f"The model cannot be compiled: the C model has no {', no '.join(parts)}{rest}.")
 
 
 def _check_ends(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""Write the sensor program: what a board runs, sound in and one line of JSON a decision out.
+"""Write the sensor program: what a board runs, sound in and one line of JSON an event out.
 
     compiled = compile_model(model, folder, "street_sounds")
     files = write_sensor(compiled, frontend, folder)
@@ -16,12 +16,14 @@ from pathlib import Path
 
 from firmware_export import ctext
 from firmware_export.compile import CompiledModel
+from firmware_export.decisions import RECORDS, Decisions, decision_sources
 from firmware_export.emit import RUNTIME, TEMPLATES
 from firmware_export.files import write_text
 from firmware_export.frontend import HEADERS, SOURCES, FrontendError, frontend_sources
 from firmware_export.graph import Graph, Quantization
 
 PROGRAM = "sensor"
+PROGRAM_FILES = ("sensor.h", "sensor_parts.h", "sensor.c", "sensor_say.c")
 SEMIHOSTING = RUNTIME / "sensor_semihosting.c"
 
 
@@ -59,17 +61,20 @@ def write_sensor(
     frontend,
     out: str | os.PathLike,
     *,
+    decisions: Decisions | None = None,
     every_s: float | None = None,
     command: str = "",
 ) -> tuple[Path, ...]:
-    """Write frontend and sensor program for a compiled model.
+    """Write frontend, decisions and sensor program for a compiled model.
 
     Parameters
     ----------
-    compiled : the model, int8 from one patch to one embedding
+    compiled : the model, int8 from one patch to an embedding, to scores, or to both in this order
     frontend : the frontend's value (`edgesea.frontend.Frontend`)
     out : the folder of the compiled model
-    every_s : float > 0, seconds from one decision to the next, rounded to what the frontend can do; by
+    decisions : what makes events of what it gives; None for a program that says embeddings
+    every_s : without decisions, float > 0, seconds from one decision to the next, rounded to what the
+        frontend can do; by
         default a patch's length, so that each sample is heard once. A padded frontend decides once a patch at
         most.
     command : the command line to name in the files
@@ -85,7 +90,11 @@ def write_sensor(
     FrontendError : a model with other inputs or outputs, or a frontend that does not fit it
     """
     patch = _int8(compiled, "input", compiled.inputs)
-    embedding = _int8(compiled, "output", compiled.outputs)
+    gives = [math.prod(_int8(compiled, "output", (each,))[0]) for each in compiled.outputs]
+    embedding = _int8(compiled, "output", compiled.outputs[:1])
+    _check(compiled, gives, decisions)
+    # The scores are the last output, the embedding is the first, if it is there.
+    embeds = decisions is None or decisions.head == 0 or len(gives) == 2
     files = frontend_sources(
         frontend,
         compiled.name,
@@ -97,7 +106,19 @@ def write_sensor(
     padded = frontend.left_padding > 0 or frontend.right_padding > 0
     period = frontend.samples if padded else frontend.hop
     wanted = frontend.samples / frontend.sample_rate if every_s is None else every_s
-    for name in (*HEADERS, *SOURCES):
+    every = max(1, round(wanted * frontend.sample_rate / period)) if decisions is None else decisions.every
+    runtime, program = [*HEADERS, *SOURCES], ["sensor_embedding.c"]
+    if decisions is not None:
+        runtime += decisions.runtime_files
+        program = list(decisions.program_files)
+        files |= decision_sources(
+            decisions,
+            compiled.name,
+            dimension=gives[0],
+            zero_point=embedding[1].zero_point,
+            command=command,
+        )
+    for name in runtime:
         files[name] = (RUNTIME / name).read_text(encoding="ascii")
     files[f"{PROGRAM}/sensor_model.h"] = (
         ctext.environment(TEMPLATES)
@@ -107,18 +128,34 @@ def write_sensor(
             NAME=compiled.name.upper(),
             state_bytes=compiled.state_bytes,
             origin=ctext.origin(command),
-            embedding_bytes=math.prod(embedding[0]),
+            decisions=decisions,
+            records=RECORDS,
+            outputs=len(gives),
+            output_bytes=sum(gives),
+            embedding_bytes=gives[0] if embeds else 0,
             scale=repr(embedding[1].scale),
             zero_point=embedding[1].zero_point,
             patch_every=f"{period} samples",
-            every=max(1, round(wanted * frontend.sample_rate / period)),
+            every=every,
         )
     )
-    for name in ("sensor.h", "sensor.c"):
+    for name in (*PROGRAM_FILES, *program):
         files[f"{PROGRAM}/{name}"] = (RUNTIME / name).read_text(encoding="ascii")
     for name, text in files.items():
         write_text(Path(out) / name, text)
     return tuple(Path(out) / name for name in files)
+
+
+def _check(ends: CompiledModel | Ends, gives: list[int], decisions: Decisions | None) -> None:
+    """FrontendError where the outputs are not what the decisions are about."""
+    head = 0 if decisions is None else decisions.head
+    wanted = 2 if decisions is not None and decisions.memory and head else 1
+    if len(gives) < wanted or len(gives) > (2 if head else 1) or (head and gives[-1] != head):
+        told = f"a head of {head} classes" if head else "an embedding alone"
+        raise FrontendError(
+            f"The model {ends.name} has {len(gives)} outputs of {', '.join(map(str, gives))} values, and its "
+            f"decisions are about {told}: export it again."
+        )
 
 
 def _int8(compiled: CompiledModel | Ends, role: str, tensors):

@@ -8,7 +8,7 @@ import soxr
 
 from edgesea.errors import UsageError
 from edgesea.frontend import preset
-from edgesea.pairing import Pairing
+from edgesea.pairing import Pairing, heard_at
 from edgesea.teachers import Teacher
 
 
@@ -84,7 +84,7 @@ def test_both_hear_the_same_tone_from_the_same_moment_on():
 def test_frames_of_a_batch_do_not_hear_each_other():
     pairing = Pairing(Ear(22_050, 20_000), preset("sea-8k"))
     frames = np.random.default_rng(1).uniform(-1, 1, (5, pairing.samples)).astype(np.float32)
-    together = pairing._heard(frames, 8_000, 8_000)
+    together = heard_at(frames, pairing.sample_rate, 8_000, 8_000)
     for frame, heard in zip(frames, together, strict=True):
         alone = soxr.resample(frame, pairing.sample_rate, 8_000, quality="HQ")
         n = min(len(alone), 8_000)
@@ -94,7 +94,7 @@ def test_frames_of_a_batch_do_not_hear_each_other():
 def test_a_frame_that_resamples_a_little_short_ends_in_silence():
     frontend = preset("sea-8k")
     pairing = Pairing(Ear(44_100, 100), replace(frontend))
-    heard = pairing._heard(np.ones((1, 100), np.float32), 8_000, 8_000)
+    heard = heard_at(np.ones((1, 100), np.float32), pairing.sample_rate, 8_000, 8_000)
     assert heard.shape == (1, 8_000)
     assert not heard[0, 100:].any()
 

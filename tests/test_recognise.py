@@ -117,7 +117,7 @@ def test_models_by_their_content(shared, tmp_path):
         assert recognise(tmp_path / "x").kind == kind
 
 
-@pytest.mark.parametrize("name", ["yamnet", "models/yamnet.tflite"])
+@pytest.mark.parametrize("name", ["models/yamnet", "models/yamnet.tflite"])
 def test_a_missing_yamnet_says_which_file_is_meant(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
@@ -129,6 +129,7 @@ def test_a_missing_yamnet_says_which_file_is_meant(name, tmp_path, monkeypatch):
         "4,078,224 bytes",
         "SHA-256 469be6a3",
         "--teacher PATH",
+        "--teacher yamnet",
     ):
         assert part in str(caught.value)
 

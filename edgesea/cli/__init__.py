@@ -22,9 +22,13 @@ COMMANDS = {
     "embed": "Writes a teacher's embeddings of a domain into a store.",
     "distill": "Embeds, samples, reduces and trains a student; resumes where it stopped.",
     "evaluate": "Scores a run or a bundle: fidelity to the teacher, and a head.",
+    "head": "Trains the classifier that goes into a bundle, with a threshold for each class.",
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",
     "bench": "Measures storage, activation memory and latency on a device.",
     "flash": "Builds a bundle's firmware, writes it to a board, and reads the golden test's verdict.",
+    "listen": "Runs a bundle on a file or a microphone, here, and prints events.",
+    "deploy": "Puts a bundle on a Pi, as a service; upgrades and rolls back.",
+    "teachers": "Lists teachers, fetches their weights, and says what a foreign model is.",
     "fit": "Says which boards hold a bundle's model, with the margin in flash and RAM.",
 }
 

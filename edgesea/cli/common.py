@@ -13,6 +13,19 @@ max_bad_frames = click.option(
     help="Share of frames, 0 to 1, for which the teacher may give no number.  [default: 0.05]",
 )
 
+shared_store = click.option(
+    "--store",
+    "shared",
+    help="Folder of embeddings that several runs share: the teacher is not asked again for what it holds.",
+)
+
+accelerator = click.option(
+    "--accelerator",
+    default="auto",
+    show_default=True,
+    help="auto, cpu or gpu: where the teacher runs.",
+)
+
 
 def command_line() -> str:
     """The call as a user would type it again, for provenance."""

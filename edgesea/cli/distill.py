@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgesea import project
-from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
+from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
@@ -49,6 +49,11 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
 @click.option(
+    "--teacher-seconds",
+    type=float,
+    help="Length of a frame, of a teacher that takes waveforms of any length.",
+)
+@click.option(
     "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
 )
 @click.option(
@@ -87,9 +92,11 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
 )
+@shared_store
+@accelerator
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
-def distill(out, config_file, augment, as_json, **options):
+def distill(out, config_file, augment, as_json, shared, accelerator, **options):
     """Distils a student from a teacher on your sound; goes on where it stopped.
 
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
@@ -99,7 +106,7 @@ def distill(out, config_file, augment, as_json, **options):
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()
-    run = run_distillation(config, out, progress=bars)
+    run = run_distillation(config, out, shared=shared, accelerator=accelerator, progress=bars)
     results = run.results()
     if as_json:
         print_json(
@@ -126,6 +133,10 @@ def _choose(out, config_file, augment, given: dict):
     elif begun and begun.is_file() and not {"teacher", "data"} <= given.keys():
         values = read_config(begun).to_dict()
     values |= given
+    if "teacher" in given:
+        from edgesea.teachers.own import typed
+
+        typed(given["teacher"])
     for name in ("teacher", "data"):
         if name not in values:
             raise UsageError(

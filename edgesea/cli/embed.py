@@ -2,7 +2,7 @@
 
 import click
 
-from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
+from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 
 
 @click.command()
@@ -10,6 +10,11 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
 @click.option("--teacher-tensor", help="Inner tensor or layer that is the embedding (the end of its name).")
 @click.option("--teacher-frontend", help="Frontend of a teacher that takes patches.")
 @click.option("--teacher-rate", type=int, help="Sample rate of a teacher that takes waveforms, in Hz.")
+@click.option(
+    "--teacher-seconds",
+    type=float,
+    help="Length of a frame, of a teacher that takes waveforms of any length.",
+)
 @click.option(
     "--teacher-pool", help="mean, max, first or last, of a teacher that gives several vectors a frame."
 )
@@ -24,6 +29,16 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
     help="Sound pressure level of an amplitude of 1, in dB.",
 )
 @max_bad_frames
+@click.option("--half", is_flag=True, help="Keep embeddings in half precision.")
+@click.option(
+    "--format",
+    "form",
+    default="arrow",
+    show_default=True,
+    help="parquet, npz or csv: write all rows into one such file too.",
+)
+@shared_store
+@accelerator
 @click.option(
     "--engine",
     type=click.Choice(["local"]),
@@ -32,14 +47,24 @@ from edgesea.cli.common import as_json, max_bad_frames, print_json, progress
     help="Where the teacher runs.",
 )
 @as_json
-def embed(out, engine, as_json, max_bad_frames, **options):
+def embed(out, engine, as_json, max_bad_frames, half, form, shared, accelerator, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
     from edgesea.distillation import embed_domain
-    from edgesea.run import Config
+    from edgesea.run import Config, absolute
+    from edgesea.teachers.own import typed
 
+    typed(options["teacher"])
     if max_bad_frames is not None:
         options["max_bad_frames"] = max_bad_frames
-    figures = embed_domain(Config(**options), out, progress=progress())
+    figures = embed_domain(
+        Config(**absolute(options)),
+        out,
+        half=half,
+        form=form,
+        shared=shared,
+        accelerator=accelerator,
+        progress=progress(),
+    )
     if as_json:
         print_json(figures)
     else:
@@ -47,3 +72,5 @@ def embed(out, engine, as_json, max_bad_frames, **options):
             f"{figures['frames']} frames of {figures['clips']} clips in {out}, {figures['dimension']}-d; "
             f"{figures['skipped']} clips set aside"
         )
+        if figures["file"]:
+            click.echo(f"all of them in {figures['file']}")

@@ -50,6 +50,30 @@ def _print(result: dict) -> None:
         _print_task(task)
     else:
         click.echo("Task: none, since the clips have no labels, or too few.")
+    if decided := result.get("decided"):
+        _print_decided(decided)
+
+
+def _print_decided(decided: dict) -> None:
+    kinds = [kind for kind in ("float", "int8") if kind in decided]
+    figures = ("precision", "recall", "false_alarms_per_hour", "delay_s")
+    for kind in kinds:
+        found = decided[kind]
+        rows = [
+            [label, each["clips"], *(_short(each[figure]) for figure in figures)]
+            for label, each in found["classes"].items()
+        ]
+        rows.append(["mean", decided["clips"], *(_short(found[figure]) for figure in figures)])
+        print_table(
+            f"What the device says, {kind}, on {decided['on']} ({found['hours']:.2f} h, {found['events']} "
+            f"events)",
+            ["class", "clips", "precision", "recall", "false alarms an hour", "delay, s"],
+            rows,
+        )
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
 def _print_part(part: dict, data: str) -> None:

@@ -41,6 +41,19 @@ class _Export(click.Command):
 @click.option(
     "--allow-failed", is_flag=True, help="Keep a bundle that falls below a threshold, marked as failed."
 )
+@click.option("--head", "head_file", metavar="HEAD", help="Fold a head of `edgesea head` behind the student.")
+@click.option(
+    "--data", metavar="LABELLED", help="Train a head on this sound; with --memory, fill it with this."
+)
+@click.option(
+    "--memory", metavar="N", help="Prototypes: a number, all, or KIND:n=N,k=K,beta=B; see the docs."
+)
+@click.option(
+    "--keep-embedding", is_flag=True, help="Keep the embedding as an output beside the head's scores."
+)
+@click.option(
+    "--min-agreement", type=float, help="Fail where int8 decides less often as float does.  [default: 0.95]"
+)
 @click.option("--no-onnx", is_flag=True, help="Leave the ONNX file out.")
 @click.option(
     "--project",
@@ -66,6 +79,11 @@ def export(
     explain,
     no_c,
     allow_failed,
+    head_file,
+    data,
+    memory,
+    keep_embedding,
+    min_agreement,
     no_onnx,
     kind,
     runtime,
@@ -76,6 +94,7 @@ def export(
 
     With --project it holds a framework's project too; of a BUNDLE, --project alone is made.
     """
+    from edgesea.cli.common import progress
     from edgesea.exporting import c_compiler, export_tflite
     from edgesea.exporting.from_run import export_run
     from edgesea.exporting.project import in_bundle
@@ -104,11 +123,13 @@ def export(
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
         _check_without_c(explain, ram_budget, kind, runtime)
-    # TensorFlow Lite Micro runs what cannot be compiled.
-    c_model = None
-    if not no_c:
+        c_model = None
+    else:
+        # TensorFlow Lite Micro runs what cannot be compiled.
         optional = runtime == "tflm" and not explain and ram_budget is None
         c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
+    given = (head_file, data, memory, keep_embedding, min_agreement)
+    deciding = _deciding(target, a_tflite, *given, board)
     if a_tflite:
         chosen = preset(frontend) if frontend else None
         bundle = export_tflite(
@@ -126,6 +147,8 @@ def export(
             c_model=c_model,
             allow_failed=allow_failed,
             project=project,
+            deciding=deciding,
+            progress=progress(),
             command=command,
             **{key: value for key, value in thresholds.items() if value is not None},
         )
@@ -148,6 +171,47 @@ def _check(target: Path, a_tflite: bool, int8: bool, int16x8: bool, kind: str | 
         raise UsageError(f"--int16x8 converts a run, and {target} stays what it is: leave it out.")
     if kind and not int8 and not a_tflite:
         raise UsageError("A project is made of the int8 model: say --int8 too.")
+
+
+def _deciding(target: Path, a_tflite: bool, head_file, data, memory, keep_embedding, min_agreement, board):
+    """Head and memory that go along, read or made; None where nothing does."""
+    if not (head_file or data or memory or keep_embedding or min_agreement is not None):
+        return None
+    from edgesea.cli.common import progress
+    from edgesea.decisions.head import Head, train
+    from edgesea.decisions.prototypes import choice_of
+    from edgesea.exporting.decisions import MIN_AGREEMENT, Deciding
+    from edgesea.exporting.student import student_of
+    from firmware_export import boards
+
+    if a_tflite:
+        raise UsageError(
+            f"Head and memory are a run's student's, and {target} stays what it is: name the run."
+        )
+    if not head_file and not data and not memory:
+        option = "keep-embedding" if keep_embedding else "min-agreement"
+        raise UsageError(f"The option --{option} is for a head: say --head or --data too.")
+    if head_file and data and not memory:
+        raise UsageError("The option --data trains a head and --head brings one: give one of them.")
+    choice = choice_of(memory) if memory else None
+    if choice and not data:
+        from edgesea.evaluation.evaluate import own_data
+
+        data = own_data(target)
+        click.echo(f"No --data: the memory is made of what it was distilled on, {data}", err=True)
+    head = Head.read(head_file) if head_file else None
+    if head is None and choice is None:
+        student = student_of(target)
+        head = train(student.float_model, student.frontend, data, command=command_line(), progress=progress())
+    known = [boards.board(board)] if board in boards.names() else boards.readable()[0]
+    return Deciding(
+        head,
+        keep_embedding,
+        MIN_AGREEMENT if min_agreement is None else min_agreement,
+        choice,
+        data,
+        max(each.flash_bytes for each in known) if choice else None,
+    )
 
 
 def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
@@ -206,6 +270,14 @@ def _print(bundle) -> None:
         click.echo(
             f"{kind} against float on {comparison['n']} held-out patches: cosine {comparison['cosine']:.4f}, "
             f"R² {r2}; worst layer: {comparison['worst_layer']}"
+        )
+    if decisions := bundle.decisions:
+        labels = decisions["labels"]
+        same, memory = decisions["agreement"], decisions["memory"]
+        click.echo(
+            f"says {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}"
+            + (f"; int8 decides as float in {same['same']:.1%} of {same['frames']} frames" if same else "")
+            + (f"; {memory['prototypes']} prototypes, {memory['bytes']:,} bytes" if memory else "")
         )
     if project := bundle.manifest["project"]:
         readme = bundle.path / project["folder"] / "README.md"

@@ -126,7 +126,7 @@ def measure(
     UsageError : no host, a host that is no name, threads or runs below 1
     EdgeseaError : ssh is missing, the host cannot be reached, or it could not measure
     """
-    host = _checked_host(host)
+    host = checked_host(host)
     counts = [threads] if isinstance(threads, int) else list(threads)
     if not counts or min(counts) < 1 or runs < 1:
         raise UsageError(f"Received {threads} threads and {runs} runs: give at least 1 of each.")
@@ -219,7 +219,8 @@ def _how(found: dict) -> str:
     return how + ", throttled" if agent.slowed(found["before"], found["after"]) else how
 
 
-def _checked_host(host: str | None) -> str:
+def checked_host(host: str | None) -> str:
+    """A host as `ssh` takes it; UsageError where there is none, or what is given is no name."""
     if not host:
         raise UsageError("No machine was named: say --host, or write host under [bench] in edgesea.toml.")
     bare = host.removeprefix("ssh://")

@@ -24,11 +24,11 @@ import numpy as np
 
 from edgesea import datasets, embed, levels, results, teachers
 from edgesea.datasets import Manifest
+from edgesea.decisions.mil import Bags
 from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
 from edgesea.evaluation import classes
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits
-from edgesea.evaluation.mil import Bags
 from edgesea.examples import Examples, spread
 from edgesea.exporting.bundle import Bundle, load_bundle
 from edgesea.frontend import Frontend
@@ -55,7 +55,7 @@ class Subject:
     models: dict[str, bytes]  # 'float' and 'int8' -> .tflite
     run: Run | None
     folder: Path  # of the run or bundle that was named
-    bundle: bool  # whether it is a bundle
+    bundle: Bundle | None  # where it is one
 
 
 def evaluate(
@@ -81,6 +81,8 @@ def evaluate(
             frames (see `edgesea.levels`), counted in 'silent', are left out; of a run that kept them, such a
             part is followed by itself without. See `fidelity.fidelity` for the figures. 'predictions' beside
             them, where the student was trained with a head: see `classes.Classes.judged`.
+        decided : only of a bundle with a head or a memory: what the device will say, see
+            `decided.score`; a bundle that gives scores alone has neither fidelity nor task.
         task : {'metric', 'teacher', 'float', 'int8', 'compared', 'intervals', 'per_class', 'head', ...}, by
             model; None where the clips have no labels, or too few, and no head was asked for.
 
@@ -98,6 +100,7 @@ def evaluate(
         listening = _Listening(manifest, subject, folder, progress)
         frames = listening.frames()
         embeddings = {kind: _embed(frames, model, kind, progress) for kind, model in subject.models.items()}
+        fidelity = _fidelity(listening, frames, embeddings) if embeddings else None
         answer = results.stamped(
             "evaluation",
             {
@@ -108,12 +111,17 @@ def evaluate(
                     "clips": len(manifest),
                     "frames": len(frames),
                 },
-                "fidelity": _fidelity(listening, frames, embeddings),
-                "task": judge(listening, frames, embeddings, others) if judge else None,
+                "fidelity": fidelity,
+                "task": judge(listening, frames, embeddings, others) if judge and embeddings else None,
+                **_decided(subject, manifest, progress),
             },
         )
     name = results.evaluation_name(answer["data"])
-    place = f"{results.FOLDER}/evaluation-{name}" if subject.bundle else f"{results.RUN_FOLDER}/{name}"
+    place = (
+        f"{results.FOLDER}/evaluation-{name}"
+        if subject.bundle is not None
+        else f"{results.RUN_FOLDER}/{name}"
+    )
     results.keep(subject.folder, f"{place}.json", "evaluation", answer, progress)
     return answer
 
@@ -137,8 +145,9 @@ def _subject(target: Path) -> Subject:
                 "name its run, or export with --int8."
             )
         files = {"float": bundle.float, "int8": bundle.int8}
-        models = {kind: file.read_bytes() for kind, file in files.items() if file}
-        return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle=True)
+        embeds = bundle.outputs[0] == "embedding"
+        models = {kind: file.read_bytes() for kind, file in files.items() if file and embeds}
+        return Subject(_frontend(bundle), models, _run_of(bundle), target, bundle)
     found = recognise(target)
     if found.kind not in ("run", "folder", "missing"):
         raise UsageError(advice(found, "evaluate"))
@@ -147,7 +156,7 @@ def _subject(target: Path) -> Subject:
 
     student = run.load_student()
     models = {"float": convert_float(student), "int8": convert_int8(student, run.calibration())}
-    return Subject(run.frontend(), models, run, run.folder, bundle=False)
+    return Subject(run.frontend(), models, run, run.folder, None)
 
 
 def own_data(target: Path | str) -> str:
@@ -266,6 +275,22 @@ class _Listening:
         store = Store(self._folder / name, made_from)
         embed.embed(self.manifest, pairing, store, self.hop, patches=patches, progress=self.progress)
         return store
+
+
+def _decided(subject: Subject, manifest: Manifest, progress: Progress) -> dict:
+    """{'decided': what the device will say}; {} where it says nothing."""
+    bundle = subject.bundle
+    if bundle is None or bundle.decisions is None or not manifest.labels:
+        return {}
+    from edgesea.decisions.head import recording
+    from edgesea.evaluation.decided import score
+
+    held_out, clips, on = bundle.decisions["held_out"], None, "all clips"
+    if held_out is not None and held_out["data"] == manifest.fingerprint:
+        unused = set(held_out["recordings"])
+        clips = [k for k in range(len(manifest)) if recording(manifest, k) in unused]
+        on = "recordings that head and memory were not made from"
+    return {"decided": {"on": on, **score(bundle, manifest, clips=clips, progress=progress)}}
 
 
 def _embed(frames: Store, model: bytes, kind: str, progress: Progress) -> np.ndarray:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgesea.decisions.mil import SHAPES, Bags, select
 from edgesea.errors import UsageError
 from edgesea.evaluation import logistic
-from edgesea.evaluation.mil import SHAPES, Bags, select
 from edgesea.measures import metrics
 
 FOLDS, SEEDS = 4, 5

@@ -9,6 +9,7 @@ asked for with a framework's project (`project`). Nothing is written before ever
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,11 @@ from edgesea.exporting.bundle import Bundle, CModel, ProjectWriter, load_bundle,
 from edgesea.exporting.ccode import c_compiler
 from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
+from edgesea.progress import SILENT, Progress
 from edgesea.recognise import advice, recognise
+
+if TYPE_CHECKING:
+    from edgesea.exporting.decisions import Deciding
 
 __all__ = ["Bundle", "c_compiler", "export_student", "export_tflite", "load_bundle", "write_bundle"]
 
@@ -47,7 +52,9 @@ def export_student(
     onnx: bool = True,
     c_model: CModel | None = None,
     project: ProjectWriter | None = None,
+    deciding: "Deciding | None" = None,
     command: str = "",
+    progress: Progress = SILENT,
 ) -> Bundle:
     """Converts a Keras student and writes its bundle.
 
@@ -58,6 +65,7 @@ def export_student(
     min_cosine, min_r2 : what it must reach against float on `held_out`
     learnt : R^2 of the student to phi(teacher) on held-out sound, where that is known
     allow_failed : keep a bundle that falls below a threshold, marked as failed
+    deciding : head and memory; what is compared above is the student without them
 
     Raises EdgeseaError where a conversion fails, a float twin differs from Keras, or the integer model falls
     below a threshold; UsageError where the call is wrong. Nothing is written then.
@@ -68,6 +76,8 @@ def export_student(
 
     if int8 and int16x8:
         raise UsageError("A bundle holds one integer model: say int8 or int16x8, not both.")
+    if deciding is not None and int16x8:
+        raise UsageError("A head goes into an int8 model: say int8 in the place of int16x8.")
     kind = "int8" if int8 else "int16x8" if int16x8 else None
     if patch_shape(model) != frontend.patch_shape:
         raise UsageError(
@@ -78,28 +88,37 @@ def export_student(
     keras_embeddings = embed(model, held_out)
     float_model = tflite.convert_float(model)
     compare.agreement(keras_embeddings, open_interpreter(float_model).run(held_out), "float .tflite")
-    onnx_model = onnx_twin.convert_onnx(model) if onnx else None
-    if onnx_model is not None:
+    onnx_model = None
+    if onnx and deciding is None:
+        onnx_model = onnx_twin.convert_onnx(model)
         compare.agreement(keras_embeddings, onnx_twin.run(onnx_model, held_out), "ONNX")
-    integers, comparison, failed = {}, None, None
+    integer, comparison, failed, made = None, None, None, None
     if kind:
         if calibration is None:
             raise UsageError(
                 f"{kind.capitalize()} needs patches of the domain to calibrate on, received none."
             )
         convert = {"int8": tflite.convert_int8, "int16x8": tflite.convert_int16x8}[kind]
-        integers = {kind: convert(model, calibration)}
-        comparison = compare.compare(float_model, integers[kind], held_out)
-        try:
+        integer = convert(model, calibration)
+        comparison = compare.compare(float_model, integer, held_out)
+    if deciding is not None:
+        made = deciding.made(model, float_model, integer, calibration, held_out, frontend, progress)
+        float_model, integer = made.float_, made.int8
+        onnx_model = onnx_twin.convert_onnx(made.network, deciding.outputs) if onnx else None
+    try:
+        if comparison is not None:
             comparison.check(min_cosine=min_cosine, min_r2=min_r2, learnt=learnt, kind=kind)
-        except EdgeseaError as error:
-            if not allow_failed:
-                raise
-            failed = str(error)
+        if made is not None:
+            deciding.check(made.decisions)
+    except EdgeseaError as error:
+        if not allow_failed:
+            raise
+        failed = str(error)
     return write_bundle(
         out,
         name=name,
-        **integers,
+        int8=integer if int8 else None,
+        int16x8=integer if int16x8 else None,
         float_=float_model,
         onnx=onnx_model,
         frontend=frontend,
@@ -107,6 +126,8 @@ def export_student(
         failed=failed,
         golden=held_out[:GOLDEN_PATCHES],
         provenance=provenance,
+        decisions=None if made is None else made.decisions,
+        memory=None if made is None else made.memory,
         c_model=c_model,
         project=project,
         command=command,

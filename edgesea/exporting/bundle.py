@@ -2,11 +2,12 @@
 
     BUNDLE/manifest.json       what is here: sizes, SHA-256, operators, quantisation, memory, provenance
     BUNDLE/MODEL_CARD.md       the same for people
-    BUNDLE/model_int8.tflite   patch int8 -> embedding int8
+    BUNDLE/model_int8.tflite   patch int8 -> embedding int8; with a head scores in its place, or behind it
     BUNDLE/model_int16x8.tflite  in its place: patch int16 -> embedding int16, weights int8
     BUNDLE/model_float.tflite  patch float32 -> embedding float32
     BUNDLE/model.onnx          the float model as ONNX
     BUNDLE/frontend.json       every constant of waveform -> patch
+    BUNDLE/memory.npz          prototypes and their labels, where there is a memory
     BUNDLE/golden.npz          patches and the embeddings that they must give, to the bit in int8
     BUNDLE/c/                  NAME_model.h and .c: the int8 model as an array; the C model where it is made
     BUNDLE/project-KIND/NAME/  the project of a framework, where one was asked for
@@ -15,9 +16,9 @@
 What a bundle was not given is not in it, and null in the manifest. No file holds a date: the same run,
 exported twice by the same versions, gives the same bytes.
 
-`golden.npz` holds `patches` (n, frames, mels, 1) float32, `embeddings` (n, d) float32 as the best model here
-gives them, and, with an int8 or int16x8 model, `inputs` and `outputs`, the integers that go in and that
-TFLite's reference kernels give.
+`golden.npz` holds `patches` (n, frames, mels, 1) float32, `embeddings` (n, d) float32, the first output as
+the best model here gives it, and, with an int8 or int16x8 model, `inputs` and `outputs`, the integers that go
+in and that TFLite's reference kernels give, output after output.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import math
 import os
 import platform
 import shutil
@@ -49,6 +51,7 @@ from edgesea.measures import memory
 from edgesea.measures.figures import FIDELITY, MEASURED, at, text
 from firmware_export import projects
 from firmware_export.ctext import identifier as identifier_of
+from firmware_export.decisions import Decisions
 from firmware_export.graph import ModelError, read
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ FLOAT = "model_float.tflite"
 ONNX = "model.onnx"
 FRONTEND = "frontend.json"
 GOLDEN = "golden.npz"
+MEMORY = "memory.npz"
 C_FOLDER = "c"
 
 # A manifest is some kilobytes; one of more than this was not written here.
@@ -75,9 +79,10 @@ REMEDY = "export the bundle again"
 # What may change a converted model or a figure in the manifest.
 RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime")
 
-CModel = Callable[[bytes, Path, str, Frontend | None], dict | None]
+CModel = Callable[[bytes, Path, str, Frontend | None, Decisions | None], dict | None]
 """Compiles an int8 or int16x8 model into C files in a folder, under an identifier, with its frontend where
-that is known; returns its entry in the manifest, None where there is no C of it."""
+that is known, and with what makes events of its outputs where something does; returns its entry in the
+manifest, None where there is no C of it."""
 
 Seconds = float  # `Bundle.float` is a file
 
@@ -150,6 +155,33 @@ class Bundle:
         fields = self.manifest["frontend"]
         return Frontend.from_dict(fields) if fields else None
 
+    @property
+    def decisions(self) -> dict | None:
+        """What makes events of scores and embeddings, see `formats.decisions`; None where there is
+        nothing."""
+        return self.manifest["decisions"]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What its models give, in order: embedding, scores."""
+        if self.decisions is None or not self.decisions["head"]:
+            return ("embedding",)
+        described = self.manifest["int8"] or self.manifest["float"]
+        return ("embedding", "scores") if described.get("scores") else ("scores",)
+
+    def memory(self) -> dict[str, np.ndarray] | None:
+        """prototypes (n, d) int8 and labels (n, classes) uint8; None where the bundle has no memory.
+
+        Raises `EdgeseaError` where they do not fit the bundle.
+        """
+        if self.decisions is None or self.decisions["memory"] is None:
+            return None
+        from edgesea.decisions import prototypes
+        from edgesea.formats import door
+
+        arrays = door.read_arrays(self.path / MEMORY, remedy=REMEDY)
+        return prototypes.checked(arrays, self)
+
     def golden(self) -> dict[str, np.ndarray]:
         """The arrays of golden.npz, see the module; empty where the bundle has none."""
         path = self._file(GOLDEN)
@@ -197,6 +229,11 @@ class Bundle:
             raise UsageError(
                 f"The bundle {self.path} does not say which frontend makes its patches: export it again with "
                 "--frontend."
+            )
+        if self.outputs[0] != "embedding":
+            raise UsageError(
+                f"The bundle {self.path} gives scores and no embeddings: export it again with "
+                f"--keep-embedding."
             )
         file = {None: self.int8 or self.float, "int8": self.int8, "float": self.float}.get(model)
         if file is None:
@@ -259,6 +296,8 @@ def write_bundle(
     failed: str | None = None,
     golden: np.ndarray | None = None,
     provenance: dict | None = None,
+    decisions: dict | None = None,
+    memory: dict[str, np.ndarray] | None = None,
     c_model: CModel | None = None,
     project: ProjectWriter | None = None,
     command: str = "",
@@ -271,6 +310,7 @@ def write_bundle(
     failed : one sentence that says why the integer model is no stand-in for float, where that is so
     golden : patches (n, frames, mels, 1) float32 that golden.npz is made of
     provenance : what the model was made from, ready for JSON
+    decisions, memory : what makes events of what the model gives, see `Bundle.decisions` and `Bundle.memory`
     c_model : see `CModel`; called only with an int8 or int16x8 model
     project : see `ProjectWriter`
     command : that made the bundle
@@ -295,6 +335,8 @@ def write_bundle(
     contents = {INT8: int8, INT16X8: int16x8, FLOAT: float_, ONNX: onnx}
     if frontend is not None:
         contents[FRONTEND] = _json(frontend.to_dict())
+    if memory is not None:
+        contents[MEMORY] = _npz(memory)
     if golden is not None:
         contents[GOLDEN] = _golden(golden, integer, float_)
     if integer is not None:
@@ -310,7 +352,9 @@ def write_bundle(
                 files.write_bytes(folder / path, content)
         compiled = None
         if c_model is not None and integer is not None:
-            compiled = c_model(integer, folder / C_FOLDER, identifier, frontend)
+            compiled = c_model(
+                integer, folder / C_FOLDER, identifier, frontend, c_decisions(decisions, memory)
+            )
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -324,6 +368,7 @@ def write_bundle(
             "c_model": compiled,
             "comparison": comparison.to_dict() if comparison else None,
             **({} if failed is None else {"failed": failed}),
+            **({} if decisions is None else {"decisions": decisions}),
             "frontend": frontend.to_dict() if frontend else None,
             "project": None,
             "provenance": provenance or {},
@@ -335,7 +380,26 @@ def write_bundle(
             manifest["project"] = project(load_bundle(folder))
             manifest["files"] = _files(folder)
             files.write_json(folder / MANIFEST, manifest)
-    return Bundle(out, manifest)
+    return Bundle(out, _complete(manifest))
+
+
+def c_decisions(decisions: dict | None, memory: dict[str, np.ndarray] | None) -> Decisions | None:
+    """The manifest's decisions, and the memory's arrays, as C is made of them."""
+    if decisions is None:
+        return None
+    names = ("k", "beta", "sharpness", "unknown")
+    return Decisions(
+        labels=tuple(decisions["labels"]),
+        head=decisions["head"],
+        every=decisions["every"],
+        window=decisions["window"],
+        rest=decisions["rest"],
+        alpha=tuple(decisions["alpha"]),
+        thresholds=tuple(decisions["thresholds"]),
+        memory={name: decisions["memory"][name] for name in names} if memory else None,
+        prototypes=memory["prototypes"] if memory else None,
+        soft_labels=memory["labels"] if memory else None,
+    )
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -359,6 +423,8 @@ def load_bundle(path: Path | str) -> Bundle:
         _check_model(bundle, kind, name)
     if FRONTEND in manifest["files"]:
         _check_frontend(bundle)
+    if bundle.decisions is not None:
+        _check_decisions(bundle)
     return bundle
 
 
@@ -398,6 +464,28 @@ def _check_model(bundle: Bundle, kind: str, name: str) -> None:
             )
 
 
+def _check_decisions(bundle: Bundle) -> None:
+    """EdgeseaError where the models do not give the scores that the manifest makes events of."""
+    decisions = bundle.decisions
+    for kind in ("int8", "float"):
+        described = bundle.manifest[kind]
+        if described is None or not decisions["head"]:
+            continue
+        end = described.get("scores") or described["output"]
+        wanted = {"int8": (1 / 256, -128), "float": (None, None)}[kind]
+        if (
+            math.prod(end["shape"]) != decisions["head"]
+            or (end.get("scale"), end.get("zero_point")) != wanted
+        ):
+            raise EdgeseaError(
+                f"The file {bundle.path / MANIFEST} tells of a head with {decisions['head']} classes, and "
+                f"the "
+                f"{kind} model does not give the scores of one: export the bundle again."
+            )
+    if decisions["memory"] is not None:
+        bundle.memory()
+
+
 def _facts(content: bytes, name: str) -> dict:
     """place in the manifest's description -> value, of what the .tflite itself says."""
     try:
@@ -405,7 +493,10 @@ def _facts(content: bytes, name: str) -> dict:
     except ModelError as error:
         raise EdgeseaError(f"The model {name}: {error}") from error
     found = {"sha256": graph.sha256, "storage.model_bytes": graph.size}
-    for end, numbers in (("input", graph.inputs), ("output", graph.outputs)):
+    ends = {"input": graph.inputs, "output": graph.outputs}
+    if len(graph.outputs) > 1:
+        ends["scores"] = graph.outputs[1:]
+    for end, numbers in ends.items():
         if not numbers:
             raise EdgeseaError(f"The model {name} has no {end}: export the bundle again.")
         tensor = graph.tensors[numbers[0]]
@@ -465,6 +556,7 @@ def _model(content: bytes) -> dict:
         "sha256": hashlib.sha256(content).hexdigest(),
         "input": describe(interpreter.input),
         "output": describe(interpreter.output),
+        **({"scores": describe(interpreter.outputs[1])} if len(interpreter.outputs) > 1 else {}),
         "operators": dict(sorted(Counter(operator.opcode for operator in graph.operators).items())),
         "multiply_accumulates": sum(graph.multiply_accumulates(operator) for operator in graph.operators),
         "storage": memory.storage(graph),
@@ -477,13 +569,20 @@ def _golden(patches: np.ndarray, integer: bytes | None, float_: bytes | None) ->
     if integer is not None:
         reference = open_interpreter(integer, resolver="reference")
         arrays["inputs"] = reference.input.quantise(arrays["patches"])
-        outputs = [reference.invoke(example) for example in arrays["inputs"]]
-        arrays["outputs"] = np.stack(outputs).reshape(len(outputs), -1)
-        arrays["embeddings"] = reference.output.dequantise(arrays["outputs"])
+        outputs = [reference.outputs_of([example]) for example in arrays["inputs"]]
+        arrays["outputs"] = np.stack(
+            [np.concatenate([each.ravel() for each in several]) for several in outputs]
+        )
+        first = np.stack([several[0].ravel() for several in outputs])
+        arrays["embeddings"] = reference.output.dequantise(first)
     if float_ is not None:
         arrays["embeddings"] = open_interpreter(float_).run(arrays["patches"])
+    return _npz(arrays)
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
@@ -525,9 +624,19 @@ def _manifest(path: Path) -> dict:
     door.checked(manifest, Manifest, file, remedy=REMEDY)
     if manifest["frontend"] is not None:
         Frontend.from_dict(manifest["frontend"])
-    # What older versions did not write yet.
-    optional = dict.fromkeys(("c_model", "comparison", "project"))
-    return {"command": "", "versions": {}, "provenance": {}, **optional, **manifest}
+    return _complete(manifest)
+
+
+def _complete(manifest: dict) -> dict:
+    """With what older versions did not write yet, and what is left out where there is none."""
+    optional = dict.fromkeys(("c_model", "comparison", "decisions", "project"))
+    found = {"command": "", "versions": {}, "provenance": {}, **optional, **manifest}
+    if found["decisions"] is not None:
+        found["decisions"] = {
+            **dict.fromkeys(("memory", "agreement", "held_out", "trained")),
+            **found["decisions"],
+        }
+    return found
 
 
 def _check_replaceable(out: Path) -> None:

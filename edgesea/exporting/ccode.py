@@ -11,6 +11,7 @@ from pathlib import Path
 from edgesea.errors import EdgeseaError
 from edgesea.exporting.bundle import CModel
 from edgesea.frontend import Frontend
+from firmware_export.decisions import Decisions
 from firmware_export.graph import ModelError
 
 PLAN_TEXT, PLAN_PICTURE = "plan.txt", "plan.svg"
@@ -27,7 +28,13 @@ def c_compiler(
     command : that makes the bundle, for the files' headers
     """
 
-    def compile_into(content: bytes, folder: Path, identifier: str, frontend: Frontend | None) -> dict | None:
+    def compile_into(
+        content: bytes,
+        folder: Path,
+        identifier: str,
+        frontend: Frontend | None,
+        decisions: Decisions | None = None,
+    ) -> dict | None:
         from firmware_export.compile import compile_model
         from firmware_export.explain import as_text, draw
         from firmware_export.frontend import FrontendError
@@ -36,7 +43,7 @@ def c_compiler(
         try:
             compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
             sensor = (
-                write_sensor(compiled, frontend, folder, command=command)
+                write_sensor(compiled, frontend, folder, decisions=decisions, command=command)
                 if frontend and hears_int8(compiled)
                 else ()
             )

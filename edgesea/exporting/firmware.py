@@ -17,7 +17,7 @@ import numpy as np
 
 from edgesea import __version__
 from edgesea.errors import EdgeseaError
-from edgesea.exporting.bundle import Bundle, load_bundle
+from edgesea.exporting.bundle import Bundle, c_decisions, load_bundle
 from edgesea.files import write_bytes, write_text
 from edgesea.interpreter import open_interpreter
 from firmware_export import ctext
@@ -37,6 +37,8 @@ FILES = (
     "edgesea_protocol_profile.h",
     "edgesea_protocol_profile.c",
 )
+# Of the model's library, which may use them too.
+SHARED = ("edgesea_crc32.h", "edgesea_crc32.c")
 MAIN = "main.c"
 
 # Golden vectors are for testing: they may take up so much flash, and one is always there.
@@ -107,7 +109,8 @@ def _sensor(bundle: Bundle, ends: CompiledModel | Ends, folder: Path, command: s
     if bundle.frontend is None or bundle.int8 is None:
         return frozenset()
     try:
-        written = write_sensor(ends, bundle.frontend, folder, command=command)
+        decisions = c_decisions(bundle.decisions, bundle.memory())
+        written = write_sensor(ends, bundle.frontend, folder, decisions=decisions, command=command)
     except FrontendError as error:
         raise EdgeseaError(f"The C frontend of {bundle.path}: {error}") from error
     return frozenset(file.relative_to(folder).as_posix() for file in written)
@@ -159,13 +162,14 @@ def write_firmware(
         "count": len(inputs),
         "input_bytes": inputs.shape[1],
         "output_bytes": outputs.shape[1],
+        "model_outputs": len(ends_of(read(bundle.int8), name).outputs),
         "state_bytes": made.compiled.state_bytes if made.compiled else 0,
         "inputs": inputs,
         "outputs": outputs,
         "steps": [operator.name for operator in made.compiled.operators] if made.compiled else [],
     }
     environment = ctext.environment(TEMPLATES)
-    texts = {file: (RUNTIME / file).read_text(encoding="ascii") for file in FILES}
+    texts = {file: (RUNTIME / file).read_text(encoding="ascii") for file in (*FILES, *SHARED)}
     for file, template in (
         (f"{name}_golden.h", "golden.h.jinja"),
         (f"{name}_golden.c", "golden.c.jinja"),
@@ -194,7 +198,11 @@ def golden(bundle: Bundle, vectors: int) -> tuple[np.ndarray, np.ndarray]:
     if arrays["inputs"].ndim < 1 or arrays["outputs"].ndim < 1:
         raise EdgeseaError(f"The golden vectors of {bundle.path} do not fit its model: export it again.")
     inputs, outputs = (arrays[name].reshape(len(arrays[name]), -1) for name in ("inputs", "outputs"))
-    sizes = [bundle.manifest["int8"][end]["bytes"] for end in ("input", "output")]
+    model = bundle.manifest["int8"]
+    sizes = [
+        model["input"]["bytes"],
+        model["output"]["bytes"] + (model["scores"]["bytes"] if model.get("scores") else 0),
+    ]
     if (
         inputs.dtype != np.int8
         or outputs.dtype != np.int8
@@ -211,7 +219,7 @@ def _check_outputs(bundle: Bundle, inputs: np.ndarray, outputs: np.ndarray) -> N
     """Refuses golden vectors that are not the model's: their verdict would be of another model."""
     reference = open_interpreter(bundle.int8, resolver="reference")
     for given, told in zip(inputs, outputs, strict=True):
-        if not np.array_equal(reference.invoke(given).reshape(-1), told):
+        if not np.array_equal(np.concatenate([each.ravel() for each in reference.outputs_of([given])]), told):
             raise EdgeseaError(
                 f"The golden vectors of {bundle.path} are not what its model computes: export it again."
             )

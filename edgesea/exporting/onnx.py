@@ -3,6 +3,8 @@
 Input `patch` (1, frames, mels, 1) float32 and output `embedding` (1, d) float32, as in the float .tflite.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgesea.errors import EdgeseaError
@@ -12,8 +14,11 @@ from edgesea.exporting.concrete import INPUT, OUTPUT, patch_shape, quiet_convert
 OPSET = 17
 
 
-def convert_onnx(student) -> bytes:
-    """The ONNX model of a Keras student, with a batch of 1, as the bytes of an .onnx file."""
+def convert_onnx(student, outputs: Sequence[str] = (OUTPUT,)) -> bytes:
+    """The ONNX model of a Keras student, with a batch of 1, as the bytes of an .onnx file.
+
+    outputs : names of what it gives
+    """
     with quiet_converter():
         import onnx
         import tensorflow as tf
@@ -30,7 +35,7 @@ def convert_onnx(student) -> bytes:
             raise EdgeseaError(
                 f"The converter tf2onnx refused the student ({reason}): export without ONNX."
             ) from error
-    _rename(model.graph)
+    _rename(model.graph, outputs)
     return model.SerializeToString()
 
 
@@ -44,12 +49,12 @@ def run(model: bytes, patches: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run([OUTPUT], {INPUT: patch[None]})[0] for patch in patches])
 
 
-def _rename(graph) -> None:
+def _rename(graph, outputs: Sequence[str]) -> None:
     """Names every node and value by its place, so that the same student gives the same file.
 
     tf2onnx's own names hold counters that depend on what the process did before, and on hash seeds. Here a
     node is `conv_3`, its (first) result too; a constant is `conv_3_1` after the first node that takes it and
-    its place among that node's inputs; the model's own input and output are `patch` and `embedding`.
+    its place among that node's inputs; the model's own input is `patch`.
     """
     names = {"": "", graph.input[0].name: INPUT}
     for number, node in enumerate(graph.node):
@@ -58,7 +63,7 @@ def _rename(graph) -> None:
             names.setdefault(value, f"{node.name}_{place}")
         for place, value in enumerate(node.output):
             names[value] = f"{node.name}_result{place}" if place else node.name
-    names[graph.output[0].name] = OUTPUT
+    names |= {value.name: name for value, name in zip(graph.output, outputs, strict=True)}
 
     for node in graph.node:
         node.input[:] = [names[value] for value in node.input]

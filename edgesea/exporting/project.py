@@ -203,7 +203,7 @@ class _Project:
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in made}
         del files[firmware.MAIN]
         if self.listening is None:
-            sensor = firmware.remake(self.bundle, model=False).sensor
+            sensor = firmware.remake(self.bundle, model=False).sensor - {*firmware.SHARED}
             files = {file: content for file, content in files.items() if file not in sensor}
         kept_apart = {*firmware.FILES, "firmware_model.h", f"{self.name}_golden.h", f"{self.name}_golden.c"}
         # Builders differ in which folders of a folder they look for headers in: these have none.
@@ -326,7 +326,8 @@ class _Project:
         if self.known.note:
             needs += "\n" + self.known.note
         if self.listening is not None:
-            prints = "then a line of JSON for every decision, as sensor.h describes it.\n"
+            what = "event" if self.bundle.decisions else "decision"
+            prints = f"then a line of JSON for every {what}, as sensor.h describes it.\n"
             microphone = self.listening.wiring[0].upper() + self.listening.wiring[1:] + "."
         else:
             prints = "No sensor program runs: see below.\n"
@@ -369,22 +370,25 @@ class _Project:
 
     def _tflm(self) -> dict:
         model = self.bundle.manifest["int8"]
+        outputs = [model["output"], model["scores"]] if model.get("scores") else [model["output"]]
+        numbered = [("output" if len(outputs) == 1 else f"output{k}", end) for k, end in enumerate(outputs)]
         ends = [
             {
-                "role": end,
-                "macro": f"{self.name.upper()}_{end.upper()}",
-                "shape": "x".join(map(str, model[end]["shape"])),
-                "bytes": model[end]["bytes"],
-                "scale": ctext.number(model[end]["scale"]),
-                "zero_point": model[end]["zero_point"],
+                "role": role,
+                "macro": f"{self.name.upper()}_{role.upper()}",
+                "shape": "x".join(map(str, end["shape"])),
+                "bytes": end["bytes"],
+                "scale": ctext.number(end["scale"]),
+                "zero_point": end["zero_point"],
             }
-            for end in ("input", "output")
+            for role, end in [("input", model["input"]), *numbered]
         ]
         methods = tflm.resolver_methods(model["operators"])
         return {
             "methods": methods,
             "arena": tflm.arena_of(self.bundle.int8.read_bytes()),
             "ends": ends,
+            "outputs": ends[1:],
             "headers": self.framework.tflm.headers,
         }
 

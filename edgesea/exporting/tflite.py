@@ -8,6 +8,7 @@ All are refused unless all their operators are among those that the C model comp
 """
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,24 +30,25 @@ OPERATORS = frozenset(
 FEWEST_CALIBRATION_PATCHES = 16
 
 
-def convert_float(student) -> bytes:
+def convert_float(student, outputs: Sequence[str] = (OUTPUT,)) -> bytes:
     """The float32 .tflite of a Keras student, with a batch of 1.
 
     student : keras.Model, patch (batch, frames, mels, 1) -> embedding (batch, d)
+    outputs : names of what it gives
 
     Raises EdgeseaError naming the operator that has no place in TFLite or in the C model.
     """
-    return _convert(student, None, None)
+    return _convert(student, None, None, outputs)
 
 
-def convert_int8(student, calibration: np.ndarray) -> bytes:
+def convert_int8(student, calibration: np.ndarray, outputs: Sequence[str] = (OUTPUT,)) -> bytes:
     """The int8 .tflite of a Keras student, with a batch of 1; the same inputs give the same bytes.
 
     calibration : (n, frames, mels, 1) float32, n >= 16, patches of the domain as the frontend makes them
 
     Raises UsageError for patches that cannot calibrate, EdgeseaError as `convert_float` does.
     """
-    return _convert(student, _enough(student, calibration, "int8"), "int8")
+    return _convert(student, _enough(student, calibration, "int8"), "int8", outputs)
 
 
 def convert_int16x8(student, calibration: np.ndarray) -> bytes:
@@ -54,7 +56,7 @@ def convert_int16x8(student, calibration: np.ndarray) -> bytes:
 
     calibration : as for `convert_int8`
     """
-    return _convert(student, _enough(student, calibration, "int16x8"), "int16x8")
+    return _convert(student, _enough(student, calibration, "int16x8"), "int16x8", (OUTPUT,))
 
 
 def _enough(student, calibration: np.ndarray, kind: str) -> np.ndarray:
@@ -93,7 +95,7 @@ def check_operators(content: bytes) -> None:
             )
 
 
-def _convert(student, calibration: np.ndarray | None, kind: str | None) -> bytes:
+def _convert(student, calibration: np.ndarray | None, kind: str | None, outputs: Sequence[str]) -> bytes:
     with quiet_converter():
         import tensorflow as tf
         from tensorflow.lite.python.convert_phase import ConverterError
@@ -115,10 +117,10 @@ def _convert(student, calibration: np.ndarray | None, kind: str | None) -> bytes
         except ConverterError as error:
             raise EdgeseaError(_refusal(str(error))) from error
     check_operators(content)
-    return _renamed(content)
+    return _renamed(content, outputs)
 
 
-def _renamed(content: bytes) -> bytes:
+def _renamed(content: bytes, outputs: Sequence[str]) -> bytes:
     """Every result named by the Keras layer that does its work, constants by nothing.
 
     The converter names a tensor after all operations that were fused into it, path by path: a fifth of a
@@ -132,7 +134,8 @@ def _renamed(content: bytes) -> bytes:
         layer = layer_name(main.tensors[place].name.decode())
         count = sum(name.split(":")[0] == layer for name in names.values())
         names[place] = f"{layer}:{count + 1}" if count else layer
-    names[main.inputs[0]], names[main.outputs[0]] = INPUT, OUTPUT
+    names[main.inputs[0]] = INPUT
+    names |= dict(zip(main.outputs, outputs, strict=True))
     for place, tensor in enumerate(main.tensors):
         tensor.name = names.get(place, "")
     return pack(model)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from edgesea.formats.decisions import Decisions
 from edgesea.formats.fields import (
     Bytes,
     Cosine,
@@ -94,7 +95,10 @@ class Model(Strict):
 
     sha256: Sha256 = Field(description="of the .tflite")
     input: End = Field(description="what goes in")
-    output: End = Field(description="what comes out")
+    output: End = Field(description="what comes out, the first of two where there are scores")
+    scores: End | None = Field(
+        None, description="what comes out behind the embedding, with a head that keeps it"
+    )
     operators: Annotated[dict[Operator, Positive], Field(max_length=300)] = Field(
         description="operator -> how often the model has it"
     )
@@ -190,6 +194,7 @@ class Manifest(Strict):
         None,
         description="why int8 or int16x8 is no stand-in for float, where --allow-failed kept it",
     )
+    decisions: Decisions | None = Field(None, description="null where nothing makes events")
     frontend: FrontendFields | None = Field(description="null where it is not known")
     project: Project | None = Field(None, description="null where none was asked for")
     provenance: Annotated[dict[Word, Plain], Field(max_length=100)] = Field(
@@ -210,6 +215,8 @@ class Manifest(Strict):
             raise ValueError(
                 f"c_model.name {self.c_model.name!r} and identifier {self.identifier!r} have to be the same"
             )
+        if self.decisions is not None and (self.decisions.memory is None) != ("memory.npz" not in self.files):
+            raise ValueError("a memory.npz where decisions.memory tells of one, and only there, is wanted")
         if self.c_model is not None and integer is None:
             raise ValueError("a C model is made of an int8 or int16x8 model, and this names none")
         return self

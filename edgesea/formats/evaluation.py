@@ -134,6 +134,39 @@ class Task(Open):
     recordings: Count = Field(description="that the clips are of")
 
 
+class DecidedClass(Open):
+    clips: Count = Field(description="that have the class")
+    precision: Share | None = Field(description="share of the clips in which it is said that have it")
+    recall: Share | None = Field(description="share of the clips that have it in which it is said")
+    false_alarms_per_hour: Real | None = Field(description="times that it is said in an hour without it")
+    delay_s: Real | None = Field(description="median seconds from a clip's beginning to its event")
+
+
+class DecidedBy(Open):
+    """Of one model; the figures are means over the classes that some clip has."""
+
+    classes: Annotated[dict[Text, DecidedClass], Field(max_length=1000)] = Field(description="by label")
+    precision: Share | None = Field(description="see a class's")
+    recall: Share | None = Field(description="see a class's")
+    false_alarms_per_hour: Real | None = Field(description="of a class, the mean")
+    delay_s: Real | None = Field(description="see a class's")
+    events: Count = Field(description="of all classes")
+    unknown: Count = Field(description="events that say that a sound is unknown")
+    hours: Real = Field(description="of sound")
+
+
+class Decided(Open):
+    """What the device says, each clip a stream of its own."""
+
+    on: Text = Field(description="which clips")
+    labels: Annotated[list[Text], Field(max_length=1000)] = Field(description="of the bundle")
+    clips: Count = Field(description="how many")
+    float: DecidedBy | None = Field(
+        None, description="of the float model; not with a memory, which is of int8"
+    )
+    int8: DecidedBy | None = Field(None, description="of the int8 model")
+
+
 class Evaluation(Open):
     format: Literal["edgesea evaluation"] = Field(description="always this")
     format_version: Literal[1] = Field(description="of this format")
@@ -141,3 +174,6 @@ class Evaluation(Open):
     data: EvaluatedData = Field(description="what it was evaluated on")
     fidelity: Fidelity | None = Field(description="null for a bundle whose run is gone")
     task: Task | None = Field(description="null where the clips have no labels, or too few")
+    decided: Decided | None = Field(
+        None, description="of a bundle with a head or a memory, on labelled clips"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from edgesea.formats import bundle, evaluation, fit, frontend, measurement, project, run, store
+from edgesea.formats import bundle, evaluation, fit, frontend, head, measurement, project, run, store
 
 HEAD = """\
 # The files that edgesea reads back
@@ -22,6 +22,7 @@ says so. `?` marks an entry that may be left out.
 FILES = (
     (f"BUNDLE/{bundle.FILE}", "a bundle", bundle.VERSION, bundle.LARGEST, bundle.Manifest),
     (f"BUNDLE/{frontend.FILE}", "a frontend", None, frontend.LARGEST, frontend.FrontendFields),
+    ("HEAD", "a head", head.VERSION, head.LARGEST, head.Head),
     (f"RUN/{run.METRICS}", "what came out of a run", None, run.LARGEST_METRICS, run.Metrics),
     (f"RUN/{run.SPLIT}", "the parts of a domain", None, run.LARGEST_SPLIT, run.Split),
     (f"RUN/{run.SPLIT}, by time", "the same of few recordings", None, run.LARGEST_SPLIT, run.SplitByTime),

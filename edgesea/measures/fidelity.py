@@ -82,7 +82,7 @@ def _intervals(target: np.ndarray, embedding: np.ndarray, groups: np.ndarray) ->
     figures["knn_overlap"] = _near(target[::step], embedding[::step], recording[::step], len(names))
     found = {}
     for name, figure in figures.items():
-        interval = metrics.interval(figure, names)
+        interval = metrics.interval(figure, names.tolist())
         found[name] = {end: interval[end] for end in ("low", "high")}
     return found
 

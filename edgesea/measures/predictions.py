@@ -54,7 +54,7 @@ def reliability(truth: np.ndarray, probabilities: np.ndarray) -> list[dict]:
     found = []
     for k in range(BINS):
         here = place == k
-        entry = {"low": k / BINS, "high": (k + 1) / BINS, "count": int(here.sum())}
+        entry: dict[str, float | None] = {"low": k / BINS, "high": (k + 1) / BINS, "count": int(here.sum())}
         means = {"confidence": confidence[here], "accuracy": right[here]}
         found.append(entry | {name: float(v.mean()) if len(v) else None for name, v in means.items()})
     return found

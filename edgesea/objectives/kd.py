@@ -10,6 +10,7 @@ gradient changes, and a student that equals the teacher has the loss 0.
 
 import dataclasses
 
+from edgesea.errors import UsageError
 from edgesea.objectives.classes import ClassObjective, check_above_zero, check_share, check_source
 
 
@@ -30,6 +31,11 @@ class KD(ClassObjective):
             check_above_zero(temperature=self.temperature)
             check_share(hard=self.hard)
             check_source(self.soft)
+            if self.hard and self.soft == "scores":
+                raise UsageError(
+                    f"Received hard = {self.hard} with soft = scores: labels are of the data's classes and "
+                    "scores of the teacher's, so leave one of them out."
+                )
 
     def __init__(self, options=None):
         super().__init__(options)
@@ -38,8 +44,7 @@ class KD(ClassObjective):
     def soft(self, material):
         if self.options.hard:
             material.require_labels(f"objective {self.name}")
-            if self.options.soft != "scores":
-                return "head"
+            return "head"
         return super().soft(material)
 
     def compare(self, batch, heard):

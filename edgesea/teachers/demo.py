@@ -11,6 +11,7 @@ from edgesea.recognise import Found
 from edgesea.teacher import Teacher, TeacherOptions
 from edgesea.teachers import tflite
 
+DIMENSION = 256
 FILE = Path(__file__).with_name("demo_teacher.tflite")
 
 

@@ -6,6 +6,7 @@ The model is loaded in safe mode (a file that carries code is refused), and in a
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,19 +27,32 @@ def recognises(found: Found) -> bool:
 
 def load(path: Path, options: TeacherOptions, *, name: str | None = None) -> ModelTeacher:
     """The teacher in a .keras file; `name` is the file's by default."""
-    return ModelTeacher(path, options, KerasModel(path, "open_keras", options.tensor), name=name)
+    return ModelTeacher(
+        path,
+        options,
+        KerasModel(path, "open_keras", options.tensor, accelerator=options.accelerator),
+        name=name,
+    )
 
 
 class KerasModel:
-    """See `edgesea.teachers.model.Model`; `opener` is a function of `loaded_keras`."""
+    """See `edgesea.teachers.model.Model`; `opener` is a function of `module`, which gets `options` too."""
 
     names = ("embedding",)
 
-    def __init__(self, path: Path, opener: str, layer: str | None = None):
+    def __init__(
+        self,
+        path: Path,
+        opener: str,
+        layer: str | None = None,
+        *,
+        module: str = "edgesea.teachers.loaded_keras",
+        **options: Any,
+    ):
         self._sandbox = Sandbox(
             f"The teacher {path}",
-            f"edgesea.teachers.loaded_keras:{opener}",
-            {"path": str(path.absolute()), "shown": str(path), "layer": layer},
+            f"{module}:{opener}",
+            {"path": str(path.absolute()), "shown": str(path), "layer": layer, **options},
             limits=limits(file_size(path), base_bytes=_BASE_BYTES, base_s=_BASE_S),
             preload=("tensorflow", "keras"),
         )

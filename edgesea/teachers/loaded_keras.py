@@ -30,7 +30,7 @@ class LoadedKeras:
 
     def run(self, frames: np.ndarray) -> np.ndarray:
         """frames (B, ...) float32 -> (B, ...) float32."""
-        frames = frames.reshape(len(frames), *self._model.input_shape[1:])
+        frames = frames.reshape(len(frames), *(size or -1 for size in self._model.input_shape[1:]))
         parts = [frames[start : start + self._batch] for start in range(0, len(frames), self._batch)]
         return np.concatenate([self._one(part) for part in parts], dtype=np.float32)
 
@@ -62,8 +62,9 @@ class LoadedKeras:
         ]
 
 
-def open_keras(path: str, shown: str, layer: str | None) -> LoadedKeras:
+def open_keras(path: str, shown: str, layer: str | None, accelerator: str = "auto") -> LoadedKeras:
     """The model in a .keras; `layer` is the name, or its end, of the one whose output is wanted."""
+    backend.use(accelerator, shown)
     backend.load()
     import keras
 

@@ -5,6 +5,7 @@ changes has state that could not be set back, or randomness; its embeddings woul
 clips, and it is refused.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
-from edgesea.teacher import Teacher, TeacherOptions, ear, fingerprint
+from edgesea.teacher import Ear, Teacher, TeacherOptions, fingerprint
+from edgesea.teacher import ear as ear_of
 
 # Of the largest value: equal arithmetic differs by less where a batch has another size.
 _SAME = 1e-3
@@ -39,10 +41,18 @@ class Model(Protocol):
 class ModelTeacher(Teacher):
     """See `edgesea.teacher.Teacher`."""
 
-    def __init__(self, path: Path, options: TeacherOptions, model: Model, *, name: str | None = None):
+    def __init__(
+        self,
+        path: Path,
+        options: TeacherOptions,
+        model: Model,
+        *,
+        ear: Ear | None = None,
+        name: str | None = None,
+    ):
         self.name = name or path.stem
         self._path, self._model, self._pool = path, model, options.pool
-        self._ear = ear(path, tuple(model.input_shape), options)
+        self._ear = ear or ear_of(path, tuple(model.input_shape), options)
         self.frontend = self._ear.frontend
         self.sample_rate, self.samples = self._ear.sample_rate, self._ear.samples
         self.fingerprint = fingerprint(path, options)
@@ -119,6 +129,14 @@ def one_of_each(path: Path, inputs: int, outputs: int, named: str) -> None:
             f"The teacher {path} has {inputs} inputs and {outputs} outputs: it has to "
             f"have one input, and one output or a {named} named by --teacher-tensor."
         )
+
+
+def cores() -> int:
+    """Of this machine, those that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # a system without it
+        return os.cpu_count() or 1
 
 
 def file_size(path: Path) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
 from edgesea.teacher import TeacherOptions
-from edgesea.teachers.model import ModelTeacher, file_size
+from edgesea.teachers.model import ModelTeacher, cores, file_size
 
 _SENT = 64  # frames to the other process at a time
 
@@ -36,9 +36,10 @@ class _Onnx:
                 "path": str(path.absolute()),
                 "shown": str(path),
                 "tensor": options.tensor,
-                "threads": options.threads,
+                "threads": max(options.threads, cores()),
+                "accelerator": options.accelerator,
             },
-            limits=limits(file_size(path), base_bytes=1 << 30, base_s=10.0),
+            limits=limits(file_size(path), base_bytes=2 << 30, base_s=10.0),
         )
         self.input_shape = tuple(self._sandbox.call(":input_shape"))
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "edgesea_board.h"
+#include "edgesea_crc32.h"
 #include "edgesea_golden.h"
 #include "edgesea_protocol_profile.h"
 
@@ -15,21 +16,6 @@ enum {
     LONGEST_TEXT = 120,
     LEAST_REQUEST = 4 + 1 + 1 + 1 + CRC_DIGITS
 };
-
-/* CRC-32 as in zip and Ethernet: begin with 0, hand in what came out to go on. */
-static uint32_t crc32(uint32_t crc, const void *bytes, size_t count)
-{
-    const uint8_t *byte = (const uint8_t *)bytes;
-
-    crc = ~crc;
-    while (count-- > 0) {
-        crc ^= *byte++;
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ ((crc & 1u) ? 0xedb88320u : 0u);
-        }
-    }
-    return ~crc;
-}
 
 /* ---- writing an answer: what does not fit is left out, and there is always room for the ending ------------------- */
 
@@ -83,7 +69,7 @@ static void put_error(edgesea_protocol *p, uint32_t sequence, const char *reason
 /* Sends the answer; the ending is made once. */
 static void send_answer(edgesea_protocol *p)
 {
-    const uint32_t crc = crc32(0, p->answer + 1, (size_t)p->answer_length - 1);
+    const uint32_t crc = edgesea_crc32(0, p->answer + 1, (size_t)p->answer_length - 1);
 
     p->answer[p->answer_length++] = '*';
     for (int i = CRC_DIGITS - 1; i >= 0; i--) {
@@ -219,9 +205,9 @@ static const char *infer(edgesea_protocol *p, const char *rest)
         cycles[i] = edgesea_board_cycles() - start;
     }
     put_text(p, "infer ");
-    put_hex(p, crc32(0, p->input, sizeof p->input), CRC_DIGITS);
+    put_hex(p, edgesea_crc32(0, p->input, sizeof p->input), CRC_DIGITS);
     put(p, ' ');
-    put_hex(p, crc32(0, p->output, sizeof p->output), CRC_DIGITS);
+    put_hex(p, edgesea_crc32(0, p->output, sizeof p->output), CRC_DIGITS);
     for (uint32_t i = 0; i < runs; i++) {
         put_number(p, cycles[i]);
     }
@@ -291,6 +277,17 @@ static int is(const char **text, const char *word)
     return 1;
 }
 
+static const char *further(edgesea_protocol *p, const char *text)
+{
+    char answer[LONGEST_TEXT + 1] = "";
+    const char *reason = p->further != NULL ? p->further(text, answer, sizeof answer) : "request";
+
+    if (reason == NULL) {
+        put_text(p, answer);
+    }
+    return reason;
+}
+
 static const char *act(edgesea_protocol *p, const char *text)
 {
     if (is(&text, "load")) {
@@ -311,7 +308,7 @@ static const char *act(edgesea_protocol *p, const char *text)
     if (strcmp(text, "golden") == 0) {
         return golden(p);
     }
-    return strcmp(text, "hello") == 0 ? hello(p) : "request";
+    return strcmp(text, "hello") == 0 ? hello(p) : further(p, text);
 }
 
 /* A whole line is there: checks it, and answers it unless it is damaged. */
@@ -328,7 +325,7 @@ static void handle(edgesea_protocol *p)
     }
     p->request[p->request_length] = '\0';
     p->request[length] = '\0';
-    crc = crc32(0, p->request, (size_t)length);
+    crc = edgesea_crc32(0, p->request, (size_t)length);
     if (take_hex(&sum, &said) != CRC_DIGITS || said != crc || take_hex(&text, &sequence) != 4 || *text != ' ') {
         return;
     }

@@ -42,6 +42,10 @@ extern "C" {
 #define EDGESEA_PROTOCOL_CHUNK 64 /* bytes of an input or output in one line */
 #define EDGESEA_PROTOCOL_RUNS 16  /* inferences, or steps of a profile, in one answer */
 
+/* Answers requests that are not the protocol's own, such as the sensor program's: writes up to `size` bytes of answer, a
+ * closing zero included, and returns NULL, or a word that says why not. */
+typedef const char *(*edgesea_protocol_further)(const char *request, char *answer, size_t size);
+
 /* All that the protocol keeps. Between two polls the program may use `arena` for other work. */
 typedef struct edgesea_protocol {
     uint32_t arena[(FIRMWARE_ARENA_BYTES + 3) / 4 + (FIRMWARE_ARENA_BYTES == 0)] EDGESEA_ALIGNED;
@@ -54,6 +58,7 @@ typedef struct edgesea_protocol {
     int answer_length;     /* 0: nobody has said hello yet */
     uint32_t sequence;     /* of the last request that was answered */
     uint32_t request_crc;
+    edgesea_protocol_further further; /* NULL for none; to be set before the first poll */
 } edgesea_protocol;
 
 /* Takes what has arrived on the serial line, up to one request or EDGESEA_PROTOCOL_LINE bytes, and answers. */

@@ -237,7 +237,7 @@ def test_a_host_that_is_no_name_never_reaches_ssh(model, tmp_path, monkeypatch, 
     "host", ["pi", "pi@kitchen.local", "ssh://pi@10.0.0.7:2222", "fe80::1%eth0", "[::1]", "a_b-c.d"]
 )
 def test_hosts_that_are_names(host):
-    assert rpi._checked_host(host) == host
+    assert rpi.checked_host(host) == host
 
 
 def test_no_host(model):

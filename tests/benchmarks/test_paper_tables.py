@@ -15,7 +15,7 @@ TINY = """
 import argparse, pathlib, sys
 sys.path.insert(0, {benchmarks!r})
 import paper_tables, synthesised
-from edgesea.evaluation import mil
+from edgesea.decisions import mil
 mil.EPOCHS = 2
 synthesised.FOLDS = dict(urbansound8k=3, esc50=3)
 scale = paper_tables.Scale(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from edgesea import backend
+from edgesea.decisions import mil
+from edgesea.decisions.mil import Bags
 from edgesea.errors import UsageError
-from edgesea.evaluation import mil
 from edgesea.evaluation.heads import SplitTask, given_folds
-from edgesea.evaluation.mil import Bags
 
 
 def some_bags(clips=40, most=6, d=4, seed=0):

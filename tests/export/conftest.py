@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from deciding import heard_patches, tones
 
 from edgesea.frontend import Frontend
 
@@ -78,3 +79,20 @@ def int8_model(student, patches) -> bytes:
     from edgesea.exporting.tflite import convert_int8
 
     return convert_int8(student, patches[:100])
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    return tones(tmp_path_factory.mktemp("tones"))
+
+
+@pytest.fixture(scope="session")
+def head(sounds, float_model, frontend):
+    from edgesea.decisions.head import train
+
+    return train(float_model, frontend, sounds, hop=0.2, window=3, rest=0.0)
+
+
+@pytest.fixture(scope="session")
+def heard(sounds, frontend):
+    return heard_patches(sounds, frontend)

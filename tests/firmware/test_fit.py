@@ -249,3 +249,22 @@ def test_a_faulty_board_gets_a_sentence_and_spoils_nothing(own_boards, bundle, b
     assert told.exit_code == 0, told.output
     assert result["left_out"][0] in told.stderr
     assert "| `nrf52840` |" in renewed(f"{BEGIN}{END}")
+
+
+def test_head_and_memory_are_counted():
+    """A memory's constants to the byte; in RAM the scores, and sixteen prototypes that can be learned."""
+    decisions = {"labels": ["a", "b"], "window": 4, "memory": None}
+    plain, head, memory = (
+        board(fit({**manifest(), **more}), "nrf52840")
+        for more in (
+            {},
+            {"decisions": decisions},
+            {"decisions": {**decisions, "memory": {"bytes": 70_000}}},
+        )
+    )
+    assert head["flash"]["needed"] - plain["flash"]["needed"] == 6 * 1024
+    assert head["ram"]["needed"] - plain["ram"]["needed"] == 2 * 11
+    assert memory["flash"]["needed"] - head["flash"]["needed"] == 70_000
+    dimension = manifest()["int8"]["output"]["bytes"]
+    more = 17 * 11 + 16 * (dimension + 35) + 4 * dimension
+    assert memory["ram"]["needed"] - head["ram"]["needed"] == more

@@ -156,7 +156,7 @@ def test_the_sensor_keeps_its_state_until_the_stream_begins_again(made, tmp_path
     c, sensor = folder / "bundle" / "c", folder / "bundle" / "c" / "sensor"
     (tmp_path / "main.c").write_text(LISTENS)
     sources = [file for file in c.glob("*.c") if not file.name.endswith("_model.c")]
-    program = compiled(tmp_path, [*sources, sensor / "sensor.c", tmp_path / "main.c"], [c, sensor])
+    program = compiled(tmp_path, [*sources, *sensor.glob("*.c"), tmp_path / "main.c"], [c, sensor])
     lines = subprocess.run([program], capture_output=True, check=True, text=True).stdout.splitlines()
     first, second, third, again = (np.array(json.loads(line)["embedding"]) for line in lines)
     assert first.size == np.prod(SHAPE)

@@ -55,6 +55,10 @@ def test_hard_labels_may_be_shares():
     [
         ("kd:temperature=0", r"^Received temperature = 0\.0: give a number above 0\.$"),
         ("kd:hard=1.5", r"^Received hard = 1\.5: it must lie in 0 \.\. 1\.$"),
+        (
+            "kd:hard=0.5,soft=scores",
+            r"^Received hard = 0\.5 with soft = scores: labels are of the data's classes",
+        ),
         ("kd:soft=none", r"^Received soft = 'none': choose one of auto, scores, head\.$"),
     ],
 )

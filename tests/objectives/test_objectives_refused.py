@@ -38,6 +38,11 @@ def one_class(tmp_path_factory, street):
         ),
         (
             "street",
+            ("--objective", "compress:queue=4000", "--no-augment"),
+            "The objective compress with a queue of 4000 anchors needs as many frames to train on, and there",
+        ),
+        (
+            "street",
             ("--objective", "compress:temperature=0"),
             "Received temperature = 0.0: give a number above",
         ),

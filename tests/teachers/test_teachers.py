@@ -152,7 +152,7 @@ class TestKeras:
                 "anylength",
                 TeacherOptions(sample_rate=8_000),
                 UsageError,
-                r"shape \(None, 1\): it has to be one wave",
+                r"takes waveforms of any length: say how long a frame is with --teacher-seconds",
             ),
             (
                 "cube",

@@ -53,6 +53,7 @@ int program_run(void)
 {
     int passed;
 
+    protocol.further = sensor_ask;
     edgesea_board_start();
     passed = edgesea_golden_run(protocol.arena, protocol.output);
     edgesea_golden_report(passed);

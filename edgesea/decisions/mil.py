@@ -83,10 +83,29 @@ class Head:
         self._model, self._length = model, length
 
     def scores(self, bags: Bags) -> np.ndarray:
+        """Of every clip and class."""
         bags = bags.means() if self.pooling == "mean" else bags
         length = max(self._length, bags.longest)
         parts = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
         return np.concatenate([self._model.predict_on_batch(bags.padded(part, length)) for part in parts])
+
+    def layers(self) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], list[float]]:
+        """What it does to one frame, and how it joins frames.
+
+        Returns (weights (inputs, outputs), bias (outputs,)) float64 of each layer, the standardisation in the
+        first, all but the last rectified; and alpha of every class.
+        """
+        normal = next(each for each in self._model.layers if each.__class__.__name__ == "Normalization")
+        mean, variance = (np.asarray(each, np.float64).ravel() for each in (normal.mean, normal.variance))
+        dense = [each for each in self._model.layers if each.__class__.__name__ == "Dense"]
+        layers = []
+        for layer in dense:
+            weights, bias = (np.asarray(each, np.float64) for each in layer.get_weights())
+            layers.append((weights, bias))
+        weights, bias = layers[0]
+        weights = weights / np.sqrt(variance)[:, None]
+        layers[0] = weights, bias - mean @ weights
+        return tuple(layers), self._model.layers[-1].get_weights()[0].tolist()
 
 
 def select(

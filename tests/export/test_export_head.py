@@ -1,0 +1,222 @@
+"""A head from training to bundle: folded, quantised, held against float, and scored."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from deciding import exported, tones
+
+from edgesea import datasets
+from edgesea.decisions.head import Head, split, train
+from edgesea.decisions.thresholds import Wanted
+from edgesea.errors import EdgeseaError, UsageError
+from edgesea.evaluation import decided
+from edgesea.exporting import load_bundle
+from edgesea.exporting.decisions import Deciding
+from edgesea.exporting.student import student_of
+from edgesea.interpreter import open_interpreter
+
+
+@pytest.fixture(scope="module")
+def bundle(student, tmp_path_factory, heard, frontend, head):
+    out = tmp_path_factory.mktemp("bundles") / "both"
+    return exported(student, out, heard, frontend, Deciding(head, embedding=True), onnx=True)
+
+
+def test_a_head_is_the_same_when_it_is_read_again(head, tmp_path):
+    head.write(tmp_path / "head")
+    again = Head.read(tmp_path / "head")
+    assert again.values == head.values
+    embeddings = np.random.default_rng(0).normal(0, 1, (20, 8))
+    assert np.array_equal(again.scores(embeddings), head.scores(embeddings))
+
+
+def test_no_recording_is_in_two_parts_and_every_class_in_each(sounds):
+    manifest = datasets.load(sounds)
+    parts = split(manifest)
+    groups = {name: {manifest.clips[k].group for k in part} for name, part in parts.items()}
+    assert sum(map(len, groups.values())) == len(set.union(*groups.values())) == 24
+    for part in parts.values():
+        assert {label for k in part for label in manifest.clips[k].labels} == set(manifest.labels)
+
+
+def test_the_folded_models_give_what_student_and_head_give(bundle, student, head, heard):
+    embeddings = student.predict(heard, verbose=0)
+    for kind, tolerance in (("float", 2e-5), ("int8", 0.1)):
+        interpreter = open_interpreter(getattr(bundle, kind))
+        assert [tensor.name for tensor in interpreter.outputs] == ["embedding", "scores"]
+        embedding, scores = interpreter.run(heard, interpreter.outputs)
+        assert np.abs(embedding - embeddings).max() <= tolerance * 10
+        assert np.abs(scores - head.scores(embeddings)).max() <= tolerance * 4
+        assert np.abs(scores - head.scores(embeddings)).mean() <= tolerance
+
+
+def test_the_bundle_says_what_it_decides(bundle, head):
+    held = load_bundle(bundle.path)
+    assert held.manifest == bundle.manifest
+    assert held.decisions["labels"] == ["high", "low", "noise"]
+    assert held.manifest["int8"]["scores"]["scale"] == 1 / 256
+    assert held.outputs == ("embedding", "scores")
+    assert held.decisions["agreement"]["same"] >= 0.95
+    golden = held.golden()
+    assert golden["outputs"].shape == (8, 8 + 3)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(bundle.onnx.read_bytes(), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_outputs()] == ["embedding", "scores"]
+
+
+def test_scores_alone_are_one_output(student, tmp_path, heard, frontend, head):
+    bundle = exported(student, tmp_path / "b", heard, frontend, Deciding(head))
+    assert load_bundle(tmp_path / "b").outputs == ("scores",)
+    assert bundle.manifest["int8"]["output"]["bytes"] == 3
+    with pytest.raises(UsageError, match=r"gives scores and no embeddings: export it again with --keep"):
+        bundle.embed(np.zeros(8000, np.float32), 8000)
+
+
+def test_what_the_device_says_is_what_the_scores_say(bundle, sounds):
+    """Counted again from the events: each class, float and int8."""
+    found = decided.score(bundle, str(sounds))
+    manifest = datasets.load(sounds)
+    assert found["labels"] == ["high", "low", "noise"]
+    for kind in ("float", "int8"):
+        events, held = decided.say(bundle, manifest, range(len(manifest)), kind)
+        assert found[kind]["events"] == len(events)
+        assert found[kind]["recall"] > 0.8
+        for label, figures in found[kind]["classes"].items():
+            said = {each.clip for each in events if each.label == label}
+            has = {k for k, clip in enumerate(manifest.clips) if label in clip.labels}
+            assert figures["clips"] == 8
+            assert figures["recall"] == len(said & has) / 8
+            wrong = [each for each in events if each.label == label and each.clip not in has]
+            hours = sum(held.seconds[k] for k in set(held.clips) - has) / 3600
+            assert figures["false_alarms_per_hour"] == pytest.approx(len(wrong) / hours)
+            assert figures["precision"] == len(said & has) / len(said)
+            assert 0 < figures["delay_s"] <= 2
+
+
+def test_thresholds_are_reached_on_the_validation_clips(bundle, head, sounds, float_model):
+    manifest = datasets.load(sounds)
+    validation = [
+        k
+        for k, clip in enumerate(manifest.clips)
+        if manifest.relative(sounds / clip.group) in head.values["data"]["recordings"]["validation"]
+        or clip.group in head.values["data"]["recordings"]["validation"]
+    ]
+    found = decided.score(bundle, manifest, clips=validation)["float"]["classes"]
+    for label, chosen in zip(head.labels, head.values["thresholds"], strict=True):
+        assert found[label]["recall"] == chosen["recall"]
+        assert found[label]["precision"] == chosen["precision"]
+
+
+def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, frontend):
+    folder = tones(tmp_path / "in", recordings=4, seconds=1.5)
+    with open(folder / "clips.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as file:
+        rows = [["path", "labels", "group"], *rows[1:]]
+        csv.writer(file).writerows([[a, f"{b};tone" if b in ("high", "low") else b, c] for a, b, c in rows])
+    head = train(float_model, frontend, folder, hop=0.3)
+    assert (head.values["kind"], head.activation) == ("mil", "sigmoid")
+    assert all(each > 0 for each in head.values["alpha"])
+    assert head.labels == [
+        "high",
+        "low",
+        "noise",
+        "tone",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"kind": "forest"}, "There is no head 'forest': choose one of auto, logistic, mlp, mil."),
+        ({"window": 65}, "Received a window of 65 frames: give 1 to 64."),
+        ({"hop": 0}, "Received a hop of 0 seconds"),
+        ({"rest": -1}, "Received a rest of -1 seconds"),
+    ],
+)
+def test_wrong_options_are_one_sentence(options, sentence, float_model, frontend, sounds):
+    with pytest.raises(UsageError, match=sentence):
+        train(float_model, frontend, sounds, **options)
+
+
+def test_too_little_of_a_class_is_one_sentence(tmp_path, float_model, frontend, street):
+    few = tones(tmp_path / "few", recordings=2)
+    with pytest.raises(
+        UsageError, match=r"The class 'high' has 2 clips of 2 recordings, and a head needs 3 recordings of"
+    ):
+        train(float_model, frontend, few)
+    one = tones(tmp_path / "one", classes=["low"])
+    with pytest.raises(UsageError, match=r"A head needs clips of 2 classes at least, and .* has 1"):
+        train(float_model, frontend, one)
+
+
+def test_a_head_of_another_student_is_refused(student, tmp_path, heard, frontend, head):
+    other = Head(head.layers, head.activation, {**head.values, "student": "0" * 64})
+    with pytest.raises(UsageError, match=r"was made for another student, .* with `edgesea head`"):
+        exported(student, tmp_path / "b", heard, frontend, Deciding(other))
+    assert not (tmp_path / "b").exists()
+
+
+def test_int8_that_decides_otherwise_is_no_bundle(student, tmp_path, heard, frontend, head):
+    strict = Deciding(head, min_agreement=1.01)
+    with pytest.raises(EdgeseaError, match=r"held-out frames, class by class, where at least 101.0% is"):
+        exported(student, tmp_path / "b", heard, frontend, strict)
+    assert not (tmp_path / "b").exists()
+    kept = exported(student, tmp_path / "b", heard, frontend, strict, allow_failed=True)
+    assert "decides as float does" in kept.manifest["failed"]
+
+
+def test_sound_with_none_of_the_labels_is_refused(bundle, street, tmp_path):
+    with pytest.raises(UsageError, match=r"has none of the labels of .* \(high, low, noise\)"):
+        decided.score(bundle, str(street))
+
+
+def test_a_bundle_that_holds_a_head_takes_no_other(bundle):
+    with pytest.raises(UsageError, match=r"holds a head already: name the run that it came from"):
+        student_of(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda held: held.update(format="x"), "is not a head: name one that `edgesea head` made"),
+        (lambda held: held["labels"].pop(), "outputs, alphas and thresholds for 2 different labels"),
+        (lambda held: held["layers"][0]["bias"].pop(), "weights and biases fit each other are wanted"),
+        (lambda held: held.update(window=0), "the entry|window is not valid"),
+    ],
+)
+def test_a_damaged_head_is_one_sentence(change, sentence, head, tmp_path):
+    head.write(tmp_path / "head")
+    held = json.loads((tmp_path / "head").read_text())
+    change(held)
+    (tmp_path / "head").write_text(json.dumps(held))
+    with pytest.raises(UsageError, match=sentence):
+        Head.read(tmp_path / "head")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda held: held.update(head=2), "does not give the scores of one"),
+        (lambda held: held["thresholds"].pop(), "an alpha and a threshold for each of the 3 labels"),
+        (lambda held: held.update(labels=["a", "a", "b"]), "each label once is wanted"),
+    ],
+)
+def test_a_manifest_that_lies_about_decisions_is_one_sentence(change, sentence, bundle, tmp_path):
+    import shutil
+
+    shutil.copytree(bundle.path, tmp_path / "b")
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    change(manifest["decisions"])
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EdgeseaError, match=sentence):
+        load_bundle(tmp_path / "b")
+
+
+def test_wanted_false_alarms_are_kept_to(float_model, frontend, sounds):
+    head = train(float_model, frontend, sounds, hop=0.3, wanted=Wanted(0))
+    assert all(each["false_alarms_per_hour"] == 0 for each in head.values["thresholds"])
+    assert str(head.wanted) == "0 false alarms an hour"
