@@ -243,8 +243,8 @@ def quality_claims() -> list[tuple[str, str]]:
         (page, f"YAMNet itself scores {task['teacher']:.3f}"),
         (
             page,
-            f"the int8 student of `cosine` keeps {quality.teachers_share(best):.1%} of its teacher's accuracy, "
-            f"that of `sea` {quality.teachers_share(paper):.1%}",
+            f"the int8 student of `cosine` keeps {quality.teachers_share(best):.1%} of its teacher's "
+            f"accuracy, that of `sea` {quality.teachers_share(paper):.1%}",
         ),
         (
             page,
