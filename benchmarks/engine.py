@@ -1,18 +1,21 @@
 """The C model beside TensorFlow Lite Micro with CMSIS-NN: instructions, flash and RAM on emulated cores.
 
-    python benchmarks/engine.py [--models FOLDER] [--cores CORE...]
+    python benchmarks/engine.py [--models FOLDER] [--cores CORE...] [--only MODEL...]
 
-measures the models in FOLDER (the two published ones) and an untrained separable-m student with
-`edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json and engine.md. The figures of the
-other side were measured once, on the same emulator and cores; the file says under which conditions.
+measures the models in FOLDER (the two published ones), the stand-ins of `standins.py` and an untrained
+separable-m student with `edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json and
+engine.md. The figures of the other side were measured once, on the same emulator and cores: those of the
+stand-ins by `tflm.py`, which wrote results/tflm.json; this file says under which conditions the others.
 """
 
 import argparse
+import json
 import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from standins import STAND_INS, six
 
 from edgesea.devices import qemu
 from edgesea.files import write_json, write_text
@@ -51,6 +54,24 @@ PEER = {
 SEED = 1
 
 
+def _stand_ins() -> dict[str, dict]:
+    """The other side's figures of the stand-ins, in the form of `PEER`."""
+    path = RESULTS / "tflm.json"
+    measured = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {
+        name: {
+            "instructions": {core: found["instructions"] for core, found in measured[name].items()},
+            "flash_bytes": {core: found["flash_bytes"] for core, found in measured[name].items()},
+            "ram_bytes": measured[name]["cortex-m4"]["ram_bytes"],
+        }
+        for name in STAND_INS
+        if name in measured
+    }
+
+
+PEER |= _stand_ins()
+
+
 def separable(folder: Path) -> Path:
     """An int8 .tflite of the default student for patches of 96 x 64, untrained."""
     import keras
@@ -72,8 +93,9 @@ def ratio(measured: dict, core: str) -> float | None:
     peer = PEER[Path(measured["model"]["name"]).stem]
     if core not in peer["instructions"]:
         return None
-    ours = measured["emulated"]["instructions"] / measured["model"]["multiply_accumulates"]
-    return ours / (peer["instructions"][core] / peer["multiply_accumulates"])
+    work = measured["model"]["multiply_accumulates"]
+    ours = measured["emulated"]["instructions"] / work
+    return ours / (peer["instructions"][core] / peer.get("multiply_accumulates", work))
 
 
 def geometric_mean(values: list[float]) -> float:
@@ -117,7 +139,8 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         "cores. separable-m is not the depthwise-separable network that was measured there, which has 5.18 M",
         "multiply-accumulates: that row compares instructions a multiply-accumulate, and its flash and RAM",
         "are of two different networks. It is untrained, which changes little: the work does not depend on",
-        "the weights.",
+        "the weights. resnet, visual, autoencoder and wake_word are stand-ins, see `benchmarks/standins.py`;",
+        "the other side of them is what `benchmarks/tflm.py` measured.",
         "",
         "## Instructions",
         "",
@@ -138,10 +161,15 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
             )
     text.append(table(["model, core", "ours", "CMSIS-NN", "ratio", "ours / MAC", "bit exact"], rows))
     for core in cores:
-        ratios = [r for by_core in results.values() if core in by_core and (r := ratio(by_core[core], core))]
+        ratios = [
+            r
+            for name, by_core in results.items()
+            if name != "separable-m" and core in by_core and (r := ratio(by_core[core], core))
+        ]
         if ratios:
             text.append(
-                f"Geometric mean on {core}: **{geometric_mean(ratios):.3f}** over {len(ratios)} models.\n"
+                f"Geometric mean on {core}: **{geometric_mean(ratios):.3f}** over {len(ratios)} models, "
+                f"of which the largest is {max(ratios):.3f}; separable-m is not among them.\n"
             )
     text += ["## Memory, in bytes", ""]
     rows = []
@@ -193,6 +221,19 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
     return "\n".join(text)
 
 
+def against_bakenn(published: Path) -> None:
+    """Writes results/bakenn.json and bakenn.md."""
+    import bakenn_peer
+
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in six(published, Path(folder)):
+            results[model.stem] = bakenn_peer.measure(model)
+            print(f"{model.stem}: {results[model.stem]}", flush=True)
+    write_json(RESULTS / "bakenn.json", results)
+    write_text(RESULTS / "bakenn.md", bakenn_peer.report(results))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -201,11 +242,23 @@ def main() -> None:
         "--models", type=Path, default=HERE.parents[1] / "shared" / "models", metavar="FOLDER"
     )
     parser.add_argument("--cores", nargs="+", default=cores(), choices=cores(), metavar="CORE")
+    parser.add_argument("--only", nargs="+", metavar="MODEL", help="keep the figures of the other models")
+    parser.add_argument("--peer", choices=("bakenn",), help="compare with it instead; see bakenn_peer.py")
     arguments = parser.parse_args()
+    if arguments.peer:
+        against_bakenn(arguments.models)
+        return
+    path = RESULTS / "engine.json"
     results: dict[str, dict[str, dict]] = {}
+    if arguments.only and path.exists():
+        results = json.loads(path.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        models = [arguments.models / f"{name}.tflite" for name in ("kws_ref_model", "sea_student3_int8")]
-        for model in [*models, separable(Path(folder))]:
+        models = six(arguments.models, Path(folder))
+        if not arguments.only or "separable-m" in arguments.only:
+            models.append(separable(Path(folder)))
+        for model in models:
+            if arguments.only and model.stem not in arguments.only:
+                continue
             for core in arguments.cores:
                 found = results.setdefault(model.stem, {})[core] = qemu.measure(model, core)
                 emulated = found["emulated"]
@@ -213,7 +266,7 @@ def main() -> None:
                     f"{model.stem} on {core}: {emulated['instructions']:,} instructions, {emulated}",
                     flush=True,
                 )
-    write_json(RESULTS / "engine.json", results)
+                write_json(path, results)
     write_text(RESULTS / "engine.md", report(results, "python benchmarks/engine.py"))
 
 

@@ -17,7 +17,7 @@ from firmware_export.emit import RUNTIME, emit
 from firmware_export.errors import ModelError
 from firmware_export.files import write_bytes
 from firmware_export.graph import read
-from firmware_export.ir import Quantization
+from firmware_export.ir import Graph, Quantization
 from firmware_export.passes import check, lower, simplify
 from firmware_export.plan import Plan, plan
 
@@ -86,6 +86,16 @@ class CompiledModel:
     state_bytes: int = 0
 
 
+def _planned(graph: Graph, ram_budget: int | None) -> Plan:
+    """The plan; maps of width 1 are one row, which is fastest, unless only streaming them fits the budget."""
+    try:
+        return plan(lower(graph), ram_budget)
+    except ModelError:
+        if ram_budget is None:
+            raise
+    return plan(lower(graph, turn=False), ram_budget)
+
+
 def compile_model(
     model: str | os.PathLike | bytes,
     out: str | os.PathLike,
@@ -118,7 +128,7 @@ def compile_model(
         raise ModelError(f"Received ram_budget = {ram_budget}: give a number of bytes above 0.")
     graph = simplify(read(model))
     check(graph)
-    layout = plan(lower(graph), ram_budget)
+    layout = _planned(graph, ram_budget)
     program = layout.program
     name = identifier(name)
     sources = emit(layout, name, __version__, command)

@@ -173,9 +173,15 @@ class _Emitter:
                     "name": names.get(id(array), f"{label}_{array.role}"),
                     "length": array.values.size + array.spare // array.values.itemsize,
                     "text": _numbers(array.values),
-                    "dsp": None
-                    if array.dsp is None
-                    else {"length": array.dsp.size + array.spare // 2, "text": _numbers(array.dsp)},
+                    "variants": [
+                        {
+                            "path": path.upper(),
+                            "ctype": f"{values.dtype.name}_t",
+                            "length": values.size + array.spare // values.itemsize,
+                            "text": _numbers(values),
+                        }
+                        for path, values in array.variants.items()
+                    ],
                 }
                 for array in step.arrays
             ],

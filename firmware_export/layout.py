@@ -61,46 +61,94 @@ def by_channel(weights: np.ndarray) -> np.ndarray:
     return np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4)))
 
 
+def by_fours(weights: np.ndarray) -> np.ndarray:
+    """Weights of a dense layer for the DSP path: four taps of each of four outputs, then the next four taps.
+
+    Outputs that are left over lie as in `by_channel`.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(outputs, inputs), int8]
+
+    Returns
+    -------
+    np.ndarray [shape=(outputs * inputs4,), int8]
+        inputs4 is inputs rounded up to a multiple of four.
+    """
+    rows = by_channel(weights)
+    whole = len(rows) // 4 * 4
+    fours = rows[:whole].reshape(whole // 4, 4, rows.shape[1] // 4, 4).swapaxes(1, 2)
+    return np.concatenate([fours.reshape(-1), rows[whole:].reshape(-1)])
+
+
 def by_tap(weights: np.ndarray) -> np.ndarray:
-    """Weights of a depthwise convolution, int8 [shape=(1, height, width, channels)] -> [shape=(taps,
+    """Weights of a depthwise convolution, int8 [shape=(channels, height, width, 1)] -> [shape=(taps,
     channels)].
     """
-    return weights.reshape(-1, weights.shape[-1])
+    return np.ascontiguousarray(weights.reshape(weights.shape[0], -1).T)
 
 
 def by_pairs(weights: np.ndarray) -> np.ndarray:
     """Weights of a depthwise convolution for the DSP path, two taps to a word.
 
-    One dual multiplication handles two taps of a channel. Rows pair up, column by column; the last of an odd
-    number of rows pairs up along itself. The weights are doubled, which makes the sum fit a multiplication
-    that keeps the upper 32 of 64 bits.
+    One dual multiplication handles two taps of a channel. Rows pair up, and a pair's columns follow each
+    other; the last of an odd number of rows pairs up along itself. The weights are doubled, which makes the
+    sum fit a multiplication that keeps the upper 32 of 64 bits.
 
     Parameters
     ----------
-    weights : np.ndarray [shape=(1, height, width, channels), int8]
+    weights : np.ndarray [shape=(channels, height, width, 1), int8]
 
     Returns
     -------
     np.ndarray [shape=(channels, 2 * pairs), int16]
+        Filled up with zeros to at least four channels.
     """
-    _, height, width, channels = weights.shape
-    taps = weights[0].astype(np.int16) * 2
-    columns = []
-    for x in range(width):
-        for y in range(0, height - 1, 2):
-            columns += [taps[y, x], taps[y + 1, x]]
-    if height % 2:
-        columns += [taps[-1, x] for x in range(width)]
-        if width % 2:
-            columns.append(np.zeros(channels, np.int16))
-    return np.ascontiguousarray(np.stack(columns, axis=1))
+    channels, height, width, _ = weights.shape
+    taps = weights[..., 0].astype(np.int16) * 2
+    even = taps[:, : height // 2 * 2].reshape(channels, height // 2, 2, width).swapaxes(2, 3)
+    last = np.pad(taps[:, height // 2 * 2 :], ((0, 0), (0, 0), (0, width % 2)))
+    pairs = np.concatenate([even.reshape(channels, -1), last.reshape(channels, -1)], axis=1)
+    return np.pad(pairs, ((0, max(4 - channels, 0)), (0, 0)))
+
+
+def by_vectors(weights: np.ndarray) -> np.ndarray:
+    """Weights of a depthwise convolution for the MVE path, sixteen taps of a channel to a vector.
+
+    Four taps make a word. Rows go four at a time: four or three of them make a word a column; two that are
+    left over a word of two columns, one a word of four columns.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(channels, height, width, 1), int8]
+
+    Returns
+    -------
+    np.ndarray [shape=(channels, 16 * vectors), int8]
+        Filled up with zeros, to at least four channels.
+    """
+    taps = weights[..., 0]
+    words = []
+    for first in range(0, taps.shape[1], 4):
+        rows = taps[:, first : first + 4].swapaxes(1, 2)
+        channels, width, height = rows.shape
+        columns = 4 // height
+        if height == 3:
+            rows = np.pad(rows, ((0, 0), (0, 0), (0, 1)))
+        words.append(np.pad(rows, ((0, 0), (0, -width % columns), (0, 0))).reshape(channels, -1))
+    flat = np.concatenate(words, axis=1)
+    return np.pad(flat, ((0, max(4 - len(flat), 0)), (0, -flat.shape[1] % 16)))
 
 
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
 PIXELS, CHUNK = 5, 400
 
-# The MVE path gathers this many pixels at once.
-VECTOR_PIXELS = 3
+# The MVE path gathers this many pixels at once, the more where their inputs are at most so many bytes each.
+VECTOR_PIXELS, SHALLOW = (3, 6), 480
+
+# Outputs whose columns a depthwise convolution widens at once on the DSP path (unless it is 3x3) and
+# interleaves at once on the MVE path.
+SEGMENT, VECTOR_SEGMENT = 32, 16
 
 
 def scratch_bytes(function: str, fields: dict) -> int:
@@ -113,18 +161,42 @@ def scratch_bytes(function: str, fields: dict) -> int:
             chunk = min(depth4, max(1, CHUNK // line) * line)
         kept = chunk < depth4 or fields["flags"] & GENERAL
         dsp = 2 * pixels * chunk + (4 * pixels * fields["out_channels"] if kept else 0)
-        mve = min(VECTOR_PIXELS, fields["out_width"]) * round_up(depth4, 16)
+        depth16 = round_up(depth4, 16)
+        mve = min(VECTOR_PIXELS[depth16 <= SHALLOW], fields["out_width"]) * depth16
         return max(dsp, mve)
-    if function == "edgesea_depthwise_paired_row":
-        reach = (
-            (fields["out_width"] - 1) * fields["stride"]
-            + (fields["kernel_width"] - 1) * fields["dilation"]
-            + 1
-        )
-        right = max(reach - fields["pad_left"] - fields["in_width"], 0)
-        dsp = 24 * (fields["in_width"] + fields["pad_left"] + right)
-        mve = 4 * VECTOR_PIXELS * fields["kernel_height"] * fields["kernel_width"] + fields["in_channels"]
-        return max(dsp, mve)
+    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
+        dsp = _depthwise_3x3_dsp if function == "edgesea_depthwise_3x3_row" else _depthwise_dsp
+        return max(_depthwise_plain(fields), dsp(fields), _depthwise_mve(fields))
     if function == "edgesea_fully_connected":
         return 2 * round_up(fields["inputs"], 4)
     return 0
+
+
+def _reach(fields: dict, outputs: int) -> int:
+    """The columns from the first to the last that so many neighbouring outputs read."""
+    return (outputs - 1) * fields["stride"] + (fields["kernel_width"] - 1) * fields["dilation"] + 1
+
+
+def _depthwise_3x3_dsp(fields: dict) -> int:
+    """Widened columns of four channels; the outputs of four where there are fewer."""
+    right = max(_reach(fields, fields["out_width"]) - fields["pad_left"] - fields["in_width"], 0)
+    apart = 4 * fields["out_width"] if fields["in_channels"] < 4 else 0
+    return 24 * (fields["in_width"] + fields["pad_left"] + right) + apart
+
+
+def _depthwise_dsp(fields: dict) -> int:
+    """Widened columns of four channels."""
+    return 16 * ((fields["kernel_height"] + 1) // 2) * _reach(fields, min(SEGMENT, fields["out_width"]))
+
+
+def _depthwise_mve(fields: dict) -> int:
+    """Sums, zeros, interleaved columns of sixteen channels, and where the kernel's words lie."""
+    height, outputs = fields["kernel_height"], min(VECTOR_SEGMENT, fields["out_width"])
+    words = sum(-(-fields["kernel_width"] // (4 // min(4, height - y))) for y in range(0, height, 4))
+    columns = 64 * -(-height // 4) * _reach(fields, outputs)
+    return 64 * outputs + 16 + columns + 4 * round_up(words, 4)
+
+
+def _depthwise_plain(fields: dict) -> int:
+    """A pointer for each tap, of 64 bits and aligned so, and a pixel of zeros."""
+    return 8 * fields["kernel_height"] * fields["kernel_width"] + 4 + fields["in_channels"]

@@ -28,11 +28,15 @@ class Lowering:
     Parameters
     ----------
     graph : Graph
+    turn : bool
+        Whether maps of width 1 are one row: faster, in more memory where they could stream. See
+        ``ops._windows.Frame``.
     steps, views, temporaries
         As in ``Program``.
     """
 
     graph: Graph
+    turn: bool = True
     steps: list[Step] = field(default_factory=list)
     views: dict[int, int] = field(default_factory=dict)
     temporaries: dict[int, Tensor] = field(default_factory=dict)
@@ -72,7 +76,7 @@ class Lowering:
         """A function of one int8 value, as 256 results for -128..127."""
         values = np.array([function(value) for value in range(-128, 128)], np.int8)
         table = Array("table", "int8_t", values)
-        rows = image_rows(source)
+        rows = image_rows(source, self.turn)
         if rows is not None:
             constant = Constant("edgesea_lookup_constant", {"table": table, "count": rows.out_row_bytes})
             self.add_rows(op, "edgesea_lookup_row", (source.index,), constant, rows, in_place=(0,))
@@ -81,8 +85,11 @@ class Lowering:
             self.add(op, (source.index,), call, in_place=(0,))
 
 
-def image_rows(tensor: Tensor) -> Rows | None:
-    """The rows of a feature map [1, height, width, channels]; None for any other shape."""
+def image_rows(tensor: Tensor, turn: bool = True) -> Rows | None:
+    """The rows of a feature map [1, height, width, channels]; None for any other shape.
+
+    A map of width 1 is one row where ``turn`` says so, see ``Lowering``.
+    """
     if (
         len(tensor.shape) != 4
         or tensor.shape[0] != 1
@@ -90,6 +97,6 @@ def image_rows(tensor: Tensor) -> Rows | None:
         or tensor.shape[1] > LARGEST_AXIS
     ):
         return None
-    height = tensor.shape[1]
+    height = 1 if turn and tensor.shape[2] == 1 else tensor.shape[1]
     row_bytes = tensor.bytes // height
     return Rows(height, height, row_bytes, row_bytes)

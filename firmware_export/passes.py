@@ -158,15 +158,21 @@ def _check_ends(graph: Graph) -> None:
             raise ModelError(f"The model cannot be compiled: no operator writes its output, tensor {index}.")
 
 
-def lower(graph: Graph) -> Program:
+def lower(graph: Graph, turn: bool = True) -> Program:
     """Turn a simplified, checked graph into steps: a kernel, its constants, the tensors it works on.
+
+    Parameters
+    ----------
+    graph : Graph
+    turn : bool
+        Whether maps of width 1 are handled as one row, see ``Lowering``.
 
     Raises
     ------
     ModelError
         If the numbers of an operator leave the range that its kernel works in.
     """
-    lowering = Lowering(graph)
+    lowering = Lowering(graph, turn)
     for op in graph.operators:
         if op.kind.is_absorbed is None or not op.kind.is_absorbed(graph, op):
             op.kind.lower(lowering, op)

@@ -5,7 +5,8 @@ Tensors are numbers: those of the graph, and above them temporaries of the compi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ class Array:
         Of one element: ``int8_t``.
     values : np.ndarray
         A structured array stands for C structs.
-    dsp : np.ndarray or None
-        What the DSP path has in its place, int16.
+    variants : dict of str to np.ndarray, int8 or int16
+        What a path has in its place: ``dsp`` or ``mve``.
     spare : int [bytes]
         That follow it in memory and may be read.
     """
@@ -34,13 +35,12 @@ class Array:
     role: str
     ctype: str
     values: np.ndarray
-    dsp: np.ndarray | None = None
+    variants: Mapping[str, np.ndarray] = field(default_factory=dict)
     spare: int = 0
 
     def bytes(self, path: str = "plain") -> int:
         """What it takes in flash on ``path``: ``plain``, ``dsp`` or ``mve``."""
-        values = self.dsp if path == "dsp" and self.dsp is not None else self.values
-        return values.nbytes + self.spare
+        return self.variants.get(path, self.values).nbytes + self.spare
 
 
 @dataclass(frozen=True, eq=False)

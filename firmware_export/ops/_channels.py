@@ -9,7 +9,7 @@ import numpy as np
 from firmware_export.ir import Operator, Tensor
 from firmware_export.lowering import Lowering
 from firmware_export.program import Array
-from firmware_export.quantize import quantize_multiplier
+from firmware_export.quantize import clamp, quantize_multiplier, scale_twice
 from firmware_export.require import refuse
 
 # Behind weights, so that a vector that begins inside may be loaded whole.
@@ -31,25 +31,74 @@ def largest_sums(bias: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.abs(bias) + 128 * np.abs(weights).sum(axis=1)
 
 
-def records_of(
-    bias: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray, out_zero: int, largest: int
-) -> tuple[np.ndarray, bool]:
-    """Records as edgesea_channel [shape=(out_channels,)], and whether they need the general rounding.
+def _general(multipliers: np.ndarray, right: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Which channels need the general rounding; right: how far their results are shifted."""
+    return (right < 1) | (right > 23) | (multipliers == 2**30) | (largest >= 2**30)
 
-    largest: the greatest sum of any channel.
+
+def constant_channels(
+    weights: np.ndarray,
+    bias: np.ndarray,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    out_zero: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Channels that would need the general rounding but whose result no input changes.
+
+    Training leaves such channels behind: their scale is tiny, or their bias drowns their weights. Made
+    constant, they do not slow down their layer.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(channels, depth), int64]
+    bias, multipliers, shifts : np.ndarray [shape=(channels,)]
+        bias with the input's zero point folded in.
+
+    Returns
+    -------
+    constant : np.ndarray [shape=(channels,), bool]
+    values : np.ndarray [shape=(channels,), int64], -128..127
+        Their results, before the fused activation; 0 elsewhere.
     """
-    records = np.zeros(bias.size, CHANNEL)
-    records["bias"], records["multiplier"] = bias, multipliers
+    right = np.where(multipliers == 0, 1, -shifts.astype(np.int64))
+    suspects = np.flatnonzero(_general(multipliers, right, largest_sums(bias, weights)))
+    constant, values = np.zeros(bias.size, bool), np.zeros(bias.size, np.int64)
+    for channel in suspects:
+        own = weights[channel]
+        # The least and the greatest sum over all inputs; the result never falls as the sum grows.
+        ends = [
+            int(bias[channel] + np.minimum(low * own, high * own).sum() * sign)
+            for low, high, sign in ((-128, 127, 1), (128, -127, -1))
+        ]
+        results = {
+            clamp(scale_twice(end, int(multipliers[channel]), int(shifts[channel])) + out_zero, -128, 127)
+            for end in ends
+        }
+        if len(results) == 1:
+            constant[channel], values[channel] = True, results.pop()
+    return constant, values
+
+
+def records_of(
+    bias: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray, out_zero: np.ndarray, largest: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """Records as edgesea_channel [shape=(out_channels or 4,)], and whether they need the general rounding.
+
+    out_zero [channels]: what is added to each result, the zero point or a constant channel's value;
+    largest [channels]: the greatest magnitude of each sum.
+    """
     # With a multiplier of 0 the result is the zero point whatever the shift.
     right = np.where(multipliers == 0, 1, -shifts.astype(np.int64))
-    general = bool(
-        np.any(right < 1) or np.any(right > 23) or np.any(multipliers == 2**30) or largest >= 2**30
-    )
+    general = bool(_general(multipliers, right, largest).any())
+    # The fast paths take four at a time.
+    records = np.zeros(max(bias.size, 4), CHANNEL)
+    own = records[: bias.size]
+    own["bias"], own["multiplier"] = bias, multipliers
     if general:
-        records["shift"] = shifts
+        own["shift"] = shifts
     else:
-        records["shift"] = right
-        records["round"] = (1 << (right - 1)) + (out_zero << right)
+        own["shift"] = right
+        own["round"] = (1 << (right - 1)) + (out_zero << right)
     return records, general
 
 

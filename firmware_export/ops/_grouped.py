@@ -24,18 +24,19 @@ def grouped_convolution(lowering: Lowering, op: Operator) -> None:
     graph = lowering.graph
     source, filter_, result = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     channels, height, width, depth = filter_.shape
-    frame = frame_of(op, source, result, (height, width))
+    frame = frame_of(lowering, op, source, result, (height, width))
+    taps = filter_.data.swapaxes(1, 2) if frame.turned else filter_.data
     q_in, q_out = source.quantization, result.quantization
     ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, channels)]
     low, high = activation_range(op.options["activation"], q_out.scale, q_out.zero_point, source.dtype)
     fields = {
-        "weights": Array("weights", "int8_t", filter_.data),
+        "weights": Array("weights", "int8_t", np.ascontiguousarray(taps)),
         "in_width": frame.in_width,
         "in_channels": source.shape[3],
         "out_width": frame.out_width,
         "out_channels": channels,
-        "kernel_height": height,
-        "kernel_width": width,
+        "kernel_height": frame.rows.height,
+        "kernel_width": frame.kernel_width,
         "groups": source.shape[3] // depth,
         "stride": frame.stride,
         "dilation": frame.dilation,
@@ -47,7 +48,7 @@ def grouped_convolution(lowering: Lowering, op: Operator) -> None:
         fields["channels"] = records16(lowering, op, channels, ratios)
         suffix = "16"
     else:
-        weights = filter_.data.reshape(channels, -1).astype(np.int64)
+        weights = taps.reshape(channels, -1).astype(np.int64)
         multipliers, shifts = multipliers_of(ratios)
         records = np.zeros(channels, CHANNEL)
         records["bias"] = bias = folded_bias(lowering, op, weights, q_in.zero_point)

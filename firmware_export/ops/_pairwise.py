@@ -85,7 +85,7 @@ def pairwise(
             values = second.data.reshape(-1)
     elif period is None:
         second, period = _spread(lowering, op, second, result.shape), result.elements
-    rows = image_rows(result) if by_rows else None
+    rows = image_rows(result, lowering.turn) if by_rows else None
     row_elements = result.elements // rows.out_rows if rows else 0
     inputs = (first.index,) if second.constant else (first.index, second.index)
     by_rows = rows is not None and (

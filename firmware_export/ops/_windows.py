@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_export.ir import Operator, Tensor
-from firmware_export.lowering import LARGEST_AXIS
+from firmware_export.lowering import LARGEST_AXIS, Lowering
 from firmware_export.program import Rows
 from firmware_export.require import refuse
 from firmware_export.schema import PADDINGS, Option
@@ -16,7 +16,16 @@ STRIDE = Option("stride", (2, 1))
 
 @dataclass(frozen=True)
 class Frame:
-    """The geometry that convolutions and poolings share."""
+    """The geometry that convolutions and poolings share.
+
+    Parameters
+    ----------
+    rows : Rows
+        What happens from row to row; the rest is what happens along a row.
+    turned : bool
+        Whether rows are columns here. A map of width 1, as networks over time have, is laid out as one of
+        height 1; as the latter it is one row, and kernels handle several pixels of a row at a time.
+    """
 
     rows: Rows
     in_width: int
@@ -25,9 +34,16 @@ class Frame:
     stride: int
     dilation: int
     pad_left: int
+    turned: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether the output has the size of the input."""
+        return (self.rows.in_rows, self.in_width) == (self.rows.out_rows, self.out_width)
 
 
 def frame_of(
+    lowering: Lowering,
     op: Operator,
     source: Tensor,
     result: Tensor,
@@ -39,31 +55,55 @@ def frame_of(
 
     around: rows and columns that a PAD puts there first
     """
-    batch, in_height, in_width, _ = source.shape
-    _, out_height, out_width, _ = result.shape
+    batch, *in_size, _ = source.shape
+    _, *out_size, _ = result.shape
     stride, dilation = op.options["stride"], op.options.get("dilation", (1, 1))
     if max(*source.shape, *result.shape, *kernel, *stride, *dilation) > LARGEST_AXIS:
         raise refuse(op, f"a dimension of it exceeds {LARGEST_AXIS}")
-    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    padded_height, padded_width = in_height + sum(around[0]), in_width + sum(around[1])
-    pad_top = around[0][0] + _padding(op, padded_height, out_height, extents[0], stride[0])
-    pad_left = around[1][0] + _padding(op, padded_width, out_width, extents[1], stride[1])
+    axes = [
+        _axis(op, *each) for each in zip(in_size, out_size, kernel, stride, dilation, around, strict=True)
+    ]
+    turned = lowering.turn and in_size[0] > 1 and in_size[1] == out_size[1] == 1
+    down, along = axes[::-1] if turned else axes
     rows = Rows(
-        in_height,
-        out_height,
-        source.bytes // (batch * in_height),
-        result.bytes // (batch * out_height),
-        kernel[0],
-        stride[0],
-        dilation[0],
-        pad_top,
-        singly=singly and (out_height == 1 or kernel[0] <= stride[0]),
+        down.in_size,
+        down.out_size,
+        source.bytes // (batch * down.in_size),
+        result.bytes // (batch * down.out_size),
+        down.kernel,
+        down.stride,
+        down.dilation,
+        down.pad,
+        singly=singly and (down.out_size == 1 or down.kernel <= down.stride),
     )
-    return Frame(rows, in_width, out_width, kernel[1], stride[1], dilation[1], pad_left)
+    return Frame(
+        rows, along.in_size, along.out_size, along.kernel, along.stride, along.dilation, along.pad, turned
+    )
 
 
-def _padding(op: Operator, size: int, out_size: int, extent: int, stride: int) -> int:
-    """How many rows (or columns) of zeros stand before the first."""
-    if op.options["padding"] == "VALID":
-        return 0
-    return max((out_size - 1) * stride + extent - size, 0) // 2
+@dataclass(frozen=True)
+class _Axis:
+    """A window along one axis; `pad` positions of zeros stand before the first."""
+
+    in_size: int
+    out_size: int
+    kernel: int
+    stride: int
+    dilation: int
+    pad: int
+
+
+def _axis(
+    op: Operator,
+    in_size: int,
+    out_size: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    around: tuple[int, int],
+) -> _Axis:
+    pad = around[0]
+    if op.options["padding"] != "VALID":
+        extent = (kernel - 1) * dilation + 1
+        pad += max((out_size - 1) * stride + extent - in_size - sum(around), 0) // 2
+    return _Axis(in_size, out_size, kernel, stride, dilation, pad)

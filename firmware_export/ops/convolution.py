@@ -13,6 +13,7 @@ from firmware_export.ops._channels import (
     SPARE,
     channel_scales,
     check_range,
+    constant_channels,
     folded_bias,
     largest_sums,
     multipliers_of,
@@ -83,8 +84,7 @@ def _conv_2d(lowering: Lowering, op: Operator) -> None:
     if source.dtype == "int16":
         _convolution16(lowering, op, filter_.data, filter_.shape[0], "edgesea_conv16_row")
         return
-    weights = filter_.data.reshape(filter_.shape[0], -1).astype(np.int64)
-    _convolution(lowering, op, weights, layout.by_channel(filter_.data), "edgesea_conv_row")
+    _convolution(lowering, op, filter_.data, "edgesea_conv_row")
 
 
 def _depthwise_conv_2d(lowering: Lowering, op: Operator) -> None:
@@ -92,71 +92,58 @@ def _depthwise_conv_2d(lowering: Lowering, op: Operator) -> None:
     if source.dtype == "int16":
         _convolution16(lowering, op, filter_.data, filter_.shape[3], "edgesea_depthwise16_row")
         return
-    by_tap = layout.by_tap(filter_.data)
-    weights = by_tap.T.astype(np.int64)
+    # [channels, height, width, 1], as if every output channel had a convolution of its own.
+    weights = np.moveaxis(filter_.data, 3, 0).reshape(filter_.shape[3], *filter_.shape[1:3], 1)
     if source.shape[3] == 1:
-        # With one input channel every output channel is an ordinary convolution of it.
-        packed = layout.by_channel(np.ascontiguousarray(by_tap.T))
-        _convolution(lowering, op, weights, packed, "edgesea_conv_row")
+        # With one input channel each has one.
+        _convolution(lowering, op, weights, "edgesea_conv_row")
     elif filter_.shape[3] == source.shape[3]:
-        _convolution(lowering, op, weights, by_tap, "edgesea_depthwise_row")
+        _convolution(lowering, op, weights, "edgesea_depthwise_row")
     else:
-        _convolution(lowering, op, weights, by_tap, "edgesea_depthwise_multiple_row")
+        _convolution(lowering, op, weights, "edgesea_depthwise_multiple_row")
 
 
-def _convolution(
-    lowering: Lowering, op: Operator, weights: np.ndarray, packed: np.ndarray, function: str
-) -> None:
+def _convolution(lowering: Lowering, op: Operator, weights: np.ndarray, function: str) -> None:
     """Both kinds of convolution.
 
-    weights [out_channels, taps * in_channels of one output], int64; packed: as the kernel reads them.
+    weights [out_channels, height, width, in_channels of one output], int8.
     """
     graph = lowering.graph
     given, filter_, result = graph.input(op, 0), graph.input(op, 1), graph.output(op)
     source, around = _before_padding(graph, op)
     channels = weights.shape[0]
-    kernel = filter_.shape[1:3]
-    frame = frame_of(op, source, result, kernel, around=around)
+    frame = frame_of(lowering, op, source, result, weights.shape[1:3], around=around)
+    if frame.turned:
+        weights = weights.swapaxes(1, 2)
     q_in, q_out = given.quantization, result.quantization
-    # Float64 throughout: PopulateConvolutionQuantizationParams.
-    ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, channels)]
-    multipliers, shifts = multipliers_of(ratios)
-    bias = folded_bias(lowering, op, weights, q_in.zero_point)
-    check_range(op, bias, weights, shifts.tolist())
     low, high = activation_range(op.options["activation"], q_out.scale, q_out.zero_point, "int8")
+    weights, records, general = _finished(lowering, op, weights, channel_scales(filter_, channels))
     if (
         function == "edgesea_conv_row"
-        and kernel == op.options["stride"] == (1, 1)
-        and (frame.rows.in_rows, frame.in_width) == result.shape[1:3]
+        and weights.shape[1:3] == (1, 1)
+        and frame.rows.stride == frame.stride == 1
+        and frame.whole
     ):
         function = "edgesea_pointwise_row"
-    records, general = records_of(
-        bias, multipliers, shifts, q_out.zero_point, int(largest_sums(bias, weights).max())
-    )
     flags = (
         general * layout.GENERAL
         + ((low, high) == (-128, 127)) * FULL_RANGE
         + (low == q_out.zero_point) * RELU
     )
-    # The DSP path takes four channels at a time and adds pairs of rows; see edgesea_depthwise_paired_row.
-    paired = function == "edgesea_depthwise_row" and kernel[0] <= 3 and channels >= 4 and not general
-    # Two products share 16 bits on the MVE path: -128 * -128 twice would not fit.
-    paired = paired and not np.any(weights == -128)
-    if paired:
-        function = "edgesea_depthwise_paired_row"
+    if function == "edgesea_depthwise_row" and not general:
+        plain = weights.shape[1:3] == (3, 3) and frame.dilation == 1
+        function = "edgesea_depthwise_3x3_row" if plain else "edgesea_depthwise_paired_row"
     constant = Constant(
         "edgesea_conv",
         {
-            "weights": Array(
-                "weights", "int8_t", packed, layout.by_pairs(filter_.data) if paired else None, SPARE
-            ),
+            "weights": _packed(weights, function),
             "channels": Array("channels", "edgesea_channel", records),
             "in_width": frame.in_width,
             "in_channels": source.shape[3],
             "out_width": frame.out_width,
             "out_channels": channels,
-            "kernel_height": kernel[0],
-            "kernel_width": kernel[1],
+            "kernel_height": frame.rows.height,
+            "kernel_width": frame.kernel_width,
             "stride": frame.stride,
             "dilation": frame.dilation,
             "pad_left": frame.pad_left,
@@ -172,14 +159,47 @@ def _convolution(
     lowering.add_rows(op, function, (source.index,), constant, frame.rows, scratch=scratch, batch=batch)
 
 
+def _finished(
+    lowering: Lowering, op: Operator, weights: np.ndarray, scales: list[float]
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """How sums become outputs: weights with those of constant channels 0, records, whether they are general.
+
+    weights [out_channels, height, width, in_channels of one output], int8; scales [out_channels]
+    """
+    graph = lowering.graph
+    q_in, q_out = graph.input(op, 0).quantization, graph.output(op).quantization
+    # Float64 throughout: PopulateConvolutionQuantizationParams.
+    multipliers, shifts = multipliers_of(q_in.scale * scale / q_out.scale for scale in scales)
+    flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
+    bias = folded_bias(lowering, op, flat, q_in.zero_point)
+    check_range(op, bias, flat, shifts.tolist())
+    constant, values = constant_channels(flat, bias, multipliers, shifts, q_out.zero_point)
+    flat, bias = np.where(constant[:, None], 0, flat), np.where(constant, 0, bias)
+    multipliers = np.where(constant, 0, multipliers)
+    zeros = np.where(constant, values, q_out.zero_point)
+    records, general = records_of(bias, multipliers, shifts, zeros, largest_sums(bias, flat))
+    return flat.astype(np.int8).reshape(weights.shape), records, general
+
+
+def _packed(weights: np.ndarray, function: str) -> Array:
+    """Weights [out_channels, height, width, in_channels of one output], as `function` reads them."""
+    if function in ("edgesea_conv_row", "edgesea_pointwise_row"):
+        return Array("weights", "int8_t", layout.by_channel(weights), spare=SPARE)
+    variants = {}
+    if function in ("edgesea_depthwise_3x3_row", "edgesea_depthwise_paired_row"):
+        variants = {"dsp": layout.by_pairs(weights), "mve": layout.by_vectors(weights)}
+    return Array("weights", "int8_t", layout.by_tap(weights), variants, SPARE)
+
+
 def _convolution16(
     lowering: Lowering, op: Operator, weights: np.ndarray, channels: int, function: str
 ) -> None:
     """Both kinds of convolution on int16; weights in the order of the file, which is the kernels'."""
     graph = lowering.graph
     source, filter_, result = graph.input(op, 0), graph.input(op, 1), graph.output(op)
-    kernel = filter_.shape[1:3]
-    frame = frame_of(op, source, result, kernel)
+    frame = frame_of(lowering, op, source, result, filter_.shape[1:3])
+    if frame.turned:
+        weights = np.ascontiguousarray(weights.swapaxes(1, 2))
     q_in, q_out = source.quantization, result.quantization
     ratios = [q_in.scale * scale / q_out.scale for scale in channel_scales(filter_, channels)]
     low, high = activation_range(op.options["activation"], q_out.scale, 0, "int16")
@@ -192,8 +212,8 @@ def _convolution16(
             "in_channels": source.shape[3],
             "out_width": frame.out_width,
             "out_channels": channels,
-            "kernel_height": kernel[0],
-            "kernel_width": kernel[1],
+            "kernel_height": frame.rows.height,
+            "kernel_width": frame.kernel_width,
             "stride": frame.stride,
             "dilation": frame.dilation,
             "pad_left": frame.pad_left,

@@ -64,11 +64,16 @@ def _fully_connected(lowering: Lowering, op: Operator) -> None:
     low, high = activation_range(op.options["activation"], q_out.scale, q_out.zero_point, "int8")
     if max(outputs, inputs, source.elements // inputs) > LARGEST_AXIS:
         raise refuse(op, f"a dimension of it exceeds {LARGEST_AXIS}")
-    packed = layout.by_channel(filter_.data)
     constant = Constant(
         "edgesea_dense",
         {
-            "weights": Array("weights", "int8_t", packed, spare=SPARE),
+            "weights": Array(
+                "weights",
+                "int8_t",
+                layout.by_channel(filter_.data),
+                {"dsp": layout.by_fours(filter_.data)},
+                SPARE,
+            ),
             "bias": Array("bias", "int32_t", bias.astype(np.int32)),
             "multiplier": Array("multiplier", "int32_t", multipliers),
             "shift": Array("shift", "int8_t", shifts),

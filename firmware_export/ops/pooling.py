@@ -22,18 +22,18 @@ def _check(graph: Graph, op: Operator) -> None:
 
 
 def _max_pool_2d(lowering: Lowering, op: Operator) -> None:
-    _pool(lowering, op, "max", 0)
+    _pool(lowering, op, "max")
 
 
 def _average_pool_2d(lowering: Lowering, op: Operator) -> None:
-    result = lowering.graph.output(op)
-    _pool(lowering, op, "average", 4 * result.shape[2] * result.shape[3])
+    _pool(lowering, op, "average")
 
 
-def _pool(lowering: Lowering, op: Operator, kind: str, sums: int) -> None:
+def _pool(lowering: Lowering, op: Operator, kind: str) -> None:
     graph = lowering.graph
     source, result = graph.input(op, 0), graph.output(op)
-    frame = frame_of(op, source, result, op.options["filter"], singly=True)
+    frame = frame_of(lowering, op, source, result, op.options["filter"], singly=True)
+    sums = 4 * frame.out_width * result.shape[3] if kind == "average" else 0
     quantization = result.quantization
     wide = "16" if source.dtype == "int16" else ""
     low, high = activation_range(

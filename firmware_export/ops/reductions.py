@@ -57,6 +57,8 @@ def _mean(lowering: Lowering, op: Operator) -> None:
         _reduce(lowering, op, "edgesea_reduce_sum16", axes, {**scaling, "low": -32768, "high": 32767})
     elif len(source.shape) == 4 and source.shape[0] == 1 and axes == [1, 2]:
         _, height, width, channels = source.shape
+        if lowering.turn and width == 1:
+            height, width = width, height
         constant = Constant("edgesea_mean", {**scaling, "width": width, "channels": channels})
         rows = Rows(height, 1, width * channels, channels, height, singly=True)
         lowering.add_rows(op, "edgesea_mean_row", (source.index,), constant, rows, sums=4 * channels)

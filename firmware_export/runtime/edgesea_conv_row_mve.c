@@ -6,12 +6,14 @@
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
+/* Up to this depth the working memory holds what more pixels see. */
+enum { SHALLOW = 480 };
+
 /* What one output pixel sees, with zeros up to a multiple of sixteen. */
 static void gather(const edgesea_conv *op, const edgesea_window *window, int left, int8_t *to)
 {
     const int channels = op->in_channels;
     const int line = op->kernel_width * channels;
-    const int depth = op->kernel_height * line;
 
     for (int ky = 0; ky < op->kernel_height; ky++) {
         const int8_t *row = (const int8_t *)window->rows[ky];
@@ -30,7 +32,7 @@ static void gather(const edgesea_conv *op, const edgesea_window *window, int lef
             }
         }
     }
-    edgesea_fill_mve(to, 0, -depth & 15);
+    edgesea_fill_mve(to, 0, -(op->kernel_height * line) & 15);
 }
 
 void edgesea_conv_row(const void *constant, const edgesea_window *window, void *result, void *scratch)
@@ -38,7 +40,7 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
     const edgesea_conv *op = (const edgesea_conv *)constant;
     const int depth16 = (op->kernel_height * op->kernel_width * op->in_channels + 15) & ~15;
     int8_t *const patches = (int8_t *)scratch;
-    int pixels = EDGESEA_DOT_PIXELS;
+    int pixels = depth16 <= SHALLOW ? EDGESEA_ROW_PIXELS : EDGESEA_DOT_PIXELS;
 
     for (int x = 0; x < op->out_width; x += pixels) {
         if (pixels > op->out_width - x) {

@@ -9,13 +9,13 @@
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
 /* One call's work; the assembly knows the offsets.
- * more    vectors of a pixel after the first
+ * length  vectors of a pixel after the first; bytes of a pixel where the last vector is not full
  * step    from behind a channel's weights to those of the channel after the next, in bytes
  * inputs  of the three pixels; where there are fewer, the rest is not used
  * sums    [3][EDGESEA_BATCH]
  */
 typedef struct work {
-    int32_t more;
+    int32_t length;
     int32_t step;
     const int8_t *inputs[EDGESEA_DOT_PIXELS];
     const int8_t *weights[2];
@@ -37,8 +37,26 @@ typedef struct work {
 #define KEEP_2 "strd r4, r6, [r12, #64]\n" KEEP_1
 #define KEEP_3 "strd r8, r10, [r12, #128]\n" KEEP_2
 
-#define SUM(n)                                                                             \
-    static __attribute__((naked, noinline)) void sum_##n(const work *w __attribute__((unused))) \
+#define ZERO_1 "movs r0, #0\n" "movs r2, #0\n"
+#define ZERO_2 ZERO_1 "movs r4, #0\n" "movs r6, #0\n"
+#define ZERO_3 ZERO_2 "mov r8, #0\n" "mov r10, #0\n"
+
+/* Full vectors, the first of which begins the sums. */
+#define FULL(n)                                                                            \
+    WEIGHTS PIXELS_##n("vmladav")                                                          \
+    "wls lr, lr, 3f\n"                                                                     \
+    "2:\n" WEIGHTS PIXELS_##n("vmladava")                                                  \
+    "le lr, 2b\n"                                                                          \
+    "3:\n"
+/* Any number of bytes: what is beyond them in the last vector takes no part. */
+#define PARTLY(n)                                                                          \
+    ZERO_##n                                                                               \
+    "dlstp.8 lr, lr\n"                                                                     \
+    "2:\n" WEIGHTS PIXELS_##n("vmladava")                                                  \
+    "letp lr, 2b\n"
+
+#define SUM(name, n, loop)                                                                             \
+    static __attribute__((naked, noinline)) void name(const work *w __attribute__((unused))) \
     {                                                                                      \
         __asm__ volatile(                                                                  \
             "push {r4-r11, lr}\n"                                                          \
@@ -51,11 +69,7 @@ typedef struct work {
             "ldr lr, [sp]\n"                                                               \
             "ldrd r5, r7, [sp, #8]\n"                                                      \
             "ldr r9, [sp, #16]\n"                                                          \
-            WEIGHTS PIXELS_##n("vmladav")                                                  \
-            "wls lr, lr, 3f\n"                                                             \
-            "2:\n" WEIGHTS PIXELS_##n("vmladava")                                          \
-            "le lr, 2b\n"                                                                  \
-            "3:\n" KEEP_##n                                                                \
+            loop KEEP_##n                                                                  \
             "ldr r0, [sp, #4]\n"                                                           \
             "add r1, r0\n"                                                                 \
             "add r3, r0\n"                                                                 \
@@ -65,120 +79,71 @@ typedef struct work {
             "pop {r4-r11, pc}\n");                                                         \
     }
 
-SUM(1)
-SUM(2)
-SUM(3)
+SUM(full_1, 1, FULL(1))
+SUM(full_2, 2, FULL(2))
+SUM(full_3, 3, FULL(3))
+SUM(partly_1, 1, PARTLY(1))
+SUM(partly_2, 2, PARTLY(2))
+SUM(partly_3, 3, PARTLY(3))
 
-/* The sums of channels first, first + 1, ..., two for each of `pairs`. */
-static void sum(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int first, int pairs,
-                int32_t *sums)
+typedef void sum_function(const work *);
+
+/* The sums of `count` channels from `first` on for some pixels, three at a time. w: length and step of this operator. */
+static void sum(work *w, sum_function *const *functions, const int8_t *inputs, int apart, int pixels,
+                const int8_t *weights, int depth4, int count, int32_t *sums)
 {
-    const int depth4 = (op->kernel_height * op->kernel_width * op->in_channels + 3) & ~3;
-    const int8_t *weights = (const int8_t *)op->weights + first * depth4;
+    for (int p = 0; p < pixels; p += EDGESEA_DOT_PIXELS) {
+        const int few = pixels - p < EDGESEA_DOT_PIXELS ? pixels - p : EDGESEA_DOT_PIXELS;
+        for (int i = 0; i < few; i++) {
+            w->inputs[i] = inputs;
+            inputs += apart;
+        }
+        w->sums = sums + p * EDGESEA_BATCH;
+        w->pairs = count / 2;
+        w->weights[0] = weights;
+        w->weights[1] = weights + depth4;
+        if (count > 1) {
+            functions[few - 1](w);
+        }
+        if (count % 2) {
+            /* A last channel without a partner is its own. */
+            w->weights[0] = w->weights[1] = weights + (count - 1) * depth4;
+            w->sums += count - 1;
+            w->pairs = 1;
+            functions[few - 1](w);
+        }
+    }
+}
+
+void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out)
+{
+    static sum_function *const functions[2][EDGESEA_DOT_PIXELS] = {{full_1, full_2, full_3},
+                                                                   {partly_1, partly_2, partly_3}};
+    const int depth = op->kernel_height * op->kernel_width * op->in_channels, depth4 = (depth + 3) & ~3;
+    const int channels = op->out_channels, partly = apart % 16 != 0, general = op->flags & EDGESEA_GENERAL;
+    /* Without a partner a channel's sum is stored twice. */
+    int32_t sums[EDGESEA_ROW_PIXELS * EDGESEA_BATCH + 1];
     work w;
 
-    w.more = depth16 / 16 - 1;
-    w.step = 2 * depth4 - depth16;
-    for (int p = 0; p < EDGESEA_DOT_PIXELS; p++) {
-        w.inputs[p] = inputs + p * depth16;
-    }
-    w.weights[0] = weights;
-    /* A last channel without a partner is its own. */
-    w.weights[1] = first + 1 < op->out_channels ? weights + depth4 : weights;
-    w.sums = sums;
-    w.pairs = pairs;
-    switch (pixels) {
-    case 1: sum_1(&w); break;
-    case 2: sum_2(&w); break;
-    default: sum_3(&w); break;
-    }
-}
-
-/* Channel by channel: fewer than four of them, or general rounding. */
-static void dot_singly(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
-{
-    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
-
-    for (int c = 0; c < op->out_channels; c++) {
-        sum(op, inputs, depth16, pixels, c, 1, sums[0]);
-        for (int p = 0; p < pixels; p++) {
-            out[p * op->out_channels + c] = edgesea_finish(op, c, sums[p][0] + op->channels[c].bias);
+    w.length = partly ? depth : apart / 16 - 1;
+    w.step = 2 * depth4 - ((depth + 15) & ~15);
+    for (int first = 0, count; first < channels; first += count) {
+        if (channels - first < 4 && first > 0 && !general) {
+            first = channels - 4; /* they give the same values again */
         }
-    }
-}
-
-void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out)
-{
-    const int channels = op->out_channels;
-    int32_t sums[EDGESEA_DOT_PIXELS][EDGESEA_BATCH];
-    int count;
-
-    if (channels < 4 || (op->flags & EDGESEA_GENERAL)) {
-        dot_singly(op, inputs, depth16, pixels, out);
-        return;
-    }
-    for (int first = 0; first < channels; first += count) {
         count = channels - first < EDGESEA_BATCH ? channels - first : EDGESEA_BATCH;
-        if (count < 4) {
-            /* The last four channels may overlap those before: they give the same values again. */
-            first = channels - 4;
-            count = 4;
+        sum(&w, functions[partly], inputs, apart, pixels, (const int8_t *)op->weights + first * depth4, depth4, count,
+            sums);
+        if (!general) {
+            edgesea_finish_batch_mve(op, sums, first, count, pixels, out);
+            continue;
         }
-        count &= ~3;
-        sum(op, inputs, depth16, pixels, first, count / 2, sums[0]);
-        edgesea_finish_batch_mve(op, sums[0], first, count, pixels, out);
-    }
-}
-
-/* Four channels at a time: q0 bias, q1 multiplier, q2 rounding, q3 shift, q6 low, q7 high. SIGN takes one from a negative
- * sum's result, which so rounds its halves downwards. */
-#define SIGN "vshr.s32 q4, q4, #31\n" "vadd.i32 q5, q5, q4\n"
-#define FINISH(sign)                                                                                            \
-    __asm__ volatile(                                                                                           \
-        "vdup.32 q6, %[low]\n"                                                                                  \
-        "vdup.32 q7, %[high]\n"                                                                                 \
-        "1: vld40.32 {q0, q1, q2, q3}, [%[records]]\n"                                                          \
-        "vld41.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
-        "vld42.32 {q0, q1, q2, q3}, [%[records]]\n"                                                             \
-        "vld43.32 {q0, q1, q2, q3}, [%[records]]!\n"                                                            \
-        "vneg.s32 q3, q3\n"                                                                                     \
-        "mov %[from], %[sums]\n"                                                                                \
-        "mov %[to], %[out]\n"                                                                                   \
-        "dls lr, %[pixels]\n"                                                                                   \
-        "2: vldrw.32 q4, [%[from]], #64\n"                                                                      \
-        "vadd.i32 q4, q4, q0\n"                                                                                 \
-        "vqrdmulh.s32 q5, q4, q1\n"                                                                             \
-        "vadd.i32 q5, q5, q2\n" sign                                                                            \
-        "vshl.s32 q5, q5, q3\n"                                                                                 \
-        "vmax.s32 q5, q5, q6\n"                                                                                 \
-        "vmin.s32 q5, q5, q7\n"                                                                                 \
-        "vstrb.32 q5, [%[to]]\n"                                                                                \
-        "add %[to], %[channels]\n"                                                                              \
-        "le lr, 2b\n"                                                                                           \
-        "add %[sums], #16\n"                                                                                    \
-        "add %[out], #4\n"                                                                                      \
-        "subs %[groups], #1\n"                                                                                  \
-        "bne 1b\n"                                                                                              \
-        : [records] "+r"(records), [sums] "+r"(sums), [out] "+r"(out), [groups] "+r"(groups), [from] "=&r"(from), \
-          [to] "=&l"(to)                                                                                        \
-        : [pixels] "r"(pixels), [channels] "r"(channels), [low] "r"(low), [high] "r"(high)             \
-        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
-
-void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
-                              int8_t *out)
-{
-    const edgesea_channel *records = op->channels + first;
-    const int32_t low = op->low, high = op->high, channels = op->out_channels;
-    int groups = count / 4;
-    const int32_t *from;
-    int8_t *to;
-
-    out += first;
-    if (op->flags & EDGESEA_RELU) {
-        /* No negative result is left to round. */
-        FINISH("");
-    } else {
-        FINISH(SIGN);
+        for (int p = 0; p < pixels; p++) {
+            for (int c = 0; c < count; c++) {
+                const int32_t total = sums[p * EDGESEA_BATCH + c] + op->channels[first + c].bias;
+                out[p * channels + first + c] = edgesea_finish(op, first + c, total);
+            }
+        }
     }
 }
 

@@ -74,11 +74,10 @@ typedef struct edgesea_channel {
 /* Convolution, and depthwise convolution (one output channel for each input channel).
  * weights   convolution: int8 [out_channels][depth4]; depth = kernel_height * kernel_width * in_channels in that order;
  *             depth4 is depth rounded up to a multiple of four, filled with 0
- *           depthwise: int8 [kernel_height * kernel_width][channels]; in edgesea_depthwise_paired_row on the DSP path
- *             int16 [channels][pairs][2] of doubled weights, for each channel and column the pair of rows (0, 1), then,
- *             where a last row is left, its pairs of columns, 0 at an odd end. See layout.by_pairs.
+ *           depthwise: int8 [kernel_height * kernel_width][channels]; in edgesea_depthwise_3x3_row and _paired_row on the DSP path
+ *             int16 as layout.by_pairs orders them, on the MVE path int8 as layout.by_vectors does
  *           16-byte aligned, followed by 12 bytes that may be read
- * channels  [out_channels]
+ * channels  [out_channels], at least four that may be read
  * flags     EDGESEA_GENERAL and so on
  * Output pixel x reads input columns x * stride - pad_left + dilation * (0..kernel_width - 1); a column < 0 or
  * >= in_width is outside. Rows are dilated by the window already.
@@ -105,7 +104,8 @@ typedef struct edgesea_conv {
 /* scratch: layout.scratch_bytes, for every path: with chunk = depth4, or, where depth4 > 400 and kernel_width * in_channels
  * is a multiple of four, as many whole kernel rows as fit in 400 (at least one),
  * 2 * min(5, out_width) * chunk bytes, and 4 * min(5, out_width) * out_channels more where chunk < depth4 or EDGESEA_GENERAL
- * is set; but at least min(3, out_width) * depth4 rounded up to sixteen */
+ * is set; but at least min(3, out_width) * depth16, which is depth4 rounded up to sixteen, or min(6, out_width) * depth16 where
+ * that is at most 480 */
 void edgesea_conv_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* What both are made of in portable C: out[c] of one pixel for all output channels; in: what the pixel sees. */
@@ -117,9 +117,15 @@ void edgesea_pointwise_row(const void *op, const edgesea_window *window, void *o
 /* in_channels == out_channels; weights int8 [kernel_height * kernel_width][channels]. scratch: none */
 void edgesea_depthwise_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
-/* The same for kernel_height <= 3, channels >= 4, no weight -128 and EDGESEA_GENERAL not set, with weights in pairs on
- * the DSP path. scratch: the larger of 24 * (pad_left + in_width + the columns read to the right of the map) and
- * 12 * kernel_height * kernel_width + channels bytes */
+/* The same without EDGESEA_GENERAL, with weights of their own on the fast paths, for 3x3 without dilation and for any other
+ * kernel. scratch: layout.scratch_bytes, for every path, the largest of:
+ *   plain  8 * kernel_height * kernel_width + 4 + channels
+ *   DSP    3x3: 24 * (pad_left + in_width + the columns read to the right of the map), and 4 * out_width more where there
+ *          are fewer than four channels; others: 16 * ((kernel_height + 1) / 2) * the columns that min(32, out_width)
+ *          outputs read
+ *   MVE    64 * n + 16 + 64 * ((kernel_height + 3) / 4) * the columns that n = min(16, out_width) outputs read, and 4 for each
+ *          word of four taps, see layout.by_vectors, in words rounded up to a multiple of four */
+void edgesea_depthwise_3x3_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 void edgesea_depthwise_paired_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* Depthwise with out_channels a multiple m of in_channels: output channel c reads input channel c / m. No scratch. */
@@ -226,7 +232,8 @@ void edgesea_lookup_row(const void *op, const edgesea_window *window, void *out,
 /* ---- whole tensors --------------------------------------------------------------------------------------------- */
 
 /* Fully connected: out[row][o] = requantise(bias[o] + sum over i of in[row][i] * weights[o][i]), rounded ONCE.
- * weights     [outputs][inputs4], 16-byte aligned; inputs4 is inputs rounded up to a multiple of four, filled with 0
+ * weights     [outputs][inputs4], 16-byte aligned; inputs4 is inputs rounded up to a multiple of four, filled with 0;
+ *             on the DSP path as layout.by_fours orders them
  * bias        [outputs], folded as in edgesea_conv
  * multiplier  [outputs] or [1], shift likewise: `per_channel` is 1 or 0 and multiplies their index
  * scratch     2 * inputs4 bytes: one row as int16
@@ -246,6 +253,9 @@ typedef struct edgesea_dense {
 } edgesea_dense;
 
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch);
+
+/* What it is made of: out[i] = requantise(sums[i]) for outputs first..first + count - 1. */
+void edgesea_finish_dense(const edgesea_dense *op, int first, int count, const int32_t *sums, int8_t *out);
 
 /* out[i] = table[in[i] + 128]: any function of one int8 value. out may be in.
  * table  [256], the results for -128..127 */

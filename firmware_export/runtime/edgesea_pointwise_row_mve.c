@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: edgesea authors
    SPDX-License-Identifier: Apache-2.0 */
-/* edgesea_pointwise_row for Arm's vector extension: where a pixel's channels fill vectors, nothing is gathered. */
+/* edgesea_pointwise_row for Arm's vector extension: nothing is gathered. */
 #include "edgesea_kernels.h"
 #include "edgesea_vector_mve.h"
 
@@ -10,12 +10,9 @@ void edgesea_pointwise_row(const void *constant, const edgesea_window *window, v
 {
     const edgesea_conv *op = (const edgesea_conv *)constant;
     const int8_t *in = (const int8_t *)window->rows[0];
-    int pixels = EDGESEA_DOT_PIXELS;
+    int pixels = EDGESEA_ROW_PIXELS;
 
-    if (op->in_channels % 16 != 0) {
-        edgesea_conv_row(constant, window, result, scratch);
-        return;
-    }
+    (void)scratch;
     for (int x = 0; x < op->out_width; x += pixels) {
         if (pixels > op->out_width - x) {
             pixels = op->out_width - x;

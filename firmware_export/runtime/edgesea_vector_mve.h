@@ -8,16 +8,17 @@
 
 #if EDGESEA_PATH == EDGESEA_PATH_MVE
 
-/* Pixels that meet the weights together, and channels whose sums wait together for the requantisation. */
-enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_BATCH = 16 };
+/* Pixels that meet the weights together; pixels and channels whose sums wait together for the requantisation. */
+enum { EDGESEA_DOT_PIXELS = 3, EDGESEA_ROW_PIXELS = 6, EDGESEA_BATCH = 16 };
 
 /* A few pixels by all output channels of a convolution.
- * pixels   1..3; inputs [pixels][depth16]: what each sees, with zeros up to depth16, a multiple of sixteen
+ * pixels   1..EDGESEA_ROW_PIXELS; inputs: what the first sees, [kernel_height][kernel_width][in_channels]; the next is `apart` bytes on,
+ *          which are zeros beyond that where `apart` is a multiple of sixteen
  * out      the first pixel's first channel */
-void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int depth16, int pixels, int8_t *out);
+void edgesea_dot_mve(const edgesea_conv *op, const int8_t *inputs, int apart, int pixels, int8_t *out);
 
 /* Adds the bias to sums and requantises them, without EDGESEA_GENERAL.
- * sums     [pixels][EDGESEA_BATCH] of channels first..first + count - 1; count is a multiple of four
+ * sums     [pixels][EDGESEA_BATCH] of channels first..first + count - 1; fewer than four only where there are no more
  * out      the first pixel's channel 0 */
 void edgesea_finish_batch_mve(const edgesea_conv *op, const int32_t *sums, int first, int count, int pixels,
                               int8_t *out);

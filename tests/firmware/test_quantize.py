@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_export import kernels, layout, quantize
-from firmware_export.layout import by_channel, by_pairs, by_tap, merge_axes, scratch_bytes, strides
+from firmware_export.layout import (
+    by_channel,
+    by_fours,
+    by_pairs,
+    by_tap,
+    by_vectors,
+    merge_axes,
+    scratch_bytes,
+    strides,
+)
 
 
 @given(st.floats(2.0**-31, 2.0**29))
@@ -93,9 +102,41 @@ def test_weights_by_channel_begin_at_words():
 def test_weights_by_pairs():
     # 3 x 3 taps of one channel, numbered row by row.
     weights = np.arange(1, 10, dtype=np.int8).reshape(1, 3, 3, 1)
-    assert (by_pairs(weights) // 2).tolist() == [[1, 4, 2, 5, 3, 6, 7, 8, 9, 0]]
-    assert by_pairs(np.full((1, 2, 2, 1), -128, np.int8)).tolist() == [[-256] * 4]
+    nothing = [[0] * 10] * 3
+    assert (by_pairs(weights) // 2).tolist() == [[1, 4, 2, 5, 3, 6, 7, 8, 9, 0], *nothing]
+    assert by_pairs(np.full((4, 2, 2, 1), -128, np.int8)).tolist() == [[-256] * 4] * 4
     assert by_tap(weights).tolist() == [[n] for n in range(1, 10)]
+    # Of five rows two pairs, one after the other, and the last one.
+    tall = np.arange(1, 11, dtype=np.int8).reshape(1, 5, 2, 1)
+    assert (by_pairs(tall)[0] // 2).tolist() == [1, 3, 2, 4, 5, 7, 6, 8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "words"),
+    [
+        (3, 2, [[1, 3, 5, 0], [2, 4, 6, 0]]),
+        (4, 1, [[1, 2, 3, 4]]),
+        (2, 3, [[1, 4, 2, 5], [3, 6, 0, 0]]),
+        (1, 5, [[1, 2, 3, 4], [5, 0, 0, 0]]),
+        (5, 2, [[1, 3, 5, 7], [2, 4, 6, 8], [9, 10, 0, 0]]),
+    ],
+)
+def test_weights_by_vectors(height, width, words):
+    weights = np.arange(1, height * width + 1, dtype=np.int8).reshape(1, height, width, 1)
+    packed = by_vectors(weights)
+    assert packed.shape == (4, 16)
+    assert packed[0].reshape(4, 4).tolist() == words + [[0] * 4] * (4 - len(words))
+    assert not packed[1:].any()
+
+
+def test_dense_weights_by_fours():
+    weights = np.arange(5 * 5, dtype=np.int8).reshape(5, 5)
+    assert by_fours(weights).tolist() == [
+        *(0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 17, 18),
+        *(4, 0, 0, 0, 9, 0, 0, 0, 14, 0, 0, 0, 19, 0, 0, 0),
+        *(20, 21, 22, 23, 24, 0, 0, 0),
+    ]
+    assert by_fours(weights[:3]).tolist() == by_channel(weights[:3]).reshape(-1).tolist()
 
 
 def test_walks_take_as_few_axes_as_possible():
@@ -128,15 +169,23 @@ def test_scratch_sizes_are_those_of_the_kernels():
 
     assert enumerated("edgesea_dot_dsp.h", "EDGESEA_DOT_PIXELS") == layout.PIXELS
     assert enumerated("edgesea_conv_row_dsp.c", "CHUNK") == layout.CHUNK
-    assert enumerated("edgesea_vector_mve.h", "EDGESEA_DOT_PIXELS") == layout.VECTOR_PIXELS
+    pixels = [enumerated("edgesea_vector_mve.h", f"EDGESEA_{name}_PIXELS") for name in ("DOT", "ROW")]
+    assert pixels == list(layout.VECTOR_PIXELS)
+    assert enumerated("edgesea_conv_row_mve.c", "SHALLOW") == layout.SHALLOW
     fields = {"in_width": 10, "out_width": 10, "pad_left": 1, "kernel_height": 3, "kernel_width": 3}
     fields |= {"stride": 1, "dilation": 1, "in_channels": 4}
-    # One column before the map, one behind it.
-    words = enumerated("edgesea_depthwise_paired_row_dsp.c", "COLUMN_WORDS")
-    assert scratch_bytes("edgesea_depthwise_paired_row", fields) == 4 * words * 12
+    words = enumerated("edgesea_depthwise_3x3_row_dsp.c", "COLUMN_WORDS")
+    assert enumerated("edgesea_depthwise_paired_row_dsp.c", "SEGMENT") == layout.SEGMENT
+    segment = enumerated("edgesea_depthwise_paired_row_mve.c", "SEGMENT")
+    assert segment == layout.VECTOR_SEGMENT
+    # Sums, zeros, ten outputs' columns, and where three words lie.
+    assert scratch_bytes("edgesea_depthwise_3x3_row", fields) == 64 * 10 + 16 + 64 * 12 + 16
+    # Of a long row the DSP path needs the most: one column before the map, one behind it.
+    long = fields | {"in_width": 200, "out_width": 200}
+    assert scratch_bytes("edgesea_depthwise_3x3_row", long) == 4 * words * 202
     # As edgesea_kernels.h says it to whoever calls a kernel by hand.
     said = (kernels.RUNTIME / "edgesea_kernels.h").read_text(encoding="utf-8")
     assert f"depth4 > {layout.CHUNK} and" in said
     assert f"2 * min({layout.PIXELS}, out_width) * chunk bytes" in said
-    assert f"min({layout.VECTOR_PIXELS}, out_width) * depth4" in said
+    assert all(f"min({pixels}, out_width) * depth16" in said for pixels in layout.VECTOR_PIXELS)
     assert f"{4 * words} * (pad_left + in_width" in said
