@@ -171,7 +171,7 @@ def interpolation_table(
 
     def nearest(value: float) -> int:
         # Far outside, so that infinities become the ends.
-        return round_away(clamp(float(value), -1e9, 1e9))
+        return round_away(min(max(float(value), -1e9), 1e9))
 
     table = []
     for i in range(512):

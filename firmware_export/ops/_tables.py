@@ -38,6 +38,6 @@ def float_table(lowering: Lowering, op: Operator, function: Callable[[float], fl
         real = np.float32(q.scale) * np.float32(value - q.zero_point)
         rescaled = float(np.float32(function(float(real))) * inverse)
         # Far outside, so that infinities become the ends.
-        return clamp(round_away(clamp(rescaled, -1e6, 1e6)) + q_out.zero_point, -128, 127)
+        return clamp(round_away(min(max(rescaled, -1e6), 1e6)) + q_out.zero_point, -128, 127)
 
     lowering.add_table(op, source, entry)

@@ -50,7 +50,7 @@ def _squared_difference(lowering: Lowering, op: Operator) -> None:
     for q in (t.quantization for t in tensors):
         multiplier, shift = quantize_multiplier(q.scale / largest)
         sides.append({"zero": q.zero_point, "multiplier": multiplier, "shift": shift, "sign": 1})
-    multiplier, shift = quantize_multiplier(_way_back(*tensors, y))
+    multiplier, shift = quantize_multiplier(_way_back(tensors[0], tensors[1], y))
     zero = y.quantization.zero_point
 
     def square(*operands: int) -> int:

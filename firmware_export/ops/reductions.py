@@ -6,6 +6,8 @@ they were unsigned, which is right only by accident.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from firmware_export import layout, require
@@ -94,7 +96,7 @@ def _reduce(
     op: Operator,
     function: str,
     axes: list[int],
-    scaling: dict[str, int | float],
+    scaling: Mapping[str, int | float],
     ctype: str = "edgesea_reduce",
 ) -> None:
     """Any set of axes, by strides: those kept, then those reduced."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import engine
 import paper_tables
+import pipeline
 import pytest
 import quality
 import real_sound
@@ -236,6 +237,7 @@ def sampling_claims() -> list[tuple[str, str]]:
 def quality_claims() -> list[tuple[str, str]]:
     found = result("quality")
     best, paper = found["recipes"]["cosine"], found["recipes"]["sea"]
+    short, heads = found["recipes"]["one epoch"], found["recipes"]["one epoch, simreg"]
     first, task = best[0], best[0]["accuracy"]
     page = "docs/quality.md"
     return [
@@ -259,6 +261,17 @@ def quality_claims() -> list[tuple[str, str]]:
         ),
         (page, f"{found['frames']:,} augmented frames, {found['epochs']} epochs"),
         (page, f"(cosine {first['heard']['cosine']:.3f} and {first['unheard']['cosine']:.3f})"),
+        (
+            page,
+            f"{quality.teachers_share(short):.1%} of the teacher's accuracy without heads that are left "
+            f"behind, {quality.teachers_share(heads):.1%} with one; "
+            f"cosine {short[0]['unheard']['cosine']:.3f} and {heads[0]['unheard']['cosine']:.3f}",
+        ),
+        (
+            page,
+            f"From one epoch to {found['epochs']} the cosine on unheard sound goes from "
+            f"{short[0]['unheard']['cosine']:.3f} to {first['unheard']['cosine']:.3f}",
+        ),
         (page, f"float {task['float']:.3f}, int8 {task['int8']:.3f}"),
     ]
 
@@ -295,7 +308,9 @@ def test_the_readmes_results_hold_no_figure_without_a_source():
     assert unknown == [], "add the passage with these to the claims above, with its results file"
 
 
-@pytest.mark.parametrize("module", [quality, real_sound, sampling], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [pipeline, quality, real_sound, sampling], ids=lambda module: module.__name__
+)
 def test_the_page_of_results_is_what_the_script_writes(module):
     name = module.__name__
     assert module.report(result(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")

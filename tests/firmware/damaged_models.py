@@ -96,7 +96,14 @@ def packed(root: schema.ModelT) -> bytes:
 
 _NUMBERS = (-(2**31), -129, -2, -1, 0, 1, 2, 3, 5, 100, 4096, 5000, 2**24, 2**31 - 1)
 _SCALES = (0.0, -1.0, np.nan, np.inf, 1e-45, 1e-30, 1e-9, 1e-3, 0.1, 1.0, 1 / 256, 1 / 32768, 30.0, 1e9, 3e38)
-_ENUMERATIONS = ("padding", "fusedActivationFunction", "weightsFormat", "quantizedBiasType")
+_ENUMERATIONS = (
+    "mode",
+    "outputType",
+    "padding",
+    "fusedActivationFunction",
+    "weightsFormat",
+    "quantizedBiasType",
+)
 
 
 def _alter_operator(root, operator, tensors: int, rng) -> None:

@@ -16,6 +16,8 @@ from nets import TYPES, Net, operand, options, rescaled
 
 def _function(opcode: str, opts: str | None = None):
     def maker(net: Net, x: int):
+        if net.dtype != "int8" and opcode in INT8_ONLY:
+            return None
         y = rescaled(net, x)
         net.add(opcode, [x], [y], options(opts) if opts else None)
         return [y]

@@ -183,7 +183,7 @@ def test_every_kernel_is_reached():
     used = set()
     for opcode in random_graphs.MAKERS:
         for dtype in ("int8", "int16"):
-            for seed in range(5):
+            for seed in range(7):
                 if random_graphs.supports(opcode, dtype):
                     used |= _kernels(random_graphs.single_operator_model(opcode, seed, dtype))
     for seed in range(60):

@@ -110,7 +110,7 @@ def test_reads_the_options_as_the_schema_has_them(opcode):
                 field = getattr(given, _FIELDS.get(name) or _camel(name))
                 if name in _ENUMERATIONS:
                     field = {v: k for k, v in vars(_ENUMERATIONS[name]).items()}[field]
-                elif name == "bias_type":
+                elif name in ("bias_type", "output_type"):
                     field = TYPES[field][0]
                 elif isinstance(value, tuple):
                     field = () if field is None else tuple(int(v) for v in field)
@@ -582,7 +582,7 @@ def test_reads_a_custom_operator_by_its_name():
     assert op.opcode.startswith("Flex?[2J?Erfxxx")
     assert len(op.opcode) == 100
     with pytest.raises(
-        ModelError, match=r"the C model has no custom Flex\?\[2J\?Erfx{85} \(operator 0; convert with"
+        ModelError, match=r"the C model has no custom Flex\?\[2J\?Erfx+ \(operator 0; convert with"
     ):
         check(read(packed(root)))
 
@@ -677,7 +677,7 @@ def _refused(model: bytes) -> str:
         (
             "tensors[0].type",
             schema.TensorType.UINT8,
-            "its input, tensor 0, is uint8 where int8 or int16 or float32 is expected.",
+            "its input 0, tensor 0, is uint8 where int8 or int16 is expected.",
         ),
         (
             "tensors[0].type",
@@ -748,7 +748,7 @@ def _refused(model: bytes) -> str:
         (
             "tensors[0].shape",
             [1, 4, 4, 4],
-            "its weights read 2 channels of 4; there is no grouped convolution.",
+            "its weights read 2 channels of 4 and make 3, which are no groups of one size.",
         ),
         (
             "tensors[0].shape",
