@@ -70,7 +70,7 @@ def test_every_frame_of_a_clip_has_its_label(tmp_path, domain):
 def test_without_classes_the_store_is_as_it_was(tmp_path, domain):
     store = Store(tmp_path / "store", {})
     embed.embed(domain, Pairing(Two(), First()), store, 0.25, patches=True)
-    assert set(store.shards[0].layout) == {"clip", "start", "level_db", "embedding", "patch"}
+    assert set(store.shards[0].layout) == {"path", "clip", "start", "level_db", "embedding", "patch"}
 
 
 def test_a_mixtures_label_is_its_shares_of_power(tmp_path, domain, monkeypatch):
