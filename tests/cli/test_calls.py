@@ -180,7 +180,7 @@ HTML = "<!DOCTYPE html><html></html>"
 DISTIL_IT = "distil from it with `edgesea distill --teacher model.onnx`"
 
 ROWS = [
-    # The name alone is fetched today, see tests/cli/test_teachers.py.
+    # The name alone is fetched today, see tests/cli/test_teachers_command.py.
     Row(
         URL,
         teacher("models/yamnet"),
