@@ -79,6 +79,7 @@ class Augmentation:
 
     Off unless asked for:
 
+    mix_clips : of how many clips a mixture is, 2 to 8; those after the first are mixed first, by `mix_db` too
     reverberation_probability : chance that the whole is put into a synthesised room, see `effects`
     reverberation_s : its reverberation time, in s
     reverberation_db : direct sound over reverberation
@@ -95,6 +96,7 @@ class Augmentation:
     noise_probability: float = 0.3
     noise_db: tuple[float, float] = (10.0, 50.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
+    mix_clips: int = 2
     reverberation_probability: float = 0.0
     reverberation_s: tuple[float, float] = (0.1, 1.5)
     reverberation_db: tuple[float, float] = (-5.0, 20.0)
@@ -113,6 +115,10 @@ class Augmentation:
                 "in -2 .. 2."
             )
         object.__setattr__(self, "speed_octaves", tuple(float(value) for value in octaves))
+        if not (type(self.mix_clips) is int and 2 <= self.mix_clips <= 8):
+            raise UsageError(
+                f"Received mix_clips = {received(self.mix_clips)}: give a whole number in 2 .. 8."
+            )
         if not _rising(self.reverberation_s, 0.01, 10):
             raise UsageError(
                 f"Received reverberation_s = {received(self.reverberation_s)}: give a shortest and a longest "
@@ -145,6 +151,8 @@ class Augmentation:
             if not getattr(self, f"{effect}_probability")
             for name in (field.name for field in fields(self) if field.name.startswith(effect))
         }
+        if self.mix_clips == 2:
+            off.add("mix_clips")
         held = {name: value for name, value in asdict(self).items() if name not in off}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in held.items()}
 
@@ -213,6 +221,14 @@ class Augmentation:
         if peak > _PEAK:
             out *= _PEAK / peak
         return out.astype(np.float32), share
+
+    def blend(
+        self, rng: np.random.Generator, first: np.ndarray, second: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Two clips (samples,) at a level by `mix_db`, unvaried, and the share of `first` as of `mix`."""
+        db = rng.uniform(*self.mix_db)
+        first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+        return _under(first, second, db), _share(first, second, db)
 
     @property
     def placed(self) -> bool:

@@ -244,13 +244,19 @@ def _example(
     """Example `number`, (samples,) float32, and its label, (classes,) float32."""
     rng = augment.generator(seed, number)
     for _ in range(_DRAWS):
-        (first, one), (second, other) = draw(rng), draw(rng)
+        clips = [draw(rng) for _ in range(augmentation.mix_clips)]
+        first, one = clips[0]
+        second, other = clips[-1]
+        beside = labels[other]
+        for further, which in clips[-2:0:-1]:
+            second, share = augmentation.blend(rng, further, second)
+            beside = share * labels[which] + (1 - share) * beside
         frame, share = augmentation.mix(rng, first, second)
         if augmentation.placed:
             frame = augmentation.place(rng, frame, rate)
         if keep_silence or not levels.silent(levels.level_dba(frame[None], rate))[0]:
             break
-    return frame, (share * labels[one] + (1 - share) * labels[other]).astype(np.float32)
+    return frame, (share * labels[one] + (1 - share) * beside).astype(np.float32)
 
 
 def _read(manifest: Manifest, piece: Piece, rate: int) -> np.ndarray:

@@ -238,12 +238,18 @@ def _unpack(published: Published, packed: Path, target: Path) -> None:
             file.write(block)
 
 
+def _is_gzip(path: Path) -> bool:
+    """Whether it is packed: a server may have unpacked a .gz on the way."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 @contextmanager
 def _opened(published: Published, packed: Path) -> Iterator:
     if published.member:
         with zipfile.ZipFile(packed) as archive, archive.open(published.member) as source:
             yield source
-    elif published.url.endswith(".gz"):
+    elif _is_gzip(packed):
         with gzip.open(packed) as source:
             yield source
     else:

@@ -222,7 +222,9 @@ def test_cut_lays_a_short_waveform_into_silence_at_any_speed():
 def test_what_came_later_is_off_and_not_told_of_where_it_is():
     """Examples of before say nothing of it, and are the same."""
     assert not Augmentation().placed
-    assert not any(name.startswith(("reverberation", "bits")) for name in Augmentation().to_dict())
+    later = ("reverberation", "bits", "mix_clips")
+    assert not any(name.startswith(later) for name in Augmentation().to_dict())
+    assert Augmentation.from_dict(Augmentation(mix_clips=3).to_dict()) == Augmentation(mix_clips=3)
     on = Augmentation(bits_probability=0.5, bits=(8, 8))
     assert on.placed
     assert on.to_dict()["bits"] == [8, 8]
@@ -254,6 +256,8 @@ def test_place_does_nothing_that_has_no_chance():
         ({"reverberation_s": [0, 1]}, "give a shortest and a longest time in s, in 0.01 .. 10."),
         ({"bits": [8.5, 9]}, "give the fewest and the most, whole numbers in 2 .. 16."),
         ({"bits": [12, 7]}, "give the fewest and the most, whole numbers in 2 .. 16."),
+        ({"mix_clips": 1}, "give a whole number in 2 .. 8."),
+        ({"mix_clips": 2.0}, "give a whole number in 2 .. 8."),
         ({"bits_probability": 2}, "it must lie in 0 .. 1."),
         ({"reverberation_db": [3, 1]}, "give a lowest and a highest value in dB, in -200 .. 200."),
     ],
@@ -262,3 +266,13 @@ def test_effects_that_cannot_be_are_refused(values, said):
     with pytest.raises(UsageError) as refused:
         Augmentation.from_dict(values)
     assert str(refused.value).endswith(said)
+
+
+def test_a_blend_is_of_both_at_a_level_in_range():
+    even = Augmentation(mix_db=(6.0, 6.0))
+    out, share = even.blend(np.random.default_rng(0), tone(100, 0.1), tone(300, 0.5))
+    assert 20 * np.log10(part(out, 100) / part(out, 300)) == pytest.approx(6)
+    assert share == pytest.approx(1 / (1 + 10**-0.6))
+    alone, share = even.blend(np.random.default_rng(0), tone(100), np.zeros(N, np.float32))
+    np.testing.assert_allclose(alone, tone(100))
+    assert share == 1

@@ -321,7 +321,7 @@ def test_silence_is_left_out_of_everything_unless_kept(tmp_path, half_silent, fi
     np.testing.assert_array_equal(every, np.flatnonzero(np.full(len(domain), keep) | ~silent))
     reducer = stages._reduce(run, domain, rows["train"])
     assert set(arrays(run.sample)["rows"]) <= set(rows["train"])
-    made = stages._examples(run, domain, rows["train"], reducer)
+    made = stages._examples(run, domain, rows["train"], reducer, None)
     assert len(made) == 64
     assert levels.silent(made.store.column("level_db")).any() == keep
     for part in PARTS:
@@ -405,7 +405,7 @@ def test_a_truncated_file_is_not_drawn_from_where_it_is_silent(tmp_path, finishe
     stages = _Stages(config, SILENT)
     run = Run(tmp_path / "run")
     domain = stages._embed(run)
-    made = stages._examples(run, domain, stages._rows(run, domain)["train"], None)
+    made = stages._examples(run, domain, stages._rows(run, domain)["train"], None, None)
     loudest = made.patches().max(axis=(1, 2, 3))
     assert len(made) == 64
     assert (loudest > -4).all()  # silence is log(0.001), -6.9

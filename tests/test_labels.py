@@ -70,7 +70,7 @@ def test_every_frame_of_a_clip_has_its_label(tmp_path, domain):
 def test_without_classes_the_store_is_as_it_was(tmp_path, domain):
     store = Store(tmp_path / "store", {})
     embed.embed(domain, Pairing(Two(), First()), store, 0.25, patches=True)
-    assert set(store.shards[0].layout) == {"clip", "start", "level_db", "embedding", "patch"}
+    assert set(store.shards[0].layout) == {"path", "clip", "start", "level_db", "embedding", "patch"}
 
 
 def test_a_mixtures_label_is_its_shares_of_power(tmp_path, domain, monkeypatch):
@@ -92,6 +92,24 @@ def test_a_mixtures_label_is_its_shares_of_power(tmp_path, domain, monkeypatch):
     assert ((label > 0.05) & (label < 0.95)).any(axis=1).sum() > 20
     # The teacher was asked of the mixture, for all outputs.
     np.testing.assert_allclose(store.column("scores")[:, 0], np.concatenate(heard).max(axis=1))
+
+
+def test_a_mixture_of_three_has_the_shares_of_three(tmp_path, domain, monkeypatch):
+    heard = []
+    real = Two.hear
+    monkeypatch.setattr(
+        Two, "hear", lambda self, frames, wanted: heard.append(frames) or real(self, frames, wanted)
+    )
+    mixing = dataclasses.replace(UNCHANGED, mix_probability=1.0, mix_db=(-9.0, 9.0), mix_clips=3)
+    store = Store(tmp_path / "examples", {})
+    examples.make(domain, [0, 1, 2], Pairing(Two(), First()), store, 100, mixing, 1, classes=CLASSES)
+    held = np.array([powers(frame) for frame in np.concatenate(heard)])
+    held /= held.sum(axis=1, keepdims=True)
+    # Three different clips: of one that is there twice the powers do not add up.
+    three = (held > 1e-3).all(axis=1)
+    assert 10 < three.sum() < 50
+    wanted = np.stack([held[:, 0], held[:, 1] + held[:, 2], 0 * held[:, 0]], 1)
+    np.testing.assert_allclose(store.column("label")[three], wanted[three], atol=0.02)
 
 
 def test_silence_has_no_share_and_noise_takes_none():

@@ -14,6 +14,7 @@ import engine
 import paper_tables
 import pipeline
 import pytest
+import quality
 import real_sound
 import samplers_reducers
 import sampling
@@ -233,7 +234,50 @@ def sampling_claims() -> list[tuple[str, str]]:
     ]
 
 
+def quality_claims() -> list[tuple[str, str]]:
+    found = result("quality")
+    best, paper = found["recipes"]["cosine"], found["recipes"]["sea"]
+    short, heads = found["recipes"]["one epoch"], found["recipes"]["one epoch, simreg"]
+    first, task = best[0], best[0]["accuracy"]
+    page = "docs/quality.md"
+    return [
+        *((page, line) for line in quality.lines(found)),
+        (page, f"YAMNet itself scores {task['teacher']:.3f}"),
+        (
+            page,
+            f"the int8 student of `cosine` keeps {quality.teachers_share(best):.1%} of its teacher's "
+            f"accuracy, that of `sea` {quality.teachers_share(paper):.1%}",
+        ),
+        (
+            page,
+            f"cosine to phi(teacher) {first['unheard']['cosine']:.3f} against "
+            f"{paper[0]['unheard']['cosine']:.3f}, R² {first['unheard']['r2']:.3f} against "
+            f"{paper[0]['unheard']['r2']:.3f}",
+        ),
+        (
+            page,
+            f"{first['weight_bytes']:,} bytes of weights, an arena of {first['arena_bytes']:,} bytes and "
+            f"{first['instructions']:,} instructions",
+        ),
+        (page, f"{found['frames']:,} augmented frames, {found['epochs']} epochs"),
+        (page, f"(cosine {first['heard']['cosine']:.3f} and {first['unheard']['cosine']:.3f})"),
+        (
+            page,
+            f"{quality.teachers_share(short):.1%} of the teacher's accuracy without heads that are left "
+            f"behind, {quality.teachers_share(heads):.1%} with one; "
+            f"cosine {short[0]['unheard']['cosine']:.3f} and {heads[0]['unheard']['cosine']:.3f}",
+        ),
+        (
+            page,
+            f"From one epoch to {found['epochs']} the cosine on unheard sound goes from "
+            f"{short[0]['unheard']['cosine']:.3f} to {first['unheard']['cosine']:.3f}",
+        ),
+        (page, f"float {task['float']:.3f}, int8 {task['int8']:.3f}"),
+    ]
+
+
 CLAIMS = [
+    *quality_claims(),
     *real_sound_claims(),
     *samplers_reducers_claims(),
     *paper_tables_claims(),
@@ -264,7 +308,9 @@ def test_the_readmes_results_hold_no_figure_without_a_source():
     assert unknown == [], "add the passage with these to the claims above, with its results file"
 
 
-@pytest.mark.parametrize("module", [pipeline, real_sound, sampling], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [pipeline, quality, real_sound, sampling], ids=lambda module: module.__name__
+)
 def test_the_page_of_results_is_what_the_script_writes(module):
     name = module.__name__
     assert module.report(result(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")

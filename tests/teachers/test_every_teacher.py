@@ -15,7 +15,7 @@ from edgesea.teachers import own
 
 pytestmark = pytest.mark.slow
 
-BUDGET = {"student": "separable-s", "dim": 8, "sample": 128, "frames": 64, "batch": 32, "epochs": 1}
+BUDGET = {"student": "separable-s", "dim": 8, "sample": 40, "frames": 64, "batch": 32, "epochs": 1}
 
 
 def goes_through(folder, street, teacher, **options):
