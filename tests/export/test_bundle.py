@@ -63,7 +63,8 @@ def test_holds_what_its_manifest_says(bundle):
     found = contents(bundle.path)
     assert found.keys() == FILES
     manifest = json.loads(found["manifest.json"])
-    assert manifest == bundle.manifest
+    assert "decisions" not in manifest, "left out where nothing makes events, and read as null"
+    assert bundle.manifest == {**manifest, "decisions": None}
     assert manifest["files"] == {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in found.items()
@@ -271,7 +272,7 @@ def test_what_is_not_a_bundle_is_never_replaced(copy, tmp_path, float_model):
 
 @pytest.mark.parametrize("error", [EdgeseaError("no"), KeyboardInterrupt()])
 def test_an_export_that_is_cut_short_leaves_the_older_bundle(copy, int8_model, error):
-    def hook(content, folder, identifier, frontend):
+    def hook(content, folder, identifier, frontend, decisions):
         (folder / "half.c").write_text("int")
         raise error
 
@@ -298,8 +299,8 @@ def test_the_c_model_goes_into_the_bundle(int8_model, tmp_path):
         "peak": "step 0",
     }
 
-    def hook(content, folder, identifier, frontend):
-        assert content == int8_model
+    def hook(content, folder, identifier, frontend, decisions):
+        assert (content, decisions) == (int8_model, None)
         (folder / f"{identifier}.c").write_text("int x;")
         return entry
 
@@ -461,11 +462,9 @@ def beyond_c() -> bytes:
     import tensorflow as tf
 
     patch = keras.Input((24, 16, 1), batch_size=1, name="patch")
-    wide = keras.layers.UpSampling2D(2, interpolation="bilinear")(
-        keras.layers.Conv2D(2, 3, name="stem")(patch)
-    )
+    turned = keras.ops.flip(keras.layers.Conv2D(2, 3, name="stem")(patch), axis=1)
     converter = tf.lite.TFLiteConverter.from_keras_model(
-        keras.Model(patch, keras.layers.GlobalAveragePooling2D()(wide))
+        keras.Model(patch, keras.layers.GlobalAveragePooling2D()(turned))
     )
     generator = np.random.default_rng(0)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -482,32 +481,32 @@ def test_a_model_beyond_the_c_model_gets_a_bundle_without_it(beyond_c, frontend,
 
     from edgesea.cli.export import export as command
 
-    (tmp_path / "wide.tflite").write_bytes(beyond_c)
+    (tmp_path / "turned.tflite").write_bytes(beyond_c)
 
     def call(out, *options):
         return CliRunner().invoke(
-            command, [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / out), *options]
+            command, [str(tmp_path / "turned.tflite"), "--out", str(tmp_path / out), *options]
         )
 
     refused = call("refused")
     assert isinstance(refused.exception, EdgeseaError)
-    assert "RESIZE_BILINEAR" in str(refused.exception)
+    assert "REVERSE_V2" in str(refused.exception)
     assert not (tmp_path / "refused").exists()
     assert call("plain", "--no-c").exit_code == 0
     plain = load_bundle(tmp_path / "plain")
     assert plain.manifest["c_model"] is None
     assert plain.golden()["outputs"].shape == (8, 2)
-    assert (plain.path / "c" / "wide_model.c").is_file()
+    assert (plain.path / "c" / "turned_model.c").is_file()
     for options in ([], ["--no-c"]):
         out = "tflm" + "".join(options)
         assert call(out, "--project", "zephyr", "--runtime", "tflm", *options).exit_code == 0
         made = load_bundle(tmp_path / out)
-        assert "AddResizeBilinear" in made.manifest["project"]["tflm"]["resolver"]
-        assert len(list((made.path / "project-zephyr").rglob("wide_tflm.cpp"))) == 1
+        assert "AddReverseV2" in made.manifest["project"]["tflm"]["resolver"]
+        assert len(list((made.path / "project-zephyr").rglob("turned_tflm.cpp"))) == 1
     with pytest.raises(UsageError, match="The option --project takes the C model: leave --no-c out"):
         CliRunner().invoke(
             command,
-            [str(tmp_path / "wide.tflite"), "--out", str(tmp_path / "x"), "--no-c", "--project", "cmake"],
+            [str(tmp_path / "turned.tflite"), "--out", str(tmp_path / "x"), "--no-c", "--project", "cmake"],
             catch_exceptions=False,
         )
 
