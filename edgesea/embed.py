@@ -428,7 +428,7 @@ class _Work:
     ) -> dict[str, np.ndarray]:
         """The rows for which the teacher gave numbers; on the others there are notes."""
         finite = [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in heard.values()]
-        good = np.logical_and.reduce(finite)
+        good = np.logical_and.reduce([np.ones(len(part.frames), bool), *finite])
         if not good.all():
             bad = np.flatnonzero(~good)
             second = float(part.start[bad[0]])

@@ -107,7 +107,7 @@ def _cpu_s() -> float:
 
 
 def _memory(*, reset: bool = False) -> int:
-    """Bytes: the most that this process held since the last reset, and at least what it held before.
+    """Bytes: the most that this process held since the last reset, and its largest child ever.
 
     Linux lets a process reset its own high-water mark; elsewhere it only rises, and less is seen.
     """
@@ -118,4 +118,5 @@ def _memory(*, reset: bool = False) -> int:
         own = int(status.split("VmHWM:")[1].split()[0]) << 10
     except OSError:
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10)
+    # Their sum: growth of one shows, however large the other was before.
+    return own + (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10)

@@ -539,7 +539,8 @@ def test_levels_of_another_calibration_are_not_mixed_into_a_store(tmp_path, stre
 
     plain = levels("plain", 0.0)
     np.testing.assert_allclose(levels("microphone", 94.5), plain + 94.5, atol=1e-4)
-    np.testing.assert_array_equal(plain, Store.open(finished_run / "domain").column("level_db"))
+    # That run cut its sound into other shards: batches of other sizes, of which sums round otherwise.
+    np.testing.assert_allclose(plain, Store.open(finished_run / "domain").column("level_db"), atol=1e-5)
     with pytest.raises(UsageError, match=r"The store .*plain was made with another calibration_db: choose"):
         levels("plain", 94.5)
 
@@ -609,7 +610,13 @@ def test_embedding_alone_makes_a_store(tmp_path, street, finished_run):
     figures = embed_domain(config, tmp_path / "store")
     store = Store.open(tmp_path / "store")
     dimension = store.column("embedding").shape[1]
-    assert figures == {"clips": 32, "frames": len(store), "dimension": dimension, "skipped": 0}
+    assert figures == {
+        "clips": 32,
+        "frames": len(store),
+        "dimension": dimension,
+        "skipped": 0,
+        "file": None,
+    }
     np.testing.assert_allclose(
         store.column("embedding"),
         Store.open(finished_run / "domain").column("embedding"),

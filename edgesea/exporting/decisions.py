@@ -135,7 +135,7 @@ class Deciding:
         agreement = decisions.get("agreement")
         if agreement is not None and not agreement["same"] >= self.min_agreement:
             raise EdgeseaError(
-                f"int8 with the head decides as float does in {agreement['same']:.1%} of "
+                f"The int8 head decides as the float one does in {agreement['same']:.1%} of "
                 f"{agreement['frames']} held-out frames, class by class, where at least "
                 f"{self.min_agreement:.1%} is asked for: calibrate on more of the domain, train the head "
                 "anew, or lower --min-agreement."

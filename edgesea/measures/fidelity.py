@@ -35,7 +35,8 @@ def cka(target: np.ndarray, embedding: np.ndarray) -> float:
     """Linear centred kernel alignment, in [0, 1]: 1 for embeddings that differ by a rotation and a scale.
 
     |X'Y|^2 / (|X'X| |Y'Y|) of the centred embeddings, Frobenius norms (Kornblith et al., ICML 2019,
-    equation 3). target (N, d), embedding (N, e). NaN where one of them does not vary.
+    equation 3). target (N, d), embedding (N, e). NaN where one of them does not vary. Its bootstrap interval
+    may lie above it where recordings are few: those that are drawn twice are alike.
     """
     x, y = (np.asarray(each, np.float64) for each in (target, embedding))
     least = [len(each) * _rounding(each) for each in (x, y)]

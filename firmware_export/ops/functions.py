@@ -66,7 +66,7 @@ def _check_real(graph: Graph, op: Operator) -> None:
 
 
 def _no_steps(lowering: Lowering, op: Operator) -> None:
-    raise AssertionError(f"{op} is part of a table and makes no step")
+    raise AssertionError(f"{op} is part of a table and makes no step.")
 
 
 def _check_abs(graph: Graph, op: Operator) -> None:

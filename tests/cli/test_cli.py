@@ -386,7 +386,7 @@ def test_switches_of_a_distillation_reach_its_configuration(tmp_path, monkeypatc
     from edgesea.cli.distill import distill
 
     asked = []
-    monkeypatch.setattr("edgesea.distillation.distill", lambda config, out, progress: asked.append(config))
+    monkeypatch.setattr("edgesea.distillation.distill", lambda config, out, **others: asked.append(config))
     file = tmp_path / "config.toml"
     file.write_text(f'teacher = "demo"\ndata = "x"\n{word.replace("-", "_")} = true\n')
     for arguments in ([], [f"--{word}"], ["--config", str(file)], ["--config", str(file), f"--no-{word}"]):

@@ -209,6 +209,8 @@ def test_fidelity_in_domain_and_outside_with_the_distillation_set_beside_it(fini
     for part in both[1:]:
         for kind in ("float", "int8"):
             for figure, interval in part[kind]["intervals"].items():
+                if figure == "cka":
+                    continue  # Recordings that are drawn twice are alike: of few it lies above.
                 assert interval["low"] - 1e-9 <= part[kind][figure] <= interval["high"] + 1e-9
 
 
@@ -235,7 +237,7 @@ def test_intervals_are_the_recordings_of_the_run_even_where_its_data_is_gone(
 
 
 # Keras and TFLite round differently, and neighbours that are about as far change places.
-ROUNDING = {"r2": 1e-4, "cosine": 1e-4, "knn_overlap": 5e-3, "frames": 0}
+ROUNDING = {"r2": 1e-4, "cosine": 1e-4, "cka": 1e-4, "knn_overlap": 5e-3, "frames": 0}
 
 
 @pytest.fixture
