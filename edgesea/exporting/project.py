@@ -274,6 +274,7 @@ class _Project:
             "identifier": self.name,
             "name": self.name,
             "NAME": self.name.upper(),
+            "output_names": [name for name, _ in self._outputs()],
             "title": _plain(self.bundle.name),
             "version": __version__,
             "origin": ctext.origin(self.command),
@@ -368,10 +369,14 @@ class _Project:
         wiring = microphone.wiring.format(rate=rate, **self.board.pins)
         return Listening(microphone, rate, decimate, wiring), ""
 
-    def _tflm(self) -> dict:
+    def _outputs(self) -> list[tuple[str, dict]]:
+        """The model's outputs, each with its name in C."""
         model = self.bundle.manifest["int8"]
         outputs = [model["output"], model["scores"]] if model.get("scores") else [model["output"]]
-        numbered = [("output" if len(outputs) == 1 else f"output{k}", end) for k, end in enumerate(outputs)]
+        return [("output" if len(outputs) == 1 else f"output{k}", end) for k, end in enumerate(outputs)]
+
+    def _tflm(self) -> dict:
+        model = self.bundle.manifest["int8"]
         ends = [
             {
                 "role": role,
@@ -381,7 +386,7 @@ class _Project:
                 "scale": ctext.number(end["scale"]),
                 "zero_point": end["zero_point"],
             }
-            for role, end in [("input", model["input"]), *numbered]
+            for role, end in [("input", model["input"]), *self._outputs()]
         ]
         methods = tflm.resolver_methods(model["operators"])
         return {

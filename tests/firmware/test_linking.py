@@ -63,6 +63,7 @@ def test_a_model_of_one_operator_is_shipped_with_all_that_it_calls(core, shipmen
     command = [
         f"{toolchain.prefix}gcc",
         *toolchain.flags,
+        *toolchain.link_flags,  # They name the C library, whose headers are needed here.
         "-O1",
         "-w",
         "-c",
