@@ -15,16 +15,7 @@ import numpy as np
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.exporting.concrete import INPUT, OUTPUT, concrete_function, patch_shape, quiet_converter
 from edgesea.exporting.flatbuffer import pack, unpack
-from firmware_export import graph
-
-# What the C model compiles. SHAPE and PACK are not among them: they are what a free batch dimension leaves.
-OPERATORS = frozenset(
-    """
-    ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE EXPAND_DIMS FULLY_CONNECTED
-    HARD_SWISH LEAKY_RELU LOGISTIC MAX_POOL_2D MEAN MUL PAD PADV2 QUANTIZE REDUCE_MAX RELU RELU6 RESHAPE
-    SOFTMAX SPLIT SQUEEZE STRIDED_SLICE SUB SUM TANH TRANSPOSE
-    """.split()  # noqa: SIM905
-)
+from firmware_export import graph, ops
 
 # Fewer patches than this leave the ranges of activations to chance.
 FEWEST_CALIBRATION_PATCHES = 16
@@ -86,12 +77,13 @@ def checked_patches(student, patches: np.ndarray, use: str) -> np.ndarray:
 
 def check_operators(content: bytes) -> None:
     """EdgeseaError names the first operator of a .tflite that the C model does not compile."""
+    devices = ops.compiled()
     for operator in graph.read(content).operators:
-        if operator.custom or operator.opcode not in OPERATORS:
+        if operator.custom or operator.opcode not in devices:
             kind = "custom or Flex operator" if operator.custom else "operator"
             raise EdgeseaError(
                 f"The model has the {kind} {operator.opcode} (number {operator.index}), which no device here "
-                f"runs: build the student from layers that become {', '.join(sorted(OPERATORS))}."
+                f"runs: build the student from layers that become {', '.join(devices)}."
             )
 
 
