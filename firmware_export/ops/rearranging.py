@@ -46,7 +46,7 @@ def _check_mirror_pad(graph: Graph, op: Operator) -> None:
     paddings = require.constant(graph, op, 1, "paddings", ("int32", "int64"))
     if paddings.shape != (len(x.shape), 2):
         raise refuse(op, f"its paddings have shape {paddings.shape} for {len(x.shape)} dimensions")
-    if max(y.shape) > LARGEST_AXIS:
+    if max(y.shape, default=1) > LARGEST_AXIS:
         raise refuse(op, f"a dimension of it exceeds {LARGEST_AXIS}")
     edge = _edge(op)
     for size, pair in zip(x.shape, paddings.tolist(), strict=True):
@@ -80,8 +80,8 @@ def _check_blocks(graph: Graph, op: Operator) -> None:
     if len(x.shape) != 4 or not 1 <= block <= require.LARGEST_WINDOW:
         raise refuse(op, f"its input has shape {x.shape}, its blocks a side of {block}")
     deep, wide = (y, x) if op.opcode == "SPACE_TO_DEPTH" else (x, y)
-    if any(n % block for n in wide.shape[1:3]):
-        raise refuse(op, f"its map of {wide.shape[1:3]} is not made of blocks with a side of {block}")
+    if len(wide.shape) != 4 or any(n % block for n in wide.shape[1:3]):
+        raise refuse(op, f"its map of shape {wide.shape} is not made of blocks with a side of {block}")
     batch, height, width, channels = wide.shape
     found = (batch, height // block, width // block, channels * block * block)
     if deep.shape != found:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from damaged_models import altered, mutated
-from random_graphs import Net, options, random_model
+from random_graphs import MAKERS, Net, options, random_model, single_operator_model
 
 from firmware_export.flatbuffer import LONGEST_STRING, MOST_TABLES
 from firmware_export.graph import ModelError, read
@@ -83,6 +83,13 @@ def test_every_word_of_a_file_overwritten(byte):
     model = random_model(5)
     for at in range(0, len(model) - 4, 4):
         judge(model[:at] + bytes([byte]) * 4 + model[at + 4 :])
+
+
+@pytest.mark.parametrize("opcode", MAKERS)
+def test_every_word_of_an_operator_overwritten(opcode):
+    model = single_operator_model(opcode, 1)
+    for at in range(0, len(model) - 4, 4):
+        judge(model[:at] + bytes(4) + model[at + 4 :])
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 64, 5000])
