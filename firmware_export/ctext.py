@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -132,8 +133,15 @@ def environment(folder: Path | str | list[Path]) -> jinja2.Environment:
 
     Nothing is escaped by itself. Filters: `comment`, `string`, `rows` and `floats` (lines of an initialiser).
     """
+    folders = folder if isinstance(folder, list) else [folder]
+    return _environment(tuple(map(str, folders)))
+
+
+@cache
+def _environment(folders: tuple[str, ...]) -> jinja2.Environment:
+    """Made once for all files of a model: to compile a template takes longer than to fill it."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
