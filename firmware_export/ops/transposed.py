@@ -34,8 +34,9 @@ def _check(graph: Graph, op: Operator) -> None:
     require.shape(op, y, wanted.tolist())
     sizes = zip(x.shape[1:3], y.shape[1:3], weights.shape[1:3], op.options["stride"], strict=True)
     for size, made, taps, stride in sizes:
-        least = size * stride if op.options["padding"] == "SAME" else (size - 1) * stride + taps
-        if not least - stride < made <= max(least, size * stride):
+        # A convolution of the output by the same window and stride has to give the input's size.
+        least = (size - 1) * stride + (1 if op.options["padding"] == "SAME" else taps)
+        if not least <= made < least + stride:
             raise refuse(op, f"it makes {made} rows or columns of {size} by a stride of {stride}")
     if (y.shape[0], y.shape[3]) != (x.shape[0], weights.shape[0]):
         raise refuse(op, f"it makes shape {y.shape} of {x.shape} with weights {weights.shape}")
