@@ -676,14 +676,9 @@ INT8_ONLY = frozenset({"HARD_SWISH", *random_makers.INT8_ONLY})
 
 def interpreter(model: bytes) -> Interpreter:
     """TFLite's reference kernels over ``model``, ready to run; the optimised ones where it has none."""
-    names = {
-        code
-        for code, value in vars(schema.BuiltinOperator).items()
-        for used in schema.ModelT.InitFromPackedBuf(model, 0).operatorCodes
-        if value == used.builtinCode
-    }
+    used = {each.builtinCode for each in schema.ModelT.InitFromPackedBuf(model, 0).operatorCodes}
     kernels = OpResolverType.BUILTIN_REF
-    if names & OPTIMISED:
+    if used & {getattr(schema.BuiltinOperator, name) for name in OPTIMISED}:
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     made = Interpreter(model_content=model, experimental_op_resolver_type=kernels, num_threads=1)
     made.allocate_tensors()

@@ -28,14 +28,18 @@ def assert_exact(program: HostProgram, models: dict[str, bytes], inputs_each: in
             assert different == 0, f"{name}, output {position}: {different} of {wanted.size} values differ"
 
 
+@pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(1, 4), marks=pytest.mark.slow)], ids=["first", "more"]
+)
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
-def test_every_operator(dtype, tmp_path):
-    models = {}
-    for opcode in random_graphs.MAKERS:
-        if random_graphs.supports(opcode, dtype):
-            for seed in range(3):
-                models[f"{opcode.lower()}_{seed}"] = random_graphs.single_operator_model(opcode, seed, dtype)
-    assert len(models) >= 70
+def test_every_operator(dtype, seeds, tmp_path):
+    models = {
+        f"{opcode.lower()}_{seed}": random_graphs.single_operator_model(opcode, seed, dtype)
+        for opcode in random_graphs.MAKERS
+        if random_graphs.supports(opcode, dtype)
+        for seed in seeds
+    }
+    assert len(models) >= 50 * len(seeds)
     assert_exact(HostProgram(models, tmp_path / "all"), models, 3)
 
 
@@ -56,14 +60,38 @@ def unsigned(seed: int) -> bytes:
     return net.bytes([random_graphs.unsigned(net, x)])
 
 
-def test_convolutions_in_groups_and_unsigned_ends(tmp_path):
+def depthwise(seed: int) -> bytes:
+    """A depthwise convolution of 3x3: dilated, with a stride of 1, or with scales that want the general
+    rounding.
+    """
+    net = random_graphs.Net(np.random.default_rng(seed))
+    x = net.input((1, 9, 8, 4 + seed), 0.05)
+    # The second's sums are small, so that not all leave int8: a step of them is most of one of the output.
+    dilation, scale, largest = ((2, 0.005, 127), (1, 0.6, 1))[seed % 2]
+    data = net.rng.integers(-largest, largest + 1, (1, 3, 3, 4 + seed))
+    weights = net.tensor(data.shape, "int8", np.full(4 + seed, scale), 0, data, 3)
+    bias = net.tensor(
+        (4 + seed,), "int32", np.full(4 + seed, 0.05 * scale), 0, net.rng.integers(-99, 99, 4 + seed)
+    )
+    y = net.value((1, 9, 8, 4 + seed), 0.05)
+    windows = {"strideH": 1, "strideW": 1, "dilationHFactor": dilation, "dilationWFactor": dilation}
+    chosen = random_graphs.options("DepthwiseConv2D", depthMultiplier=1, **windows)
+    net.add("DEPTHWISE_CONV_2D", [x, weights, bias], [y], chosen)
+    return net.bytes([y])
+
+
+def test_convolutions_of_rare_kinds_and_unsigned_ends(tmp_path):
     models = {f"grouped_{dtype}_{s}": grouped(dtype, s) for dtype in ("int8", "int16") for s in range(4)}
     models |= {f"unsigned_{seed}": unsigned(seed) for seed in range(4)}
+    models |= {f"depthwise_{seed}": depthwise(seed) for seed in range(4)}
     assert_exact(HostProgram(models, tmp_path / "all"), models, 3)
 
 
-def test_random_graphs(tmp_path):
-    models = {f"graph_{s}": random_graphs.random_model(s) for s in range(60)}
+@pytest.mark.parametrize(
+    "seeds", [range(20), pytest.param(range(20, 60), marks=pytest.mark.slow)], ids=["first", "more"]
+)
+def test_random_graphs(seeds, tmp_path):
+    models = {f"graph_{s}": random_graphs.random_model(s) for s in seeds}
     program = HostProgram(models, tmp_path / "all")
     assert_exact(program, models, 2)
     assert any(op.streamed for model in program.compiled.values() for op in model.operators)
@@ -189,6 +217,7 @@ def test_every_kernel_is_reached():
     for seed in range(60):
         used |= _kernels(random_graphs.random_model(seed))
     used |= _kernels(grouped("int8", 0)) | _kernels(grouped("int16", 0))
+    used |= _kernels(depthwise(0)) | _kernels(depthwise(1))
     used.add("edgesea_pointwise_row.c")  # test_plan.test_pointwise_convolutions
     plain = {p.name for p in RUNTIME.glob("edgesea_*.c") if not p.stem.endswith(("_dsp", "_mve"))}
     of_models = {name for name in plain if _declared(name.removesuffix(".c"))}
