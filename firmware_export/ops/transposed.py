@@ -15,6 +15,7 @@ from firmware_export.ops._windows import PADDING, STRIDE
 from firmware_export.program import IN, OUT, Array, Call, Constant
 from firmware_export.quantize import activation_range
 from firmware_export.require import refuse
+from firmware_export.schema import TYPE_NAMES, Option
 
 # Where the inputs stand: the output's shape, the weights, the map, the bias.
 _SHAPE, _WEIGHTS, _MAP, _BIAS = range(4)
@@ -103,7 +104,7 @@ KINDS = (
     Kind(
         "TRANSPOSE_CONV",
         union=49,
-        options=(PADDING, STRIDE, fused_activation(3)),
+        options=(PADDING, STRIDE, fused_activation(3), Option("bias_type", 4, TYPE_NAMES)),
         inputs=(3, 4),
         version=5,
         check=_check,
