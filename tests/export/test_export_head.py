@@ -8,6 +8,7 @@ import pytest
 from deciding import exported, tones
 
 from edgesea import datasets
+from edgesea.decisions import mil
 from edgesea.decisions.head import Head, split, train
 from edgesea.decisions.thresholds import Wanted
 from edgesea.errors import EdgeseaError, UsageError
@@ -110,7 +111,8 @@ def test_thresholds_are_reached_on_the_validation_clips(bundle, head, sounds, fl
         assert found[label]["precision"] == chosen["precision"]
 
 
-def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, frontend):
+def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, frontend, monkeypatch):
+    monkeypatch.setattr(mil, "EPOCHS", 3)  # what kind of head it becomes, not how good a one
     folder = tones(tmp_path / "in", recordings=4, seconds=1.5)
     with open(folder / "clips.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
