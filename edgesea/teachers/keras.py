@@ -4,20 +4,16 @@ The model is loaded in safe mode (a file that carries code is refused), and in a
 (`loaded_keras` runs there).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
 from edgesea.teacher import TeacherOptions
-from edgesea.teachers.model import ModelTeacher, file_size
+from edgesea.teachers.model import ModelTeacher, Sandboxed, file_size
 
 # TensorFlow itself takes a good part of both before a model is there.
 _BASE_BYTES, _BASE_S = 4 << 30, 60.0
-_SENT = 64  # frames to the other process at a time
 
 
 def recognises(found: Found) -> bool:
@@ -35,10 +31,8 @@ def load(path: Path, options: TeacherOptions, *, name: str | None = None) -> Mod
     )
 
 
-class KerasModel:
+class KerasModel(Sandboxed):
     """See `edgesea.teachers.model.Model`; `opener` is a function of `module`, which gets `options` too."""
-
-    names = ("embedding",)
 
     def __init__(
         self,
@@ -49,17 +43,11 @@ class KerasModel:
         module: str = "edgesea.teachers.loaded_keras",
         **options: Any,
     ):
-        self._sandbox = Sandbox(
+        sandbox = Sandbox(
             f"The teacher {path}",
             f"{module}:{opener}",
             {"path": str(path.absolute()), "shown": str(path), "layer": layer, **options},
             limits=limits(file_size(path), base_bytes=_BASE_BYTES, base_s=_BASE_S),
             preload=("tensorflow", "keras"),
         )
-        self.input_shape = tuple(self._sandbox.call(":input_shape"))
-
-    def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Frames (B, ...) float32 -> the embedding by name, (B, ...) float32."""
-        parts = [frames[start : start + _SENT] for start in range(0, len(frames), _SENT)]
-        heard = [self._sandbox.call(":run", part, examples=len(part)) for part in parts]
-        return {"embedding": np.concatenate(heard)}
+        super().__init__(sandbox)

@@ -13,11 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.sandbox import Sandbox
 from edgesea.teacher import Ear, Teacher, TeacherOptions, fingerprint
 from edgesea.teacher import ear as ear_of
 
 # Of the largest value: equal arithmetic differs by less where a batch has another size.
 _SAME = 1e-3
+_SENT = 64  # frames to a model's process at a time
 
 
 class Model(Protocol):
@@ -36,6 +38,28 @@ class Model(Protocol):
     def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """frames (B, ...) float32 -> (B, ...) float32 for each name."""
         ...
+
+
+class Sandboxed:
+    """A model behind a sandbox with one output, the embedding; see `Model`.
+
+    sandbox : holds an object with `input_shape()` and `run(frames)`
+    """
+
+    names: Sequence[str] = ("embedding",)
+
+    def __init__(self, sandbox: Sandbox):
+        self._sandbox = sandbox
+        self.input_shape: Sequence[int | None] = tuple(sandbox.call(":input_shape"))
+
+    def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Frames (B, ...) float32 -> the embedding by name, (B, ...) float32."""
+        return {"embedding": np.concatenate(self._heard(frames))}
+
+    def _heard(self, frames: np.ndarray, *wanted: list[str]) -> list:
+        """What the model's `run` gives, part after part."""
+        parts = [frames[start : start + _SENT] for start in range(0, len(frames), _SENT)]
+        return [self._sandbox.call(":run", part, *wanted, examples=len(part)) for part in parts]
 
 
 class ModelTeacher(Teacher):

@@ -1,16 +1,11 @@
 """Teachers that are ONNX models, run by onnxruntime in a process of their own (`loaded_onnx` runs there)."""
 
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
 from edgesea.teacher import TeacherOptions
-from edgesea.teachers.model import ModelTeacher, cores, file_size
-
-_SENT = 64  # frames to the other process at a time
+from edgesea.teachers.model import ModelTeacher, Sandboxed, cores, file_size
 
 
 def recognises(found: Found) -> bool:
@@ -23,13 +18,11 @@ def load(path: Path, options: TeacherOptions) -> ModelTeacher:
     return ModelTeacher(path, options, _Onnx(path, options))
 
 
-class _Onnx:
+class _Onnx(Sandboxed):
     """See `edgesea.teachers.model.Model`."""
 
-    names = ("embedding",)
-
     def __init__(self, path: Path, options: TeacherOptions):
-        self._sandbox = Sandbox(
+        sandbox = Sandbox(
             f"The teacher {path}",
             "edgesea.teachers.loaded_onnx:open_onnx",
             {
@@ -41,9 +34,4 @@ class _Onnx:
             },
             limits=limits(file_size(path), base_bytes=2 << 30, base_s=10.0),
         )
-        self.input_shape = tuple(self._sandbox.call(":input_shape"))
-
-    def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        parts = [frames[start : start + _SENT] for start in range(0, len(frames), _SENT)]
-        heard = [self._sandbox.call(":run", part, examples=len(part)) for part in parts]
-        return {"embedding": np.concatenate(heard)}
+        super().__init__(sandbox)

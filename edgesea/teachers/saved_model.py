@@ -13,10 +13,9 @@ import numpy as np
 from edgesea.recognise import Found
 from edgesea.sandbox import Sandbox, limits
 from edgesea.teacher import TeacherOptions
-from edgesea.teachers.model import ModelTeacher, file_size
+from edgesea.teachers.model import ModelTeacher, Sandboxed, file_size
 
 _BASE_BYTES, _BASE_S = 4 << 30, 60.0
-_SENT = 64  # frames to the other process at a time
 
 
 def recognises(found: Found) -> bool:
@@ -38,12 +37,12 @@ def load(
     return ModelTeacher(path, options, SavedModel(path, options, named), name=name)
 
 
-class SavedModel:
+class SavedModel(Sandboxed):
     """See `edgesea.teachers.model.Model`."""
 
     def __init__(self, path: Path, options: TeacherOptions, named: Mapping[str, str] | None = None):
         size = sum(file_size(each) for each in path.rglob("*") if each.is_file())
-        self._sandbox = Sandbox(
+        sandbox = Sandbox(
             f"The teacher {path}",
             "edgesea.teachers.loaded_saved_model:open_saved_model",
             {
@@ -57,10 +56,9 @@ class SavedModel:
             preload=("tensorflow", "keras"),
         )
         self.names = tuple(named or ("embedding",))
-        self.input_shape = tuple(self._sandbox.call(":input_shape"))
+        super().__init__(sandbox)
 
     def run(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Frames (B, ...) float32 -> each output by name, (B, ...) float32."""
-        parts = [frames[start : start + _SENT] for start in range(0, len(frames), _SENT)]
-        heard = [self._sandbox.call(":run", part, list(names), examples=len(part)) for part in parts]
+        heard = self._heard(frames, list(names))
         return {name: np.concatenate([each[k] for each in heard]) for k, name in enumerate(names)}

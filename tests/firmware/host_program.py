@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from firmware_export.compile import CompiledModel, compile_model
+from firmware_export.emit import CTYPES
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -100,7 +101,7 @@ class HostProgram:
                 int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for shape, dtype, _ in ports
             ]
             pointers = ", ".join(
-                f"({'const ' if i < len(model.inputs) else ''}{_CTYPES[dtype]} *)ports[{i}]"
+                f"({'const ' if i < len(model.inputs) else ''}{CTYPES[dtype]} *)ports[{i}]"
                 for i, (_, dtype, _) in enumerate(ports)
             )
             includes.append(f'#include "{name}.h"')
@@ -134,16 +135,6 @@ class HostProgram:
             results.append(outputs)
         assert position == len(answer)
         return results
-
-
-_CTYPES = {
-    "int8": "int8_t",
-    "int16": "int16_t",
-    "uint8": "uint8_t",
-    "int32": "int32_t",
-    "int64": "int64_t",
-    "float32": "float",
-}
 
 
 def compiler_or_skip(name: str) -> str:

@@ -9,6 +9,7 @@ import random_graphs
 
 from edgesea.running import emulator
 from firmware_export.compile import compile_model
+from firmware_export.emit import CTYPES
 from firmware_export.graph import ModelError
 
 # One core of each path in the fast tests; the cores left out share code with one of them.
@@ -62,15 +63,6 @@ int main(void)
     return 0;
 }}
 """
-
-CTYPES = {
-    "int8": "int8_t",
-    "int16": "int16_t",
-    "uint8": "uint8_t",
-    "int32": "int32_t",
-    "int64": "int64_t",
-    "float32": "float",
-}
 
 
 @pytest.fixture(autouse=True)
