@@ -133,7 +133,7 @@ def measure(
             "instructions": max(instructions),
             "flash_bytes": flash,
             "ram_bytes": sizes.get(".data", 0) + sizes.get(".bss", 0),
-            "arena_bytes": compiled.arena_bytes,
+            "arena_bytes": compiled.arenas[PATHS[path]],
             "stack_bytes": max(stack for _, stack in invokes),
             "bit_exact": differing == 0,
         },

@@ -57,7 +57,7 @@
 /* The frame: [sp] inputs, #4 entry, #8 end, #12 start, #16 finish, #20 channel, #24 last, #28 out, #32 stride,
  * #36 sums, #40 before, #44 keep, #48 after. */
 #define DOT(n)                                                                                                     \
-    static __attribute__((naked, noinline)) void dot_##n(const edgesea_dot_work *dot __attribute__((unused)))           \
+    static __attribute__((naked, noinline, aligned(4))) void dot_##n(const edgesea_dot_work *dot __attribute__((unused)))           \
     {                                                                                                              \
         __asm__ volatile(                                                                                          \
             "push {r4-r11, r14}\n"                                                                                 \

@@ -18,7 +18,7 @@
 
 /* Adds to sums[4] the products of a widened row with the weights of four outputs, in layout.by_fours' order.
  * end   just behind the row, which is not empty */
-static __attribute__((naked, noinline)) void four_outputs(const int32_t *row __attribute__((unused)),
+static __attribute__((naked, noinline, aligned(4))) void four_outputs(const int32_t *row __attribute__((unused)),
                                                           const int8_t *weights __attribute__((unused)),
                                                           const int32_t *end __attribute__((unused)),
                                                           int32_t *sums __attribute__((unused)))

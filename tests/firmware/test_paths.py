@@ -95,7 +95,7 @@ class Batch:
                 f"{{ return {name}_invoke_in(memory, {pointers}); }}"
             )
             rows.append(
-                f"    {{run_{name}, {compiled.arena_bytes}, {len(compiled.inputs)}, {len(sides)}, "
+                f"    {{run_{name}, {name.upper()}_ARENA_BYTES, {len(compiled.inputs)}, {len(sides)}, "
                 f"{{{', '.join(map(str, sizes))}}}}},"
             )
             arenas.append(compiled.arena_bytes)
