@@ -21,6 +21,10 @@ from firmware_export.ir import Graph, Quantization
 from firmware_export.passes import check, lower, simplify
 from firmware_export.plan import Plan, largest, plans
 
+OPTIMIZE = ("speed", "size")
+# The header that every kernel reads.
+_PATH = "edgesea_path.h"
+
 
 @dataclass(frozen=True)
 class CompiledOperator:
@@ -106,6 +110,7 @@ def compile_model(
     name: str,
     *,
     ram_budget: int | None = None,
+    optimize: str = "speed",
     command: str = "",
 ) -> CompiledModel:
     """Compile a .tflite into C.
@@ -119,6 +124,8 @@ def compile_model(
         Any text; what C cannot have in an identifier becomes ``_``.
     ram_budget : int > 0 or None [bytes]
         The largest arena; see ``plan.plans``.
+    optimize : str
+        One of ``OPTIMIZE``: whether the kernels are compiled for speed, or for the least flash.
     command : str
         The command line to name in the header.
 
@@ -130,6 +137,8 @@ def compile_model(
     """
     if ram_budget is not None and ram_budget <= 0:
         raise ModelError(f"Received ram_budget = {ram_budget}: give a number of bytes above 0.")
+    if optimize not in OPTIMIZE:
+        raise ModelError(f"Received optimize = {optimize!r}: give one of {', '.join(OPTIMIZE)}.")
     graph = simplify(read(model))
     check(graph)
     found = _planned(graph, ram_budget)
@@ -138,6 +147,8 @@ def compile_model(
     name = identifier(name)
     sources = emit(found, name, __version__, command)
     contents = {file: (RUNTIME / file).read_bytes() for file in sources.kernels}
+    if optimize == "size":
+        contents[_PATH] = contents[_PATH].replace(b"OPTIMIZE_SIZE 0", b"OPTIMIZE_SIZE 1")
     contents[f"{name}.c"] = sources.source.encode("ascii")
     contents[f"{name}.h"] = sources.header.encode("ascii")
     out = Path(out)

@@ -141,7 +141,10 @@ def by_vectors(weights: np.ndarray) -> np.ndarray:
 
 
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
-PIXELS, CHUNK = 5, 400
+PIXELS, CHUNK = 5, 200
+
+# The DSP path widens this many inputs of a dense layer at once.
+PIECE = 128
 
 # The MVE path gathers this many pixels at once, the more where their inputs are at most so many bytes each.
 VECTOR_PIXELS, SHALLOW = (3, 6), 480
@@ -167,7 +170,7 @@ def scratch_bytes(function: str, fields: dict) -> dict[str, int]:
         widened = _depthwise_dsp if function == "edgesea_depthwise_paired_row" else _depthwise_3x3_dsp
         return {"plain": _depthwise_plain(fields), "dsp": widened(fields), "mve": _depthwise_mve(fields)}
     if function == "edgesea_fully_connected":
-        return {"dsp": 2 * round_up(fields["inputs"], 4)}
+        return {"dsp": 2 * min(round_up(fields["inputs"], 4), PIECE)}
     return {}
 
 

@@ -160,6 +160,8 @@ class Step:
         Applied to each row when it is done.
     in_place : tuple of int
         Positions of the inputs whose memory the output may take.
+    in_place_on : Mapping of str to tuple of int
+        The same of the paths where more can.
     state : int [bytes]
         Memory that the step keeps from one inference to the next; only for steps on whole tensors.
     initial : int, 0..255
@@ -178,6 +180,7 @@ class Step:
     sums: int = 0
     table: Array | None = None
     in_place: tuple[int, ...] = ()
+    in_place_on: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     state: int = 0
     initial: int = 0
 

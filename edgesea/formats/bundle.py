@@ -115,7 +115,10 @@ class CModel(Strict):
     sensor_files: Annotated[list[Inside], Field(max_length=100)] = Field(
         description="in c/: frontend and sensor program; empty where the frontend is not known"
     )
-    arena_bytes: Bytes = Field(description="working memory of an inference")
+    arena_bytes: Bytes = Field(description="working memory of an inference, with the kernels that want most")
+    arenas: Annotated[dict[Literal["plain", "dsp", "mve"], Bytes], Field(min_length=3)] | None = Field(
+        None, description="kind of kernels -> working memory of an inference"
+    )
     state_bytes: Positive | None = Field(
         None, description="bytes kept from one inference to the next, where there are any"
     )
@@ -124,6 +127,9 @@ class CModel(Strict):
     )
     peak: Text = Field(description="what the arena is largest for")
     ram_budget: Positive | None = Field(None, description="bytes of the arena that were asked for")
+    optimize: Literal["speed", "size"] | None = Field(
+        None, description="what the kernels are compiled for; speed where nothing is said"
+    )
 
 
 class Layer(Strict):

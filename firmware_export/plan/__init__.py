@@ -95,12 +95,12 @@ def plan(program: Program, ram_budget: int | None = None) -> Plan:
 
 def _on_every_path(program: Program, budget: int | None) -> dict[str, Plan]:
     """A plan for each path; paths whose kernels want the same working memory share it."""
-    found: dict[tuple[int, ...], Plan] = {}
+    found: dict[tuple, Plan] = {}
     by_path = {}
     for path in PATHS:
-        scratch = tuple(step.scratch.get(path, 0) for step in program.steps)
-        if scratch not in found:
+        wanted = tuple((s.scratch.get(path, 0), s.in_place_on.get(path, s.in_place)) for s in program.steps)
+        if wanted not in found:
             cuts = Cuts(program, path)
-            found[scratch] = lay_out(cuts, cuts.groups(budget))
-        by_path[path] = found[scratch]
+            found[wanted] = lay_out(cuts, cuts.groups(budget))
+        by_path[path] = found[wanted]
     return by_path

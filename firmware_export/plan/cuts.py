@@ -53,7 +53,7 @@ class Cuts:
         for number, step in enumerate(self.steps):
             if step.output in self.outside:
                 continue
-            for position in step.in_place:
+            for position in step.in_place_on.get(self.path, step.in_place):
                 tensor = step.inputs[position]
                 if (
                     tensor not in self.outside

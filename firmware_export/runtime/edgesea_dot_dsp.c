@@ -127,18 +127,22 @@
     }
 
 DOT(1)
+DOT(5)
+#if !EDGESEA_OPTIMIZE_SIZE
 DOT(2)
 DOT(3)
 DOT(4)
-DOT(5)
+#endif
 
 void edgesea_dot_dsp(const edgesea_dot_work *dot, int pixels)
 {
     switch (pixels) {
     case 1: dot_1(dot); break;
+#if !EDGESEA_OPTIMIZE_SIZE
     case 2: dot_2(dot); break;
     case 3: dot_3(dot); break;
     case 4: dot_4(dot); break;
+#endif
     default: dot_5(dot); break;
     }
 }
