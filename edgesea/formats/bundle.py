@@ -160,8 +160,8 @@ class Compared(Strict):
 class Arena(Strict):
     """See `edgesea.exporting.tflm`."""
 
-    bytes: Bytes = Field(description="measured or computed, see `how`")
-    scratch_bytes: Bytes = Field(description="what CMSIS-NN's kernels may want beside it")
+    bytes: Bytes = Field(description="used without scratch memory; measured or computed, see `how`")
+    scratch_bytes: Bytes = Field(description="what the kernels' scratch memory adds")
     margin_bytes: Bytes = Field(description="for everything else")
     recommended_bytes: Bytes = Field(description="the sum, a multiple of 16")
     how: Literal["measured", "computed"] = Field(description="how `bytes` was come by")

@@ -75,13 +75,13 @@ def tools():
 class Batch:
     """Models in C with inputs and what the reference answers, for running on several cores."""
 
-    def __init__(self, models: dict[str, bytes], folder, inputs_each: int):
+    def __init__(self, models: dict[str, bytes], folder, inputs_each: int, optimize: str = "speed"):
         self.folder = folder
         self.requests, self.expected, self.labels = [], [], []
         includes, functions, rows, arenas, ports = [], [], [], [1], [1]
         for name, model in models.items():
             try:
-                compiled = compile_model(model, folder / "code", name)
+                compiled = compile_model(model, folder / "code", name, optimize=optimize)
             except ModelError:
                 continue
             sides = [*compiled.inputs, *compiled.outputs]
@@ -164,6 +164,15 @@ def convolutions(tmp_path_factory):
 def test_convolutions_of_many_shapes(core, convolutions):
     assert convolutions.models >= 90
     convolutions.check(core)
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+def test_compiled_for_size(core, tmp_path):
+    # With -Os functions begin at halves of words, which those in assembly must not.
+    models = operators(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), "int8", range(6))
+    batch = Batch(models, tmp_path, 2, "size")
+    assert "#define EDGESEA_OPTIMIZE_SIZE 1" in (tmp_path / "code" / "edgesea_path.h").read_text()
+    batch.check(core)
 
 
 @pytest.mark.slow
