@@ -97,7 +97,7 @@ def real_sound_claims() -> list[tuple[str, str]]:
             f"{weights / 1000:.0f} KB of int8 weights, "
             f"{found['export']['int8']['multiply_accumulates'] / 1e6:.1f} million multiply-accumulates, "
             f"{live / 1000:.0f} KB of live activations; as C, which streams rows, an arena of {today:,} "
-            f"bytes ({arena:,} before the M55's kernels asked for more).",
+            f"bytes ({arena:,} when this was measured).",
         ),
     ]
     for part, frame_count in ((heard, frames), (sound, with_sound)):
