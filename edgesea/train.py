@@ -11,9 +11,10 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -64,6 +65,16 @@ class Schedule:
         return make
 
 
+class Watcher(Protocol):
+    """Who looks on: what it says of the student joins the course, and it may end the training."""
+
+    def score(self, student) -> dict[str, float]:
+        """Figures of the network to deploy, by name."""
+
+    def enough(self, course: Sequence[dict]) -> bool:
+        """Whether the training ends after these epochs; a function of them alone."""
+
+
 def train(
     objective: Objective,
     examples: Examples | Fresh,
@@ -72,6 +83,7 @@ def train(
     folder: Path,
     tensorboard: Path,
     *,
+    watcher: Watcher | None = None,
     progress: Progress = SILENT,
 ) -> list[dict]:
     """Trains what `objective` was begun with and leaves its network with the weights of its best epoch.
@@ -82,6 +94,8 @@ def train(
         After `begin`.
     folder : Path
         Where the state lies; training goes on from what it holds.
+    watcher : Watcher or None
+        Is asked after every epoch.
 
     Returns
     -------
@@ -107,6 +121,8 @@ def train(
         _read_ahead(_batches(examples, objective.needs, schedule, steps, state.epoch)) as batches,
     ):
         while state.epoch < schedule.epochs and not state.stale(schedule.patience):
+            if watcher is not None and watcher.enough(state.course):
+                break
             started = time.monotonic()
             totals: dict[str, float] = {}
             for done in range(1, steps + 1):
@@ -123,6 +139,7 @@ def train(
                 "epoch": state.epoch + 1,
                 **{name: total / steps for name, total in totals.items()},
                 **objective.score(validation),
+                **(watcher.score(objective.deploy()) if watcher is not None else {}),
                 "learning_rate": float(objective.optimizer.learning_rate),
                 "seconds": time.monotonic() - started,
             }
