@@ -1,7 +1,7 @@
 """What a board, or what the user grants of it, holds; and what a candidate needs of that.
 
 Flash and RAM are those of the whole sensor program, by the accounts of `edgesea fit`: model, frontend, and
-allowances for what a project adds.
+allowances for what a project adds; and a record for every step of the model.
 """
 
 import dataclasses
@@ -15,6 +15,10 @@ from firmware_export.errors import UserError
 from firmware_export.fit import CORES
 from firmware_export.fit import fit as held
 from firmware_export.frontend import frontend_sources
+
+# Of flash, for every step of the C model: what tells its kernel of shapes and weights. `fit` takes it into its
+# allowance for code, which deep students would outgrow; at most 123 bytes were measured on a Cortex-M4.
+RECORD_BYTES = 128
 
 RESOURCES = {"flash": "bytes of flash", "ram": "bytes of RAM", "instructions": "M4 instructions"}
 
@@ -124,7 +128,8 @@ class Accounts:
         found = next(each for each in held(manifest, self._header)["boards"] if each["board"] == self.board)
         if self._too_long(found):
             raise EdgeseaError(f"No piece of RAM of the board {self.board} is large enough for the model.")
-        return Needs(found["flash"]["needed"], found["ram"]["needed"], cost.instructions)
+        flash = found["flash"]["needed"] + RECORD_BYTES * cost.steps
+        return Needs(flash, found["ram"]["needed"], cost.instructions)
 
     @staticmethod
     def _too_long(found: Mapping) -> bool:

@@ -35,6 +35,8 @@ class Cost:
         Weights, multipliers and tables in flash, by path of kernels: plain, dsp, mve.
     arena_bytes, input_bytes, output_bytes : int
         Of RAM.
+    steps : int
+        Of the C model, each a kernel at work.
     multiply_accumulates : int
     instructions : int
         Of one inference on a Cortex-M4, estimated.
@@ -44,6 +46,7 @@ class Cost:
     arena_bytes: int
     input_bytes: int
     output_bytes: int
+    steps: int
     multiply_accumulates: int
     instructions: int
 
@@ -92,6 +95,7 @@ def cost_of(model: bytes) -> Cost:
         layout.arena_bytes,
         sum(graph.tensors[i].bytes for i in graph.inputs),
         sum(graph.tensors[i].bytes for i in graph.outputs),
+        len(layout.program.steps),
         sum(map(graph.multiply_accumulates, graph.operators)),
         round(instructions(layout)),
     )
