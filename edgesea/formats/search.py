@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from edgesea.formats.fields import Bytes, Count, NotNegative, Positive, Real, Strict, Text, Word, bounded
 
-FORMAT = "edgesea search"
-VERSION = 1
+FORMAT: Final = "edgesea search"
+VERSION: Final = 1
 LARGEST = 1 << 24
 
 SEARCH, RESULT, CANDIDATES = "search.json", "result.json", "candidates"

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from edgesea.errors import EdgeseaError, UsageError
+from edgesea.formats.search import SearchBudget
 from edgesea.frontend import Frontend
 from edgesea.searching.cost import Cost
 from firmware_export import boards
@@ -16,8 +17,8 @@ from firmware_export.fit import CORES
 from firmware_export.fit import fit as held
 from firmware_export.frontend import frontend_sources
 
-# Of flash, for every step of the C model: what tells its kernel of shapes and weights. `fit` takes it into its
-# allowance for code, which deep students would outgrow; at most 123 bytes were measured on a Cortex-M4.
+# Of flash, for every step of the C model: what tells its kernel of shapes and weights. `fit` takes it into
+# its allowance for code, which deep students would outgrow; at most 123 bytes were measured on a Cortex-M4.
 RECORD_BYTES = 128
 
 RESOURCES = {"flash": "bytes of flash", "ram": "bytes of RAM", "instructions": "M4 instructions"}
@@ -96,9 +97,9 @@ class Budget:
         """The resources of which too much is needed."""
         return [name for name, limit in self.limits.items() if getattr(needs, name) > limit]
 
-    def to_dict(self) -> dict:
-        """JSON values; `Budget(**values)` is the inverse."""
-        return dataclasses.asdict(self)
+    def described(self) -> SearchBudget:
+        """As it lies in a search's folder."""
+        return SearchBudget(**dataclasses.asdict(self))
 
 
 class Accounts:

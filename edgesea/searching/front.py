@@ -15,17 +15,23 @@ def front(trained: Sequence[Candidate]) -> list[Found]:
     Pareto's order: one beats another where it is nowhere worse and somewhere better. Of equal ones the first.
     """
     found = [
-        Found(
-            number=each.number,
-            student=each.student,
-            dimension=each.dimension,
-            score=each.score,
-            needs=each.needs,
-        )
+        _found(each)
         for number, each in enumerate(trained)
         if not any(_beats(other, each, k < number) for k, other in enumerate(trained) if k != number)
     ]
     return sorted(found, key=lambda each: (-each.score, each.needs.instructions, each.number))
+
+
+def _found(candidate: Candidate) -> Found:
+    assert candidate.needs is not None  # it was trained
+    assert candidate.score is not None
+    return Found(
+        number=candidate.number,
+        student=candidate.student,
+        dimension=candidate.dimension,
+        score=candidate.score,
+        needs=candidate.needs,
+    )
 
 
 def _beats(one: Candidate, other: Candidate, earlier: bool) -> bool:
@@ -35,10 +41,8 @@ def _beats(one: Candidate, other: Candidate, earlier: bool) -> bool:
 
 def _figures(candidate: Candidate) -> tuple[float, ...]:
     """What is to be small."""
-    assert candidate.needs is not None  # it was trained
-    assert candidate.score is not None
-    needs = candidate.needs
-    return -candidate.score, needs.flash, needs.ram, needs.instructions
+    found = _found(candidate)
+    return -found.score, found.needs.flash, found.needs.ram, found.needs.instructions
 
 
 def line(candidate: Candidate) -> str:
@@ -86,7 +90,7 @@ def draw(result: Result, tried: Sequence[Candidate], path: Path) -> None:
     try:
         kinds = (("pruned", "x", "training ended early"), ("trained", "o", "trained"))
         for state, marker, label in kinds:
-            held = [each for each in tried if each.state == state and each.curve]
+            held = [_found(each) for each in tried if each.state == state and each.curve]
             axis.plot(
                 [each.needs.instructions / 1e6 for each in held],
                 [each.score for each in held],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgesea.errors import EdgeseaError
 from firmware_export.plan import Plan
-from firmware_export.program import Program, Step
+from firmware_export.program import Program, Rows, Step
 
 FILE = Path(__file__).with_name("instructions.json")
 CORE = "cortex-m4"
@@ -60,21 +60,25 @@ def counted(plan: Plan) -> list[tuple[str, dict[str, float]]]:
         if step.rows is None:
             counts = _whole(step, plan.program)
         else:
-            rows = step.rows.out_rows * step.batch
-            counts = {"rows": rows, "streamed": rows * (number in streamed)}
-            fields = step.constant.fields if step.constant else {}
-            counts |= _ROWS.get(kernel, _elements)(step, fields, rows)
-        if step.table is not None and step.rows is not None:
-            counts["table"] = step.rows.out_rows * step.batch * step.rows.out_row_bytes
+            counts = _row_by_row(step, step.rows, kernel)
+            counts["streamed"] = counts["rows"] * (number in streamed)
         found.append((kernel, {name: float(count) for name, count in counts.items() if count}))
     return found
 
 
-def _elements(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
-    return {"in": rows * step.rows.in_row_bytes, "out": rows * step.rows.out_row_bytes}
+def _row_by_row(step: Step, axis: Rows, kernel: str) -> dict[str, float]:
+    """Of a kernel that makes one row after the other, and of the table that may be applied to each."""
+    rows = axis.out_rows * step.batch
+    table = 0 if step.table is None else rows * axis.out_row_bytes
+    fields = step.constant.fields if step.constant else {}
+    return {"rows": rows, "table": table, **_ROWS.get(kernel, _elements)(axis, fields, rows)}
 
 
-def _conv(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
+def _elements(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
+    return {"in": rows * axis.in_row_bytes, "out": rows * axis.out_row_bytes}
+
+
+def _conv(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
     """Up to five pixels at a time are gathered, then met with the weights of one channel after another."""
     width, channels, deep = fields["out_width"], fields["out_channels"], fields["in_channels"]
     line = fields["kernel_width"] * deep
@@ -100,7 +104,7 @@ def _conv(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
     }
 
 
-def _depthwise_3x3(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
+def _depthwise_3x3(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
     """Four channels at a time: columns are widened, then outputs made two at a time, with stride 2 singly."""
     width, channels = fields["out_width"], fields["in_channels"]
     fours = rows * max(1, -(-channels // 4))
@@ -114,7 +118,7 @@ def _depthwise_3x3(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
     }
 
 
-def _depthwise_paired(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
+def _depthwise_paired(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
     """Four channels at a time, in segments of 32 outputs; four outputs at a time where there are as many."""
     width, channels = fields["out_width"], fields["in_channels"]
     high, wide, stride = fields["kernel_height"], fields["kernel_width"], fields["stride"]
@@ -136,9 +140,9 @@ def _depthwise_paired(step: Step, fields: Mapping, rows: int) -> dict[str, float
     }
 
 
-def _pool(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
+def _pool(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
     places = rows * fields["out_width"]
-    seen = places * fields["kernel_width"] * step.rows.height
+    seen = places * fields["kernel_width"] * axis.height
     return {
         "places": places,
         "window places": seen,
@@ -149,17 +153,17 @@ def _pool(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
     }
 
 
-def _mean(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
-    lines = step.rows.in_rows * step.batch
+def _mean(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
+    lines = rows * axis.in_rows  # it makes one row of all
     return {
         "lines": lines,
         "places": lines * fields["width"],
         "values": lines * fields["width"] * fields["channels"],
-        "channels": step.batch * fields["channels"],
+        "channels": rows * fields["channels"],
     }
 
 
-def _pairwise(step: Step, fields: Mapping, rows: int) -> dict[str, float]:
+def _pairwise(axis: Rows, fields: Mapping, rows: int) -> dict[str, float]:
     values = rows * fields["count"]
     runs = rows * -(-fields["count"] // max(1, fields["period"])) if "period" in fields else 0
     return {"values": values, "runs": runs, **_clamped(fields, values)}
@@ -172,7 +176,7 @@ def _clamped(fields: Mapping, values: int) -> dict[str, float]:
     return {"clamped": values}
 
 
-_ROWS: dict[str, Callable[[Step, Mapping, int], dict[str, float]]] = {
+_ROWS: dict[str, Callable[[Rows, Mapping, int], dict[str, float]]] = {
     "edgesea_conv_row": _conv,
     "edgesea_depthwise_3x3_row": _depthwise_3x3,
     "edgesea_depthwise_paired_row": _depthwise_paired,

@@ -26,7 +26,7 @@ def require() -> None:
     """Raises `UsageError` where Optuna is not installed."""
     if importlib.util.find_spec("optuna") is None:
         raise UsageError(
-            "edgesea search needs the package optuna, which is not installed: pip install 'edgesea[search]'."
+            "A search needs the package optuna, which is not installed: pip install 'edgesea[search]'."
         )
 
 

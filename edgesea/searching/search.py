@@ -83,7 +83,7 @@ class Wanted:
             format=formats.FORMAT,
             format_version=formats.VERSION,
             config=self.config.to_dict(),
-            budget=self.budget.to_dict(),
+            budget=self.budget.described(),
             families=list(self.families),
             dimensions=list(self.dimensions),
             frames=self.frames,
@@ -111,7 +111,7 @@ class Wanted:
             patience=self.epochs,
         )
 
-    def winner(self, student: Choice | str, dimension: int) -> Config:
+    def winner(self, student: Choice, dimension: int) -> Config:
         """Of the winner's run."""
         return dataclasses.replace(self.config, student=student, dim=dimension)
 
@@ -166,7 +166,8 @@ def search(
     files.write_json(out / formats.RESULT, result.model_dump())
     front.draw(result, work.tried, out / "result.png")
     if winner:
-        config = wanted.winner(result.winner.student, result.winner.dimension)
+        student = Choice.of(result.winner.student, "student")
+        config = wanted.winner(student, result.winner.dimension)
         _make_room(out / "winner", config)
         distill(config, out / "winner", shared=shared, accelerator=accelerator, progress=progress)
     return result
@@ -200,7 +201,10 @@ class _Work:
                 self.progress.say(front.line(candidate))
             last = self.tried[-MOST_FAILED:]
             if len(last) == MOST_FAILED and all(each.state == "failed" for each in last):
-                raise EdgeseaError(f"{MOST_FAILED} candidates failed one after the other: {candidate.note}")
+                note = (candidate.note or "no reason").removesuffix(".")
+                raise EdgeseaError(
+                    f"The last {MOST_FAILED} candidates failed ({note}): see to that, and search again."
+                )
 
     def result(self) -> Result:
         """The front, the winner, and how it is made."""
@@ -213,12 +217,12 @@ class _Work:
             )
         found = front.front(trained)
         best = found[0]
-        config = self.wanted.winner(best.student, best.dimension)
+        config = self.wanted.winner(Choice.of(best.student, "student"), best.dimension)
         files.write_text(self.out / "winner.toml", tomli_w.dumps(config.to_dict()))
         return Result(
             format=formats.FORMAT,
             format_version=formats.VERSION,
-            budget=self.wanted.budget.to_dict(),
+            budget=self.wanted.budget.described(),
             tried=dict(Counter(each.state for each in self.tried)),
             seconds=sum(each.seconds for each in self.tried),
             front=found,
@@ -253,6 +257,7 @@ class _Work:
             state="failed",
             curve=[],
             seconds=0.0,
+            note=None,
         )
         if before := next((each for each in self.tried if _same(each, candidate)), None):
             # Two draws may be one student, and a small space is soon known.

@@ -160,7 +160,7 @@ def test_the_front_is_drawn_as_a_picture(tmp_path):
     result = Result(
         format="edgesea search",
         format_version=1,
-        budget=BUDGET.to_dict(),
+        budget=BUDGET.described(),
         tried={"trained": 2, "pruned": 1},
         seconds=3.0,
         front=found,
