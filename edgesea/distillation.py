@@ -34,6 +34,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
 from edgesea.named import Choice
 from edgesea.objectives import objective
+from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Material, Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
@@ -302,8 +303,10 @@ class _Stages:
             config.weight_decay,
             config.patience,
             config.seed,
+            config.mixstyle,
         )
-        learner, epoch = self.objective, max(1, len(trained_on) // config.batch)
+        learner = Averaged(self.objective, config.ema) if config.ema else self.objective
+        epoch = max(1, len(trained_on) // config.batch)
         learner.begin(
             Setting(
                 student,

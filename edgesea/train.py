@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgesea import files
+from edgesea import files, mixstyle
 from edgesea.errors import EdgeseaError
 from edgesea.examples import Examples, Fresh
 from edgesea.objectives import Objective
@@ -30,7 +30,9 @@ AHEAD = 4  # batches that are read ahead
 
 @dataclass(frozen=True)
 class Schedule:
-    """epochs, batch (frames), learning_rate, weight_decay, patience (epochs without a better score), seed."""
+    """epochs, batch (frames), learning_rate, weight_decay, patience (epochs without a better score), seed;
+    mixstyle, the chance that the patches of a batch mix their styles, see `edgesea.mixstyle`.
+    """
 
     epochs: int
     batch: int
@@ -38,6 +40,7 @@ class Schedule:
     weight_decay: float
     patience: int
     seed: int
+    mixstyle: float = 0.0
 
     def optimizer(self, steps: int) -> Callable:
         """What makes the optimiser of some variables, for a share of `steps` steps in all.
@@ -165,6 +168,9 @@ def _batches(
         order = np.resize(order, steps * size)  # of fresh examples, some may have been dropped
         for step in range(steps):
             columns = here.batch(order[step * size : (step + 1) * size], needs)
+            if schedule.mixstyle:
+                rng = np.random.default_rng([schedule.seed, 3, epoch, step])
+                columns["patch"] = mixstyle.mixed(rng, columns["patch"], schedule.mixstyle)
             yield {name: tf.constant(values) for name, values in columns.items()}
 
 

@@ -92,6 +92,10 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
 )
+@click.option("--ema", type=float, help="Decay of the weights' mean that is deployed, 0.999.  [default: off]")
+@click.option(
+    "--mixstyle", type=float, help="Chance that a batch's patches mix their styles, 0 to 1.  [default: off]"
+)
 @shared_store
 @accelerator
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")

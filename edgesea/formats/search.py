@@ -62,8 +62,8 @@ class Search(Strict):
     dimensions: Annotated[list[Positive], Field(min_length=1, max_length=50)] = Field(
         description="drawn from"
     )
-    frames: Positive = Field(description="that a candidate is trained on")
-    epochs: Positive = Field(description="that a candidate is trained for")
+    trial_frames: Positive = Field(description="that a candidate is trained on")
+    trial_epochs: Positive = Field(description="that a candidate is trained for")
 
 
 class Found(Strict):

@@ -86,8 +86,8 @@ class Wanted:
             budget=self.budget.described(),
             families=list(self.families),
             dimensions=list(self.dimensions),
-            frames=self.frames,
-            epochs=self.epochs,
+            trial_frames=self.frames,
+            trial_epochs=self.epochs,
         )
 
     @classmethod
@@ -98,8 +98,8 @@ class Wanted:
             Budget(**description.budget.model_dump()),
             tuple(description.families),
             tuple(description.dimensions),
-            description.frames,
-            description.epochs,
+            description.trial_frames,
+            description.trial_epochs,
         )
 
     def candidate(self, student: Choice, dimension: int) -> Config:
@@ -297,7 +297,7 @@ OPTIONS = (
     *("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds"),
     *("teacher_pool", "frontend", "student", "dim", "objective", "sampler", "reducer", "hop"),
     *("calibration_db", "max_bad_frames", "keep_silence", "sample", "frames", "fresh", "epochs", "batch"),
-    *("learning_rate", "patience", "seed"),
+    *("learning_rate", "patience", "ema", "mixstyle", "seed"),
 )
 
 

@@ -137,8 +137,14 @@ def test_a_budget_that_nothing_keeps_names_the_smallest_and_what_to_raise(street
 
 def test_a_folder_of_another_search_or_of_something_else_is_refused(searched, street, tmp_path):
     folder, _ = searched
-    error = refusal(*SMALL, "--data", street, "--out", folder, "--seed", "2")
-    assert f"{folder} holds a search with seed = 1, and this call says 2: choose another --out" in str(error)
+    for option, name, held, given in (
+        ("--seed", "seed", 1, 2),
+        ("--epochs", "epochs", 1, 3),
+        ("--trial-epochs", "trial_epochs", 2, 3),
+    ):
+        error = refusal(*SMALL, "--data", street, "--out", folder, option, given)
+        said = f"{folder} holds a search with {name} = {held}, and this call says {given}: choose another"
+        assert said in str(error)
     (tmp_path / "notes.txt").write_text("mine")
     error = refusal(*SMALL, "--data", street, "--out", tmp_path)
     assert str(error) == f"The folder {tmp_path} is not empty and not a search: choose another --out."
