@@ -215,7 +215,7 @@ class Registry:
 
 @functools.cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple:
-    """The entry points of a group: found by reading a file of every package that is installed, so but once."""
+    """The entry points of a group: a file of every installed package is read for them, so but once."""
     return tuple(metadata.entry_points(group=group))
 
 
