@@ -7,6 +7,7 @@ recognises the path loads it.
 
 from pathlib import Path
 
+from edgesea import files
 from edgesea.datasets.manifest import Clip, Manifest, split_groups
 from edgesea.errors import UsageError
 from edgesea.named import Registry
@@ -34,7 +35,7 @@ def load(path: Path | str) -> Manifest:
 
     Raises `UsageError`, one sentence, for a path that is none of these and for what its adapter finds wrong.
     """
-    path = Path(path).expanduser()
+    path = files.expanded(path)
     if not path.exists():
         raise UsageError(f"There is no data at {path}: give a folder of audio, a recording or a CSV table.")
     faults: list[UsageError] = []
