@@ -14,6 +14,7 @@ files before they are decoded (`audio.survey`): a killed call goes on with the f
 and memory grows neither with files nor with the domain.
 """
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import audio, levels
+from edgesea import audio, levels, remote
 from edgesea.datasets import Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
@@ -37,6 +38,7 @@ MOST_BAD_FRAMES = 0.05
 _BATCH = 64  # frames that the teacher is asked about at least, where there are so many
 _BATCHES_AHEAD = 2
 _DECODERS, _PIECES_AHEAD = 2, 16
+_SURVEYED_AHEAD = 16  # files behind an address, each a question to its server or two
 # A piece shorter than it was said to be by more than this, in seconds and of its own length, was cut off: the
 # lengths of lossy formats are rounded to their blocks.
 _SHORT_S, _SHORT = 0.1, 0.005
@@ -81,7 +83,7 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
 
     A file without a readable header is one piece of length 0: what it holds is found out when it is decoded.
     """
-    surveyed = _Surveys(manifest)
+    surveyed = _Surveys(manifest, clips)
     cut = []
     for index in clips:
         clip = manifest.clips[index]
@@ -96,26 +98,39 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
 
 
 class _Surveys:
-    """`audio.survey` of the clips' files, once for clips of one file that follow each other."""
+    """`audio.survey` of the clips' files, once for clips of one file that follow each other.
 
-    def __init__(self, manifest: Manifest):
+    clips : those that will be asked about, in this order: what lies behind an address is looked at ahead
+    """
+
+    def __init__(self, manifest: Manifest, clips: Sequence[int] = ()):
         self._manifest = manifest
-        self._of: tuple[Path | None, audio.Survey] = (None, audio.Survey(0.0))
+        self._coming = (manifest.clips[index].path for index in clips)
+        self._of: dict[Path, audio.Survey] = {}
 
     def of(self, index: int) -> audio.Survey:
         path = self._manifest.clips[index].path
-        if self._of[0] != path:
-            try:
-                self._of = (path, audio.survey(path))
-            except audio.BadAudio:
-                self._of = (path, audio.Survey(0.0))
-        return self._of[1]
+        if path not in self._of:
+            if isinstance(path, remote.Remote):
+                paths = list(dict.fromkeys([path, *itertools.islice(self._coming, _SURVEYED_AHEAD)]))
+                with ThreadPoolExecutor(len(paths)) as pool:
+                    self._of = dict(zip(paths, pool.map(_survey, paths), strict=True))
+            else:
+                self._of = {path: _survey(path)}
+        return self._of[path]
 
     def seconds(self, index: int) -> float:
         """The clip's length as far as can be told, below 0 where it begins behind its file."""
         clip = self._manifest.clips[index]
         length = self.of(index).seconds - (clip.start or 0.0)
         return length if clip.end is None else min(length, clip.end - (clip.start or 0.0))
+
+
+def _survey(path: Path) -> audio.Survey:
+    try:
+        return audio.survey(path)
+    except audio.BadAudio:
+        return audio.Survey(0.0)  # why is said when it is used
 
 
 def promised(manifest: Manifest, clips: Sequence[int], pairing: Pairing, hop: float, enough: int) -> int:
@@ -370,7 +385,7 @@ class _Work:
     ) -> _Part | None:
         """The frames of one piece; None where there are none, and why in the notes."""
         rate, first, goes_on = self._pairing.sample_rate, piece.start or 0.0, self._goes_on(piece)
-        name = self._manifest.relative(Path(self._manifest.clips[piece.clip].path))
+        name = self._manifest.relative(self._manifest.clips[piece.clip].path)
         if isinstance(sound, audio.BadAudio):
             if goes_on and isinstance(sound, audio.Ended):
                 self._ended(piece.clip, name, first, notes)
