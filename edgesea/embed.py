@@ -17,7 +17,7 @@ and memory grows neither with files nor with the domain.
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +160,7 @@ def embed(
     classes: Sequence[str] = (),
     calibration_db: float = 0.0,
     most_bad_frames: float = MOST_BAD_FRAMES,
+    engine: Callable[["Work", Sequence[tuple[int, "Shard"]]], Iterator["Made"]] | None = None,
     progress: Progress = SILENT,
 ) -> None:
     """Writes the shards that the store lacks.
@@ -171,12 +172,13 @@ def embed(
     calibration_db : see `edgesea.levels`
     most_bad_frames : share of all frames, in [0, 1], for which the teacher may give NaN or infinity; such
         frames are dropped, each with its clip and second in the notes
+    engine : what makes the shards that are lacking, in any order; None makes one after the other here
 
     Raises `EdgeseaError` where not one clip can be used, and for more bad frames than that.
     """
     cut = pieces(manifest, range(len(manifest)), PIECE_SECONDS)
     expected = sum(seconds for _, seconds in cut) / hop
-    work = _Work(
+    work = Work(
         manifest,
         pairing,
         _hop_samples(pairing, hop),
@@ -185,24 +187,37 @@ def embed(
         calibration_db=calibration_db,
         classes=classes,
     )
+    shards = dict(enumerate(_shards(cut)))
+    lacking = [(number, shard) for number, shard in shards.items() if not store.has(number)]
     frames, bad = 0, []
     with progress.stage("embed", len(manifest)) as advance:
-        for number, shard in enumerate(_shards(cut)):
-            if not store.has(number):
-                columns, notes = work.shard(shard)
-                if number == 0:
-                    notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
-                store.write(number, columns, notes)
+        there = sorted(shards.keys() - dict(lacking).keys())
+        for number in itertools.chain(there, _write(store, manifest, (engine or _here)(work, lacking))):
             written = store.shard(number)
             frames += len(written)
             bad += written.notes.get("bad", [])
             # Hours of a broken teacher are not waited for.
             _check_bad(bad, frames, pairing, most_bad_frames, expected)
-            advance(len({piece.clip for piece, _ in shard}))
+            advance(len({piece.clip for piece, _ in shards[number]}))
     _check_bad(bad, frames, pairing, most_bad_frames, 0)
     if not len(store):
         reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped(store)[:3])
         raise EdgeseaError(f"Nothing in {manifest.root} can be used ({reasons}): give other sound.")
+
+
+def _here(work: "Work", lacking: Sequence[tuple[int, "Shard"]]) -> Iterator["Made"]:
+    """Shards one after the other, by this process."""
+    for number, shard in lacking:
+        yield number, *work.shard(shard)
+
+
+def _write(store: Store, manifest: Manifest, made: Iterator["Made"]) -> Iterator[int]:
+    """Writes what is made, and yields its numbers."""
+    for number, columns, notes in made:
+        if number == 0:
+            notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
+        store.write(number, columns, notes)
+        yield number
 
 
 def aside(store: Store) -> Aside:
@@ -252,9 +267,15 @@ def _hop_samples(pairing: Pairing, hop: float) -> int:
     return max(1, round(hop * pairing.sample_rate))
 
 
-def _shards(cut: list[tuple[Piece, float]]) -> list[list[tuple[Piece, float]]]:
+# Pieces, each with its length in seconds as far as that can be told.
+Shard = list[tuple[Piece, float]]
+# Of one shard: its number, columns and notes.
+Made = tuple[int, dict[str, np.ndarray], dict[str, list]]
+
+
+def _shards(cut: Shard) -> list[Shard]:
     """Neighbouring pieces, until they make up PIECE_SECONDS or 256 files: one shard each."""
-    shards: list[list[tuple[Piece, float]]] = []
+    shards: list[Shard] = []
     full = True
     for piece, seconds in cut:
         if full:
@@ -277,8 +298,10 @@ class _Part:
     notes: dict[str, list]
 
 
-class _Work:
+class Work:
     """Makes shards, one after the other, and remembers where files ended earlier than they said.
+
+    Another process makes the same of `settings`, a manifest and a pairing.
 
     Decoding, the teacher, and patches and levels each have a thread of their own, and what they do is done
     outside Python's lock: while one batch is asked about, the next is decoded. Batches go over clips, and
@@ -296,13 +319,21 @@ class _Work:
         calibration_db: float,
         classes: Sequence[str],
     ):
+        self.manifest, self.pairing = manifest, pairing
+        self.settings = {
+            "hop": hop,
+            "patches": patches,
+            "half": half,
+            "calibration_db": calibration_db,
+            "classes": classes,
+        }
         self._manifest, self._pairing, self._hop = manifest, pairing, hop
         self._patches, self._half, self._calibration_db = patches, half, calibration_db
         self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
         self._ends: dict[int, float] = {}  # clip -> second behind which there is nothing
 
-    def shard(self, shard: list[tuple[Piece, float]]) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+    def shard(self, shard: Shard) -> tuple[dict[str, np.ndarray], dict[str, list]]:
         """Columns and notes."""
         told: list[dict[str, list]] = [{"skipped": [], "in_part": [], "ended": [], "bad": []} for _ in shard]
         rows: list[dict[str, np.ndarray]] = [self._empty()]

@@ -15,6 +15,7 @@ host = "pi@kitchen.local"
 
 import difflib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def find() -> Project | None:
         if name not in ("distill", "bench") and not (isinstance(value, str) and control(value) is None):
             raise UsageError(f"The entry {name} in {path} has to be a text, received {received(value)}.")
     if "data" in values:
-        values["data"] = str(remote.below(folder, values["data"]).expanduser())
+        values["data"] = str(remote.below(folder, os.path.expanduser(values["data"])))
     if "teacher" in values:
         values["teacher"] = whole(values["teacher"], folder)
     for name in ("runs", "bundles"):
