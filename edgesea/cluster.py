@@ -125,6 +125,7 @@ def engine(config, accelerator: str, progress: Progress) -> Callable:
         import ray
 
         teacher = work.pairing.teacher
+        assert teacher is not None
         job = Job(
             uuid.uuid4().hex,
             __version__,
@@ -146,7 +147,8 @@ def _made(job, lacking: Sequence[tuple[int, Shard]], accelerator: str, progress:
     import ray
 
     task = ray.remote(num_cpus=1, num_gpus=int(accelerator == "gpu"), max_retries=_DEATHS)(_shard)
-    coming, running = collections.deque(lacking), {}
+    coming = collections.deque(lacking)
+    running: dict[Any, tuple[int, Shard]] = {}
     tried: dict[int, set[str]] = collections.defaultdict(set)
     failures: collections.Counter = collections.Counter()
     useful: set[str] = set()

@@ -16,6 +16,7 @@ they say nothing of the file, and what is done by then is kept.
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import functools
 import os
 import re
@@ -119,17 +120,29 @@ class Remote(PosixPath):
         with here(self) as path:
             return open(path, mode, buffering, encoding, errors, newline)
 
+    def iterdir(self) -> Iterator["Remote"]:
+        """What lies in it, sorted; nothing on the web, which has no folders."""
+        system, root = _system(self)
+        with _said(self):
+            found = [] if _of_web(self) else system.ls(root, detail=True)
+        yield from self._named({each["name"].rstrip("/"): each for each in found})
+
+    def glob(self, pattern: str, **_) -> Iterator["Remote"]:
+        """What lies in it itself, by its name."""
+        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+
     def files(self) -> list["Remote"]:
-        """Every file below it, sorted, with its size. Of s3:// and gs:// alone: http knows no folders."""
+        """Every file below it, sorted. Of s3:// and gs:// alone."""
         system, root = _system(self)
         with _said(self):
             found = system.find(root, detail=True)
-        files = []
+        return list(self._named(found))
+
+    def _named(self, found: dict[str, Any]) -> Iterator["Remote"]:
         for name in sorted(found):
             file = Remote(f"{self.protocol}://{name}")
             file._asked = found[name]
-            files.append(file)
-        return files
+            yield file
 
     def _info(self) -> dict[str, Any]:
         """What the server says of it, asked once; {} where there is nothing."""

@@ -34,7 +34,7 @@ def sound(tmp_path) -> Path:
             folder / name, 0.1 * rng.standard_normal(round(seconds * 16_000)), 16_000, subtype=kind
         )
     (folder / "bad.wav").write_bytes(b"no sound")
-    (folder / "table.csv").write_text("path,label\ndog/a.wav,dog\ncat/b.flac,cat\nc.wav,cat\n")
+    (folder / "table.csv").write_text("path,label\ndog/a.wav,dog\ncat/b.flac,cat\nc.wav,cat\nbad.wav,cat\n")
     return folder
 
 
@@ -240,6 +240,8 @@ class TestS3:
         assert [clip.labels for clip in folder.clips] == [clip.labels for clip in here.clips]
         assert embedded("s3://field/x", tmp_path / "there") == embedded(sound, tmp_path / "here")
         assert "bad.wav" in (tmp_path / "there" / "skipped.csv").read_text()
+        table = datasets.load("s3://field/x/dog")
+        assert [clip.path.name for clip in table.clips] == ["a.wav"]
         table = datasets.load("s3://field/x/table.csv")
         assert table.labels == ("cat", "dog")
         one = datasets.load("s3://field/x/c.wav")

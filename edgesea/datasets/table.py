@@ -61,7 +61,7 @@ def load(path: Path) -> Manifest:
     """Reads a table; raises `UsageError` naming the first bad line."""
     name = path.parent.resolve().name if path.name == NAME else path.stem
     if path.is_dir():
-        name, path = path.resolve().name, _of_folder(path)
+        name, path = path.resolve().name, _of_folder(path) or path / NAME
     lines = rows(path, ("path",))
     if lines and "label" in lines[0][1] and "labels" in lines[0][1]:
         raise UsageError(f"Received {path} with both columns label and labels: keep one of them.")
