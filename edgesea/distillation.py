@@ -6,6 +6,7 @@ stage whose result is there is not repeated, so a killed call goes on where it s
 
 import dataclasses
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
 from edgesea.named import Choice
 from edgesea.objectives import objective
+from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Material, Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
@@ -42,7 +44,7 @@ from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
 from edgesea.students.fused import fuse
-from edgesea.train import Schedule, train
+from edgesea.train import Schedule, Watcher, train
 
 # A student below this R² on held-out recordings is hardly better than a constant.
 LEARNT_NOTHING = 0.05
@@ -58,6 +60,7 @@ def distill(
     *,
     shared: Path | str | None = None,
     accelerator: str = "auto",
+    watch: Callable[[Run], Watcher] | None = None,
     progress: Progress = SILENT,
 ) -> Run:
     """Runs all stages of one distillation and returns the finished run.
@@ -65,6 +68,8 @@ def distill(
     shared : folder of stores that several runs use, see `edgesea.store.Store`: what the teacher gave there
         for the same sound, cut and varied in the same way, is not asked again
     accelerator : see `edgesea.teacher.TeacherOptions`
+    watch : makes who looks on while the student is trained, see `edgesea.train.Watcher`; asked for when all
+        that comes before the training is done
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
@@ -75,8 +80,20 @@ def distill(
     if run.metrics.exists():
         progress.say(f"{run.folder} is finished: nothing to do.")
         return run
-    stages.work(run)
+    stages.work(run, watch)
     return run
+
+
+def check(config: Config, *, accelerator: str = "auto", progress: Progress = SILENT) -> Frontend:
+    """Refuses what `distill` would refuse before it writes anything, and says which frontend it would take.
+
+    accelerator : see `distill`
+
+    Raises as `distill` does.
+    """
+    stages = _Stages(config, progress, accelerator=accelerator)
+    stages.check()
+    return stages.pairing.frontend
 
 
 def embed_domain(
@@ -267,7 +284,7 @@ class _Stages:
         frontend = self.pairing.frontend
         return students.build(self.config.student, frontend.frames, frontend.mels, self.dimension)
 
-    def work(self, run: Run) -> None:
+    def work(self, run: Run, watch: Callable[[Run], Watcher] | None = None) -> None:
         started = time.monotonic()
         config, progress = self.config, self.progress
         progress.say(
@@ -295,8 +312,10 @@ class _Stages:
             config.weight_decay,
             config.patience,
             config.seed,
+            config.mixstyle,
         )
-        learner, epoch = self.objective, max(1, len(trained_on) // config.batch)
+        learner = Averaged(self.objective, config.ema) if config.ema else self.objective
+        epoch = max(1, len(trained_on) // config.batch)
         learner.begin(
             Setting(
                 student,
@@ -317,6 +336,7 @@ class _Stages:
                 schedule,
                 run.checkpoints,
                 run.tensorboard,
+                watcher=watch(run) if watch else None,
                 progress=progress,
             )
         student = learner.deploy()

@@ -11,8 +11,8 @@ from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, "
-    "student3",
+    "student": "separable-s, separable-m, separable-l, separable, inverted, factorised, temporal, "
+    "transformer, student0, student1, student2, student3",
     "objective": "sea, cosine, simreg, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
     "reducer": "identity, pca, umap, contrastive",
@@ -91,6 +91,10 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 @click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: 0.003]")
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
+)
+@click.option("--ema", type=float, help="Decay of the weights' mean that is deployed, 0.999.  [default: off]")
+@click.option(
+    "--mixstyle", type=float, help="Chance that a batch's patches mix their styles, 0 to 1.  [default: off]"
 )
 @shared_store
 @accelerator
