@@ -15,7 +15,6 @@ host = "pi@kitchen.local"
 
 import difflib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,11 +132,11 @@ def find() -> Project | None:
         if name not in ("distill", "bench") and not (isinstance(value, str) and control(value) is None):
             raise UsageError(f"The entry {name} in {path} has to be a text, received {received(value)}.")
     if "data" in values:
-        values["data"] = str(remote.below(folder, os.path.expanduser(values["data"])))
+        values["data"] = str(remote.below(folder, str(remote.typed(values["data"]))))
     if "teacher" in values:
         values["teacher"] = whole(values["teacher"], folder)
     for name in ("runs", "bundles"):
-        values[name] = folder / Path(values.get(name, name)).expanduser()
+        values[name] = folder / files.expanded(values.get(name, name))
     return Project(folder, **values)
 
 

@@ -31,6 +31,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from edgesea import files
 from edgesea.errors import EdgeseaError, UsageError
 
 KEPT = 4 << 30  # bytes of fetched files that are not in use
@@ -166,6 +167,12 @@ def path(text: str | os.PathLike) -> Path:
         return text
     found = _ADDRESS.fullmatch(os.fspath(text))
     return Remote(f"{found[1]}://{found[2]}") if found else Path(text)
+
+
+def typed(text: str | os.PathLike) -> Path:
+    """What a user typed, as a path: behind an address, or on this machine, with `~` for a home."""
+    found = path(text)
+    return found if isinstance(found, Remote) else files.expanded(text)
 
 
 def below(folder: Path, text: str) -> Path:

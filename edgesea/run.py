@@ -487,7 +487,7 @@ def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
     return {
         **values,
-        "data": str(remote.path(values["data"]).expanduser().resolve()),
+        "data": str(remote.typed(values["data"]).resolve()),
         "teacher": whole(values["teacher"]),
     }
 

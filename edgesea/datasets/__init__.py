@@ -35,7 +35,7 @@ def load(path: Path | str) -> Manifest:
 
     Raises `UsageError`, one sentence, for a path that is none of these and for what its adapter finds wrong.
     """
-    path = remote.path(path).expanduser()
+    path = remote.typed(path)
     if not path.exists():
         raise UsageError(f"There is no data at {path}: give a folder of audio, a recording or a CSV table.")
     faults: list[UsageError] = []
