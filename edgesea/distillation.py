@@ -15,6 +15,7 @@ import numpy as np
 
 from edgesea import (
     backend,
+    cluster,
     datasets,
     embed,
     examples,
@@ -104,6 +105,8 @@ def embed_domain(
     form: str = "arrow",
     shared: Path | str | None = None,
     accelerator: str = "auto",
+    engine: str = "local",
+    address: str | None = None,
     progress: Progress = SILENT,
 ) -> dict:
     """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
@@ -111,14 +114,20 @@ def embed_domain(
     half : keeps them in half precision
     form : one of `tables.FORMATS`; of another than arrow, a file beside the store's shards holds all rows too
     shared, accelerator : see `distill`
+    engine : local, or ray: tasks of a Ray cluster make the shards
+    address : of the cluster, HOST:PORT; None is the one that this machine belongs to
 
     Returns JSON values: clips, frames, dimension, skipped, file. Raises as `distill` does.
     """
     tables.check(form)
-    stages = _Stages(config, progress, shared, accelerator)
-    made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
-    store = Store(out, made_from, shared)
-    stages.fill(store, patches=False, half=half)
+    if engine == "local" and address is not None:
+        raise UsageError(f"Received --address {address} for the engine local: say --engine ray too.")
+    with cluster.connected(address) if engine == "ray" else nullcontext():
+        stages = _Stages(config, progress, shared, accelerator)
+        made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
+        store = Store(out, made_from, shared)
+        making = cluster.engine(config, accelerator, progress) if engine == "ray" else None
+        stages.fill(store, patches=False, half=half, engine=making)
     file = tables.write(store, form, stages.pairing.samples / stages.pairing.sample_rate)
     aside = embed.skipped(store)
     embed.aside(store).write(out, progress)
@@ -412,7 +421,7 @@ class _Stages:
         half = self.pairing.samples / self.pairing.sample_rate / 2
         return self.config.hop or self.pairing.teacher.hop or half
 
-    def fill(self, store: Store, *, patches: bool, half: bool = False) -> None:
+    def fill(self, store: Store, *, patches: bool, half: bool = False, engine=None) -> None:
         """Writes what `store` lacks of the whole domain."""
         embed.embed(
             self.manifest,
@@ -424,6 +433,7 @@ class _Stages:
             classes=self.classes,
             calibration_db=self.config.calibration_db,
             most_bad_frames=self.config.max_bad_frames,
+            engine=engine,
             progress=self.progress,
         )
 

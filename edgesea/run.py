@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, levels, patches, reduction
+from edgesea import __version__, augment, backend, files, levels, patches, reduction, remote
 from edgesea import soft as softlabels
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
@@ -495,7 +495,7 @@ def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
     return {
         **values,
-        "data": str(Path(values["data"]).expanduser().resolve()),
+        "data": str(remote.typed(values["data"]).resolve()),
         "teacher": whole(values["teacher"]),
     }
 

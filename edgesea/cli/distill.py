@@ -1,11 +1,10 @@
 """The command `edgesea distill`."""
 
 import dataclasses
-from pathlib import Path
 
 import click
 
-from edgesea import project
+from edgesea import files, project
 from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 from edgesea.errors import UsageError
 
@@ -128,9 +127,9 @@ def _choose(out, config_file, augment, given: dict):
     from edgesea.run import Config, absolute, read_config
 
     values = {}
-    begun = Path(out).expanduser() / "config.toml" if out else None
+    begun = files.expanded(out) / "config.toml" if out else None
     if config_file:
-        file = Path(config_file).expanduser()
+        file = files.expanded(config_file)
         values = read_config(file / "config.toml" if file.is_dir() else file).to_dict()
     elif (held := project.find()) and not ("teacher" in given and "data" in given and out):
         values = {"teacher": held.teacher, "data": held.data, **held.distill}
