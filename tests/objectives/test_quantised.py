@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_run import SMALL as SMALL_RUN
 
 from edgesea import files, reduction, students
 from edgesea.errors import UsageError
@@ -167,3 +168,17 @@ def test_a_student_whose_rounding_is_not_known_is_refused():
         match=r"^The student has the layer sequence_norm|^The student has the layer places \(EinsumDense",
     ):
         quantised.check(students.build("transformer:width=16,layers=1,hidden=16", 96, 64, 8))
+
+
+def test_distill_takes_all_that_goes_beside_an_objective(tmp_path, street, edgesea_process):
+    from edgesea.run import Run
+
+    out = tmp_path / "run"
+    more = ("--epochs", "2", "--qat-epochs", "1", "--ema", "0.9", "--mixstyle", "0.5")
+    process = edgesea_process("distill", "--data", street, "--out", out, *SMALL_RUN, *more)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    run = Run.open(out)
+    assert (run.config.qat_epochs, run.config.ema, run.config.mixstyle) == (1, 0.9, 0.5)
+    assert len(run.results()["course"]) == 2
+    assert run.embed(np.zeros(16_000, np.float32), 16_000).shape[1] == 16
