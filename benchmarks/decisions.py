@@ -32,8 +32,9 @@ SIZES = (16, 64, 256, 1024)
 DRAWS = 5  # of examples
 
 
-def hear(manifest, clips, frontend, ask):
-    return heard.hear(manifest, clips, frontend, heard.pace(frontend), ask)
+def hear(manifest, clips, frontend, int8, ask):
+    ears = heard.integer_ears(int8, frontend)
+    return heard.hear(manifest, clips, ears, heard.pace(frontend), ask)
 
 
 def clip_scores(score, embeddings, ends) -> np.ndarray:
@@ -289,15 +290,15 @@ def main():
         manifest = datasets.load(chosen.data)
         known = set(manifest.labels)
         tested = hear(
-            test, [k for k, each in enumerate(test.clips) if set(each.labels) & known], frontend, ask
+            test, [k for k, each in enumerate(test.clips) if set(each.labels) & known], frontend, int8, ask
         )
         parts = heads.split(manifest)
-        held = hear(manifest, sorted(parts["train"]), frontend, ask)
+        held = hear(manifest, sorted(parts["train"]), frontend, int8, ask)
         answer["sizes"] = sizes(
             run, int8, float_model, chosen.data, manifest, test, parts, held, tested, zero_point
         )
     else:
-        tested = hear(test, range(len(test)), frontend, ask)
+        tested = hear(test, range(len(test)), frontend, int8, ask)
         shots = [int(each) for each in chosen.shots.split(",")]
         answer["learning"] = learning(test, tested, zero_point, shots)
     Path(chosen.out).write_text(json.dumps(answer, indent=2) + "\n")

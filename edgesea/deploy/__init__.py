@@ -25,7 +25,14 @@ from edgesea.listen import listen
 from edgesea.progress import SILENT, Progress
 
 # What listen.py reads of a bundle.
-FILES = ("manifest.json", "model_int8.tflite", "model_float.tflite", "memory.npz", "golden.npz")
+FILES = (
+    "manifest.json",
+    "model_int8.tflite",
+    "model_float.tflite",
+    "memory.npz",
+    "frontend.npz",
+    "golden.npz",
+)
 LONGEST_S = 3.0 * place.VENV_S
 MOST_SAID = 1 << 20  # bytes of answers
 
