@@ -10,7 +10,6 @@ computed, instructions are counted on an emulated Cortex-M4, whose decisions are
 
 import argparse
 import json
-import struct
 import sys
 import tempfile
 from itertools import pairwise
@@ -19,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "firmware"))
+
+import decision_program
 
 from edgesea import __version__, datasets
 from edgesea.decisions import head as heads
@@ -30,6 +31,7 @@ from firmware_export.decisions import Decisions
 
 SIZES = (16, 64, 256, 1024)
 DRAWS = 5  # of examples
+EXAMPLES = 200  # at most, of all classes together
 
 
 def hear(manifest, clips, frontend, int8, ask):
@@ -45,57 +47,11 @@ def clip_scores(score, embeddings, ends) -> np.ndarray:
 
 def on_m4(decisions, dimension, zero_point, operations, answers) -> tuple[bytes, int]:
     """The answers of an emulated Cortex-M4, and the instructions of all operations together."""
-    import decision_program
-
-    from edgesea.running import emulator
-
-    decision_program.EMULATED_MAIN = TIMED_MAIN
-    # Room for all examples.
-    decision_program.CAPACITY = 200
     with tempfile.TemporaryDirectory() as folder:
-        board = emulator.board_of("cortex-m4")
-        sources = decision_program.write_driver(Path(folder) / "c", decisions, dimension, zero_point)
-        main = Path(folder) / "c" / "main.c"
-        main.write_text(TIMED_MAIN)
-        image = emulator.build(
-            board, [*sources, main], Path(folder), includes=[Path(folder) / "c"], libraries=["-lm"]
+        return decision_program.on_core(
+            *("cortex-m4", Path(folder) / "c", decisions, dimension, zero_point, operations, answers),
+            capacity=EXAMPLES,
         )
-        finished = emulator.run(
-            board,
-            image,
-            given={"inputs.bin": operations},
-            wanted={"outputs.bin": answers + 8},
-            measuring=True,
-        )
-    content = finished.files["outputs.bin"]
-    ticks = struct.unpack("<Q", content[-8:])[0]
-    return content[:-8], round(ticks * board.emulator.instructions_per_tick)
-
-
-TIMED_MAIN = r"""
-#include "emulated.h"
-#include "semihosting.h"
-#include <string.h>
-void driver_new(void);
-void driver_step(const uint8_t **in, uint8_t **out);
-static uint8_t given[1 << 20], answers[1 << 20];
-int main(void)
-{
-    const int inputs = semihosting_open("inputs.bin", 0), outputs = semihosting_open("outputs.bin", 1);
-    const uint8_t *in = given;
-    const uint8_t *end = given + semihosting_read(inputs, given, sizeof given);
-    uint8_t *out = answers;
-    driver_new();
-    const uint64_t began = emulated_ticks();
-    while (in < end) {
-        driver_step(&in, &out);
-    }
-    const uint64_t ticks = emulated_ticks() - began;
-    memcpy(out, &ticks, sizeof ticks);
-    out += sizeof ticks;
-    return semihosting_write(outputs, answers, (size_t)(out - answers)) != (size_t)(out - answers);
-}
-"""
 
 
 def described(labels, head, memory, arrays) -> Decisions:
