@@ -310,14 +310,15 @@ class Run:
     def part(self, part: str, most: int = MOST_FRAMES) -> Examples:
         """The domain's frames, as they are, of one of `PARTS`; at most `most`, evenly spread over it."""
         domain = Store.open(self.domain)
-        rows = sounding(domain, self._split().rows(part, domain), self.config)
+        rows = sounding(domain, self.kept_split().rows(part, domain), self.config)
         return self._examples(domain, spread(rows, most))
 
     def _examples(self, store: Store, rows: np.ndarray) -> Examples:
         soft = softlabels.load(self.soft) if self.soft.is_file() else None
         return Examples(store, rows, reduction.load(self.reducer), soft)
 
-    def _split(self) -> Split:
+    def kept_split(self) -> Split:
+        """What of the data is for training, for validation, and held out."""
         from edgesea.formats import door
         from edgesea.formats import run as formats
 

@@ -215,7 +215,10 @@ class _Reader:
             table.where = f"operator {index} ({opcode})"
             _check_arity(table, kind, inputs, outputs)
             options = self._options(table, kind)
-        return Operator(index, opcode, version, inputs, outputs, MappingProxyType(options), custom, kind)
+        inner = self._indexes(table, 8, tensors)
+        return Operator(
+            index, opcode, version, inputs, outputs, MappingProxyType(options), custom, kind, inner
+        )
 
     def _options(self, table: Table, kind: Kind) -> dict[str, Any]:
         """The operator's parameters by name, defaults where the file is silent."""

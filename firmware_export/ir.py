@@ -138,6 +138,8 @@ class Kind:
         Whether the operator that reads its output does its work too, so that it makes no step.
     real : callable(op, values) -> np.ndarray or None
         What it computes of each of some float32 values [shape=(n,)]; None where it is no such function.
+    states : tuple of int
+        Positions of inputs that are variables, which its kernel makes anew in every inference.
     """
 
     opcode: str
@@ -152,6 +154,7 @@ class Kind:
     evaluate: Callable[[Operator, Sequence[Tensor], Tensor], np.ndarray | None] | None = None
     is_absorbed: Callable[[Graph, Operator], bool] | None = None
     real: Callable[[Operator, np.ndarray], np.ndarray] | None = None
+    states: tuple[int, ...] = ()
 
     def __post_init__(self):
         if (self.check is None) != (self.lower is None):
@@ -181,6 +184,8 @@ class Operator:
         Whether ``opcode`` is a name of a custom or Flex operator.
     kind : Kind or None
         What is known of such operators; None for those that no file in ``ops/`` describes.
+    intermediates : tuple of int
+        Tensor numbers; they say how what an LSTM computes inside is quantised.
     """
 
     index: int
@@ -191,6 +196,7 @@ class Operator:
     options: Mapping[str, Any]
     custom: bool = False
     kind: Kind | None = None
+    intermediates: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"operator {self.index} ({self.opcode})"

@@ -32,6 +32,8 @@ MOST_NAMED = 24
 def simplify(graph: Graph) -> Graph:
     """Replace what depends on no input by its value, and drop the operators that no output needs.
 
+    Those without an output (CALL_ONCE, ASSIGN_VARIABLE) are there for what they do, and stay.
+
     Returns
     -------
     Graph
@@ -54,7 +56,7 @@ def simplify(graph: Graph) -> Graph:
     needed = set(graph.outputs)
     alive = []
     for op in reversed(kept):
-        if needed.intersection(op.outputs):
+        if needed.intersection(op.outputs) or not op.outputs:
             alive.append(op)
             needed.update(op.inputs)
     return replace(graph, tensors=tuple(tensors), operators=tuple(reversed(alive)))
@@ -97,13 +99,14 @@ def check(graph: Graph) -> None:
     for op in graph.operators:
         if op.version > op.kind.version:
             raise refuse(op, f"its version {op.version} is newer than {op.kind.version}, the newest known")
+        states = {op.inputs[i] for i in op.kind.states if i < len(op.inputs)}
         for index in (*op.inputs, *op.outputs):
-            if index >= 0:
+            if index >= 0 and index not in states:
                 fault = tensor_fault(graph.tensors[index])
                 if fault:
                     raise refuse(op, f"tensor {index} {fault}")
         for index in op.inputs:
-            if index >= 0 and index not in ready and not graph.tensors[index].constant:
+            if index >= 0 and index not in ready | states and not graph.tensors[index].constant:
                 raise refuse(op, f"nothing writes tensor {index}")
         ready.update(op.outputs)
         constants = sum(graph.tensors[i].bytes for i in op.inputs if i >= 0 and graph.tensors[i].constant)

@@ -135,6 +135,28 @@ def _exp_near_zero(a: int) -> int:
     return exp_of_minus_eighth + multiply_high(exp_of_minus_eighth, x + rest)
 
 
+def reciprocal(value: int) -> tuple[int, int]:
+    """The integers (multiplier, right) with 1 / value ~ multiplier * 2**(-31 - right).
+
+    Newton's iteration for 2 / (1 + a), as TensorFlow Lite's GetReciprocal does it.
+
+    Parameters
+    ----------
+    value : int, 1..2**31 - 1
+
+    Returns
+    -------
+    multiplier : int, 2**30..2**31 - 1
+    right : int, 0..30
+    """
+    right = value.bit_length() - 1
+    half = (value << (31 - right)) >> 1
+    x = 1515870810 + multiply_high(half, -1010580540)  # 48/17 - 32/17 half, 29 fraction bits
+    for _ in range(3):
+        x += multiply_high(x, (1 << 29) - multiply_high(half, x)) << 2
+    return min(2 * x, 2**31 - 1), right
+
+
 def softmax_exponentials(scale: float, beta: float) -> np.ndarray:
     """exp(-i * beta * scale) for i = 0, 1, ..., as far as TensorFlow Lite's softmax takes part: int32
     [shape=(n,)].

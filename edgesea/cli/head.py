@@ -14,7 +14,7 @@ from edgesea.cli.common import as_json, command_line, print_json, print_table, p
     "kind",
     default="auto",
     show_default=True,
-    help="logistic, mlp or mil; auto: mil where labels overlap.",
+    help="logistic, mlp or mil; own: the one it was trained with; auto: mil where labels overlap.",
 )
 @click.option(
     "--false-alarms",
@@ -45,6 +45,7 @@ def head(target, data, out, kind, false_alarms, window, hop, rest, seed, as_json
         hop=hop,
         rest=rest,
         seed=seed,
+        own=student.own,
         command=command_line(),
         progress=progress(),
     )

@@ -9,7 +9,8 @@ Columns (a header line names them; others are passed over):
     timestamp                   ISO 8601, as 2024-05-01T12:00:00, with or without a time zone (all alike)
     sensor                      a name
     fold                        a whole number
-An empty field says nothing. A folder that holds `clips.csv` is the same as that file.
+An empty field says nothing. A folder that holds `clips.csv`, or one CSV file alone that has a column `path`,
+is the same as that file.
 """
 
 import csv
@@ -36,14 +37,30 @@ COLUMNS = ("path", "labels", "group", "start", "end", "level_db", "timestamp", "
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is a CSV file, or a folder with a clips.csv."""
-    return (path.suffix.lower() == ".csv" and path.is_file()) or (path / NAME).is_file()
+    """Whether a path is a CSV file, or a folder with one that is meant."""
+    return (path.suffix.lower() == ".csv" and path.is_file()) or _of_folder(path) is not None
+
+
+def _of_folder(folder: Path) -> Path | None:
+    """The table that stands for a folder."""
+    if (folder / NAME).is_file():
+        return folder / NAME
+    tables = [each for each in folder.glob("*") if each.suffix.lower() == ".csv" and each.is_file()]
+    if len(tables) != 1:
+        return None
+    try:
+        with tables[0].open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader([file.readline(LONGEST_TEXT)]), [])
+    except (OSError, ValueError, csv.Error):  # It is looked at, not yet asked for.
+        return None
+    return tables[0] if "path" in (name.strip() for name in header) else None
 
 
 def load(path: Path) -> Manifest:
     """Reads a table; raises `UsageError` naming the first bad line."""
+    name = path.parent.resolve().name if path.name == NAME else path.stem
     if path.is_dir():
-        path = path / NAME
+        name, path = path.resolve().name, _of_folder(path)
     lines = rows(path, ("path",))
     if lines and "label" in lines[0][1] and "labels" in lines[0][1]:
         raise UsageError(f"Received {path} with both columns label and labels: keep one of them.")
@@ -51,7 +68,7 @@ def load(path: Path) -> Manifest:
     zoned = [clip.timestamp.tzinfo is not None for clip in clips if clip.timestamp]
     if any(zoned) and not all(zoned):
         raise UsageError(f"Received {path} with timestamps both with and without a time zone: use one kind.")
-    return Manifest(path.parent, clips, path.stem if path.name != NAME else path.parent.resolve().name)
+    return Manifest(path.parent, clips, name)
 
 
 def rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:

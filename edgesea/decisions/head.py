@@ -5,6 +5,8 @@ Kinds
     logistic  one linear layer, L2-regularised as much as suits the validation clips
     mlp       0 to 2 hidden layers, see `mil`, trained on frames that have their clip's label
     mil       the same trained on whole clips, joined by auto-pool, for labels that overlap
+    own       the one that the student was trained with, by objectives that learn classes, as far as the
+              data's labels go; nothing is fitted
     auto      mil where labels overlap, else logistic
 
 Recordings are split three ways: heads are fitted to the first part, everything that is chosen is chosen on
@@ -30,7 +32,7 @@ from edgesea.frontend import Frontend
 from edgesea.listen import listen
 from edgesea.progress import SILENT, Progress
 
-KINDS = ("auto", "logistic", "mlp", "mil")
+KINDS = ("auto", "logistic", "mlp", "mil", "own")
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # scikit-learn's C
 WINDOW, REST_S = 4, 10.0
@@ -121,6 +123,61 @@ class Head:
         return cls(layers, values.pop("activation"), values)
 
 
+@dataclass(frozen=True)
+class Own:
+    """The linear head that a run trained with its student.
+
+    weights, bias : (d, C) and (C,); labels : names of the C classes, () where only the teacher knows them
+    data : fingerprint of what the run learnt from; parts : its clips, by the run's name of the part, {} where
+        a recording is in several
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    labels: tuple[str, ...]
+    data: str
+    parts: dict[str, list[int]]
+
+    def cut(self, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The layer of some of its classes alone.
+
+        Raises
+        ------
+        UsageError : it does not know one of them
+        """
+        unknown = [label for label in labels if label not in self.labels]
+        if unknown:
+            known = f"knows {', '.join(self.labels)}" if self.labels else "has no names for its classes"
+            raise UsageError(
+                f"The run's own head does not know {', '.join(map(repr, unknown))}; it {known}: train one "
+                "with --head logistic, or leave that sound out."
+            )
+        columns = [self.labels.index(label) for label in labels]
+        return self.weights[:, columns].astype(np.float64), self.bias[columns].astype(np.float64)
+
+    def split(self, manifest: Manifest, seed: int) -> dict[str, list[int]]:
+        """The clips of each of `PARTS`: the run's, of the run's data; of other data none to train on."""
+        if manifest.fingerprint != self.data:
+            found = split(manifest, seed)
+            return {
+                "train": [],
+                "validation": sorted(found["train"] + found["validation"]),
+                "test": found["test"],
+            }
+        if not self.parts:
+            raise UsageError(
+                "The run's own head has heard every recording of this data: give other sound to choose "
+                "thresholds on."
+            )
+        heard = {label for k in self.parts["validation"] for label in manifest.clips[k].labels}
+        if lacking := [label for label in manifest.labels if label not in heard]:
+            raise UsageError(
+                f"No clip of {', '.join(map(repr, lacking))} is in what the run set aside for validation: "
+                "give other sound to choose thresholds on."
+            )
+        return dict(zip(PARTS, self.parts.values(), strict=True))
+
+
 def as_integers(scores: np.ndarray) -> np.ndarray:
     """Scores in [0, 1] -> 0..255, as the int8 output of a softmax or a sigmoid counts them."""
     return np.clip(np.floor(np.asarray(scores, np.float64) * 256 + 0.5), 0, 255).astype(np.int64)
@@ -148,6 +205,7 @@ def train(
     rest: float = REST_S,
     seed: int = 0,
     command: str = "",
+    own: Own | None = None,
     progress: Progress = SILENT,
 ) -> Head:
     """Trains a head on labelled sound and chooses its thresholds.
@@ -159,6 +217,7 @@ def train(
     window : frames that are pooled, 1..64
     hop : seconds from decision to decision, about; half a patch by default
     rest : seconds for which a class that was said is not said again
+    own : what the student was trained with, for the kind of that name
 
     Raises
     ------
@@ -170,7 +229,12 @@ def train(
 
     _check(kind, window, hop, rest)
     manifest = datasets.load(data)
-    parts = split(manifest, seed)
+    if kind == "own" and own is None:
+        raise UsageError(
+            "This student was trained with no head of its own: take a run whose objective learns classes "
+            "(kd, reaug, disk), or another --head."
+        )
+    parts = split(manifest, seed) if kind != "own" else own.split(manifest, seed)
     every = heard.pace(frontend, hop)
     clips = sorted(k for part in parts.values() for k in part)
     ears = listen.Frontend(frontend.to_dict())
@@ -178,13 +242,18 @@ def train(
     parts = {name: [k for k in part if k in held.seconds] for name, part in parts.items()}
     labels = list(manifest.labels)
     single = all(len(manifest.clips[k].labels) == 1 for k in clips)
+    if kind == "own" and not single:
+        raise UsageError("The run's own head says one class of many: give sound with one label a clip.")
     kind = ("logistic" if single else "mil") if kind == "auto" else kind
     sets = {
         name: (*_bags(held, parts[name], name == "train"), truth_of(manifest, parts[name], labels))
         for name in ("train", "validation")
     }
-    progress.say(f"training a head ({kind}) on {len(parts['train'])} clips")
-    layers, alpha = {"logistic": _logistic, "mlp": _trained, "mil": _trained}[kind](sets, single, kind, seed)
+    if kind == "own":
+        layers, alpha = (own.cut(labels),), [0.0] * len(labels)
+    else:
+        progress.say(f"training a head ({kind}) on {len(parts['train'])} clips")
+        layers, alpha = {"logistic": _logistic}.get(kind, _trained)(sets, single, kind, seed)
     head = Head(layers, "softmax" if single else "sigmoid", {"labels": labels, "alpha": alpha})
     embeddings, ends, truth = sets["validation"]
     scores = as_integers(head.scores(embeddings))

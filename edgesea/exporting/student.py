@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgesea.decisions.head import Own
 from edgesea.errors import UsageError
 from edgesea.exporting.bundle import load_bundle
 from edgesea.frontend import Frontend
@@ -12,10 +13,13 @@ from edgesea.run import Run
 
 @dataclass(frozen=True)
 class Student:
-    """float_model : .tflite, patch -> embedding; frontend : of its patches."""
+    """float_model : .tflite, patch -> embedding; frontend : of its patches; own : the head that it was
+    trained with, if any.
+    """
 
     float_model: bytes
     frontend: Frontend
+    own: Own | None = None
 
 
 def student_of(target: Path | str) -> Student:
@@ -42,4 +46,15 @@ def student_of(target: Path | str) -> Student:
     run = Run.open(target)
     from edgesea.exporting.tflite import convert_float
 
-    return Student(convert_float(run.load_student()), run.frontend())
+    return Student(convert_float(run.load_student()), run.frontend(), _own(run))
+
+
+def _own(run: Run) -> Own | None:
+    """The head that the run trained with its student."""
+    held = run.classifier()
+    if held is None:
+        return None
+    weights, bias, labels = held
+    split = run.kept_split()
+    parts = dict(split.parts) if split.frame_s is None else {}
+    return Own(weights, bias, labels, run.results()["data"]["fingerprint"], parts)

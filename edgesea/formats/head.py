@@ -48,7 +48,7 @@ class Threshold(Strict):
 class Parts(Strict):
     """Recordings of each part; none is in two."""
 
-    train: Annotated[list[Text], Field(min_length=1)] = Field(description="that it was fitted to")
+    train: list[Text] = Field(description="that it was fitted to; none of these, where it came with its run")
     validation: Annotated[list[Text], Field(min_length=1)] = Field(
         description="that thresholds were chosen on"
     )
@@ -67,7 +67,7 @@ class Head(Strict):
     format: Literal["edgesea head"] = Field(description="always this")
     format_version: Literal[1] = Field(description="of this format")
     student: Sha256 = Field(description="of the float .tflite of the student that it belongs to")
-    kind: Literal["logistic", "mlp", "mil"] = Field(description="what it is")
+    kind: Literal["logistic", "mlp", "mil", "own"] = Field(description="what it is")
     labels: Annotated[list[Label], Field(min_length=2, max_length=MOST_CLASSES)] = Field(
         description="of its outputs"
     )

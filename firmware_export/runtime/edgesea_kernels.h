@@ -368,6 +368,10 @@ void edgesea_minimum(const edgesea_pairwise *op, const int8_t *a, const int8_t *
 /* edgesea_pairwise without rows: as add, with 7 bits more, but the square of the difference, requantised. */
 void edgesea_squared_difference(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
 
+/* edgesea_pairwise without rows: the operand whose sign is 1 divided by the other. x / 0 is the end of the range; out_shift
+ * is 7..23, less where the divisor has fewer bits. */
+void edgesea_div(const edgesea_pairwise *op, const int8_t *a, const int8_t *b, int8_t *out);
+
 /* edgesea_pairwise without rows, of a value and its slope below zero:
  *   a >= zero[0] ? requantise(a - zero[0]) with multiplier[0] and shift[0]
  *                : requantise((a - zero[0]) * (b - zero[1])) with multiplier[1] and shift[1] */

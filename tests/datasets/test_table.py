@@ -40,6 +40,30 @@ def test_every_column(here):
     assert (manifest.root, manifest.name, manifest.multilabel) == (here, "data", True)
 
 
+def test_the_only_table_of_a_folder_stands_for_it(here):
+    write(here, "\ufeff path ,label\na.wav,dog\n", "index.csv")
+    manifest = datasets.load(here)
+    assert manifest.clips == (Clip(here / "a.wav", ("dog",)),)
+    assert (manifest.root, manifest.name) == (here, here.name)
+    write(here, "path,label\nb.wav,cat\n", "clips.csv")
+    assert [clip.path.name for clip in datasets.load(here).clips] == ["b.wav"]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"notes.csv": b"name,remark\na.wav,loud\n"},
+        {"notes.csv": b"\xff\xfe\x00path"},
+        {"notes.csv": b""},
+        {"one.csv": b"path\na.wav\n", "other.csv": b"path\nb.wav\n"},
+    ],
+)
+def test_a_folder_with_tables_that_say_nothing_of_it_is_a_folder_of_audio(here, tables):
+    for name, text in tables.items():
+        (here / name).write_bytes(text)
+    assert len(datasets.load(here).clips) == 3
+
+
 def test_one_label_is_taken_whole(here):
     manifest = datasets.load(write(here, "label,path\ncar; horn,a.wav\n,b.wav\n"))
     assert [clip.labels for clip in manifest.clips] == [("car; horn",), ()]

@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pytest
 from deciding import exported, tones
+from scipy.special import softmax as softmax_of
+from small_run import SMALL
 
 from edgesea import datasets
 from edgesea.decisions import mil
-from edgesea.decisions.head import Head, split, train
+from edgesea.decisions.head import Head, Own, split, train
 from edgesea.decisions.thresholds import Wanted
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.evaluation import decided
@@ -17,6 +19,7 @@ from edgesea.exporting import load_bundle
 from edgesea.exporting.decisions import Deciding
 from edgesea.exporting.student import student_of
 from edgesea.interpreter import open_interpreter
+from edgesea.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +133,74 @@ def test_labels_that_overlap_are_sigmoids_with_auto_pool(tmp_path, float_model, 
     ]
 
 
+def own_of(head, **values):
+    """The head that a run would have trained, with a class that the data does not have."""
+    ((weights, bias),) = head.layers
+    given = {"labels": ("wind", *head.labels), "data": "other", "parts": {}, **values}
+    return Own(np.insert(weights, 0, 0.5, axis=1), np.insert(bias, 0, 9.0), **given)
+
+
+def test_the_head_of_a_run_itself_decides_among_the_labels_of_the_data(head, float_model, frontend, sounds):
+    made = train(float_model, frontend, sounds, kind="own", own=own_of(head))
+    embeddings = np.random.default_rng(0).normal(0, 1, (20, 8))
+    assert np.allclose(made.scores(embeddings), head.scores(embeddings), atol=1e-12)
+    recordings = made.values["data"]["recordings"]
+    assert (made.values["kind"], made.labels, recordings["train"]) == ("own", head.labels, [])
+    assert recordings["test"] == head.values["data"]["recordings"]["test"]
+    assert len(recordings["validation"]) + len(recordings["test"]) == 24
+
+
+def test_of_the_runs_own_data_the_parts_are_the_runs(head, float_model, frontend, sounds):
+    manifest = datasets.load(sounds)
+    parts = split(manifest, 7)
+    theirs = dict(zip(("train", "validation", "held-out"), parts.values(), strict=True))
+    own = own_of(head, data=manifest.fingerprint, parts=theirs)
+    made = train(float_model, frontend, sounds, kind="own", own=own)
+    for name, part in parts.items():
+        wanted = {manifest.relative(sounds / manifest.clips[k].group) for k in part}
+        assert set(made.values["data"]["recordings"][name]) == wanted
+    with pytest.raises(UsageError, match="has heard every recording of this data: give other sound"):
+        train(float_model, frontend, sounds, kind="own", own=own_of(head, data=manifest.fingerprint))
+    theirs["validation"] = [k for k in theirs["validation"] if "low" not in manifest.clips[k].labels]
+    with pytest.raises(
+        UsageError, match="No clip of 'low' is in what the run set aside for validation: give"
+    ):
+        train(float_model, frontend, sounds, kind="own", own=own)
+
+
+def test_a_head_that_is_not_there_or_knows_other_classes_is_refused(head, float_model, frontend, sounds):
+    with pytest.raises(UsageError, match="was trained with no head of its own: take a run whose objective"):
+        train(float_model, frontend, sounds, kind="own")
+    with pytest.raises(UsageError, match="does not know 'low'; it knows a, high, b, noise: train one with"):
+        train(float_model, frontend, sounds, kind="own", own=own_of(head, labels=("a", "high", "b", "noise")))
+    with pytest.raises(UsageError, match="it has no names for its classes"):
+        train(float_model, frontend, sounds, kind="own", own=own_of(head, labels=()))
+
+
+@pytest.mark.slow
+def test_what_kd_trained_goes_into_the_bundle(sounds, tmp_path, edgesea_process):
+    """Through the command line, from training to what the bundle says."""
+
+    def done(*arguments):
+        process = edgesea_process(*arguments)
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+
+    run, file, out = (tmp_path / name for name in ("run", "head", "bundle"))
+    done("distill", "--data", sounds, "--objective", "kd", *SMALL, "--out", run)
+    others = tones(tmp_path / "in", recordings=5)
+    done("head", run, "--head", "own", "--data", others, "--hop", "0.3", "--out", file)
+    weights, bias, labels = Run.open(run).classifier()
+    head = Head.read(file)
+    assert np.allclose(head.scores(np.eye(16)), softmax_of(weights + bias, axis=1))
+    done("export", run, "--int8", "--head", file, "--allow-failed", "--out", out)
+    assert load_bundle(out).decisions["labels"] == head.labels == list(labels)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"kind": "forest"}, "There is no head 'forest': choose one of auto, logistic, mlp, mil."),
+        ({"kind": "forest"}, "There is no head 'forest': choose one of auto, logistic, mlp, mil, own."),
         ({"window": 65}, "Received a window of 65 frames: give 1 to 64."),
         ({"hop": 0}, "Received a hop of 0 seconds"),
         ({"rest": -1}, "Received a rest of -1 seconds"),

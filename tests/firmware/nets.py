@@ -202,6 +202,7 @@ VERSIONS = {
     "TANH": 2,
     "TRANSPOSE": 2,
     "TRANSPOSE_CONV": 3,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 3,
     "UNPACK": 2,
 }
 

@@ -709,5 +709,6 @@ def reference(model: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
     runner = interpreter(model)
     for detail, value in zip(runner.get_input_details(), inputs, strict=True):
         runner.set_tensor(detail["index"], value)
+    runner.reset_all_variables()
     runner.invoke()
     return [runner.get_tensor(detail["index"]) for detail in runner.get_output_details()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from nets import TYPES, Net, operand, options, rescaled
 
 # ---- functions of one value
@@ -406,6 +407,84 @@ def grouped_conv_2d(net: Net, x: int):
     return [y]
 
 
+def _above_zero(net: Net, x: int) -> int:
+    """``x`` made a half and more, so that it may divide."""
+    between = net.tensor(net.shapes[x], None, 1 / 256, -128)
+    net.add("LOGISTIC", [x], [between])
+    y = net.tensor(net.shapes[x], None, 1.5 / 255, -128)
+    half = net.tensor((), None, 0.5 / 255, -128, 127)
+    net.add("ADD", [between, half], [y], options("Add", potScaleInt16=False))
+    return y
+
+
+def div(net: Net, x: int):
+    shape, rng = net.shapes[x], net.rng
+    if net.dtype != "int8" or len(shape) > 4:
+        return None
+    kind = rng.integers(3)
+    if kind == 0:
+        pair = [operand(net, x), _above_zero(net, x)]
+    else:
+        start = len(shape) if kind == 1 else int(rng.integers(0, len(shape) + 1))
+        zero_point = net.zero_point()
+        data = rng.choice([n for n in range(-128, 128) if n != zero_point], shape[start:])
+        pair = [x, net.tensor(data.shape, None, net.scale(), zero_point, data)]
+    # Wide enough that TensorFlow Lite defines 0 / x.
+    ratio = float(np.exp(rng.uniform(np.log(65), np.log(3000))))
+    a, b = (net.quants[t][0] for t in pair)
+    y = net.value(np.broadcast_shapes(*(net.shapes[t] for t in pair)), a / b / ratio)
+    net.add("DIV", pair, [y], options("Div", fusedActivationFunction=net.activation()))
+    return [y]
+
+
+def lstm(net: Net, x: int):
+    shape, rng = net.shapes[x], net.rng
+    if len(shape) != 3 or net.dtype != "int8" or math.prod(shape) > 600:
+        return None
+    units, inputs = int(rng.integers(1, 9)), shape[2]
+    major, coupled = bool(rng.random() < 0.3), rng.random() < 0.3
+    batch = shape[1 if major else 0]
+    scale, zero_point = float(np.exp(rng.uniform(np.log(0.003), np.log(0.01)))), net.zero_point()
+    absent = [0] if coupled else []
+
+    def each(make):
+        return [-1 if gate in absent else make() for gate in range(4)]
+
+    def weights(depth: int, spread: float) -> int:
+        data = rng.integers(-127, 128, (units, depth))
+        return net.tensor(data.shape, "int8", 2 / (spread * 74 * math.sqrt(depth)), 0, data)
+
+    own = each(lambda: weights(inputs, net.quants[x][0] * net.spread()))
+    recurrent = each(lambda: weights(units, 0.7))
+    biases = each(
+        lambda: net.tensor((units,), "int32", net.quants[x][0] / 100, 0, rng.integers(-900, 900, units))
+    )
+    states = [
+        net.tensor((batch, units), "int8", scale, zero_point),
+        net.tensor((batch, units), "int16", 2.0 ** -int(rng.integers(9, 16))),
+    ]
+    for state in states:
+        net.tensors[state].isVariable = True
+    y = net.tensor((*shape[:2], units), "int8", scale, zero_point)
+    tail = [-1] * int(rng.choice([0, 4]))
+    chosen = options(
+        "UnidirectionalSequenceLSTM",
+        fusedActivationFunction=schema.ActivationFunctionType.TANH,
+        cellClip=float(rng.choice([0, 0, 1.5])),
+        timeMajor=major,
+    )
+    names = [x, *own, *recurrent, -1, -1, -1, *biases, -1, -1, *states, *tail]
+    net.add("UNIDIRECTIONAL_SEQUENCE_LSTM", names, [y], chosen)
+    inner = [net.tensor((1,), "int16", 2.0**-12) for _ in range(4)]
+    # The state that takes the outputs has their integers, whatever its own scale.
+    other = scale * 1.2 if rng.random() < 0.2 else scale
+    net.operators[-1].intermediates = [*inner, net.tensor((1,), "int8", other, zero_point)]
+    # Nothing else may read them.
+    for hidden in (*states, *inner, *net.operators[-1].intermediates):
+        net.quants[hidden] = None
+    return [y]
+
+
 def _resize(opcode: str, opts: str):
     def maker(net: Net, x: int):
         shape = net.shapes[x]
@@ -445,6 +524,7 @@ MAKERS = {
     "COS": _real("COS", "Cos"),
     "CUMSUM": _in_float("CUMSUM", "Cumsum"),
     "DEPTH_TO_SPACE": depth_to_space,
+    "DIV": div,
     "ELU": _function("ELU"),
     "EXP": exp,
     "FLOOR": _real("FLOOR"),
@@ -471,14 +551,15 @@ MAKERS = {
     "SQUARED_DIFFERENCE": squared_difference,
     "TILE": tile,
     "TRANSPOSE_CONV": transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     "UNPACK": unpack,
 }
 
 # What the reference kernels, or the C model, have for int8 only.
 INT8_ONLY = frozenset(
     (
-        *("ADD_N", "ARG_MAX", "ARG_MIN", "COS", "CUMSUM", "DEPTH_TO_SPACE", "ELU", "FLOOR"),
+        *("ADD_N", "ARG_MAX", "ARG_MIN", "COS", "CUMSUM", "DEPTH_TO_SPACE", "DIV", "ELU", "FLOOR"),
         *("L2_NORMALIZATION", "PRELU", "RELU_N1_TO_1", "SIN", "SPACE_TO_DEPTH", "SQRT", "SQUARE"),
-        "SQUARED_DIFFERENCE",
+        *("SQUARED_DIFFERENCE", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
     )
 )
