@@ -1,11 +1,13 @@
 """What a memory costs and brings, and how few examples teach a device a new sound.
 
-    python benchmarks/decisions.py RUN --data LABELLED --test LABELLED [--shots 1,5,10] --out FILE.json
+    python benchmarks/decisions.py RUN --data LABELLED --test LABELLED
+    python benchmarks/decisions.py RUN --test LABELLED [--shots 1,5,10]
 
 RUN is a student. A head and memories of several sizes are made of --data's train part; clips of --test whose
 label --data has are told by the largest mean score. Learning begins with an empty memory: each example is a
 clip, its frames' mean added as a prototype, and the other clips of --test's classes are told. Flash is
-computed, instructions are counted on an emulated Cortex-M4, whose decisions are compared with NumPy's.
+computed, instructions are counted on an emulated Cortex-M4, whose decisions are compared with NumPy's. The
+first form writes `sizes` into results/decisions.json, the second `learning`.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from edgesea.listen import listen
 from edgesea.run import Run
 from firmware_export.decisions import Decisions
 
+RESULTS = Path(__file__).with_name("results") / "decisions.json"
 SIZES = (16, 64, 256, 1024)
 DRAWS = 5  # of examples
 EXAMPLES = 200  # at most, of all classes together
@@ -221,7 +224,7 @@ def main():
         "--test", required=True, help="labelled sound with no recording in common with --data"
     )
     parser.add_argument("--shots", default="1,5,10")
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--out", default=str(RESULTS))
     chosen = parser.parse_args()
     run = Run.open(chosen.run)
     student = run.load_student()
@@ -232,10 +235,12 @@ def main():
     zero_point, ask = heard.zero_point(int8), heard.integers(int8, ["embedding"])
     test = datasets.load(chosen.test)
     frontend = run.frontend()
+    told = run.results()
     answer = {
         "edgesea": __version__,
-        "run": run.results()["student"],
-        "data": run.results()["data"]["name"],
+        "student": told["student"],
+        "domain": told["data"],
+        "test": test.name,
         "how": {
             "flash_bytes": "computed",
             "instructions": "emulated, Cortex-M4, QEMU",
@@ -250,14 +255,17 @@ def main():
         )
         parts = heads.split(manifest)
         held = hear(manifest, sorted(parts["train"]), frontend, int8, ask)
-        answer["sizes"] = sizes(
-            run, int8, float_model, chosen.data, manifest, test, parts, held, tested, zero_point
+        part, answer["rows"] = (
+            "sizes",
+            sizes(run, int8, float_model, chosen.data, manifest, test, parts, held, tested, zero_point),
         )
     else:
         tested = hear(test, range(len(test)), frontend, int8, ask)
         shots = [int(each) for each in chosen.shots.split(",")]
-        answer["learning"] = learning(test, tested, zero_point, shots)
-    Path(chosen.out).write_text(json.dumps(answer, indent=2) + "\n")
+        part, answer["rows"] = "learning", learning(test, tested, zero_point, shots)
+    out = Path(chosen.out)
+    held = json.loads(out.read_text()) if out.exists() else {}
+    out.write_text(json.dumps({**held, part: answer}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

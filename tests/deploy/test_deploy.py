@@ -168,7 +168,7 @@ def test_a_connection_that_is_cut_leaves_nothing_half(pi, put, first, second):
         for version in pi.versions():
             if not version.startswith(".new-"):
                 files = [each for each in (pi.base / "versions" / version).rglob("*") if each.is_file()]
-                assert len(files) == 5
+                assert len(files) == 6
     # What was cut off may still be at its golden test.
     assert until(lambda: deployed(put, first))
     assert not [each for each in pi.versions() if each.startswith(".new-")]
