@@ -739,7 +739,7 @@ LARGEST_JSON = 64 << 20
 class Bundle:
     """What is needed of a bundle's folder: its manifest, its model in this process, its memory."""
 
-    def __init__(self, folder: str, kernels: str = "fast"):
+    def __init__(self, folder: str, kernels: str = "reference"):
         self.folder = folder
         self.manifest = _json(os.path.join(folder, "manifest.json"))
         self.decisions = self.manifest.get("decisions")
@@ -801,7 +801,8 @@ class Bundle:
 class Model:
     """A .tflite in this process.
 
-    kernels : 'fast' is XNNPACK, 'reference' is what the C model and `edgesea evaluate` are held to, slower
+    kernels : 'reference' is what the C model and `edgesea evaluate` are held to, to the bit; 'fast' is
+        XNNPACK, which rounds otherwise here and there
     """
 
     def __init__(self, path: str, sha256: str, kernels: str):
@@ -1336,7 +1337,7 @@ def _arguments(arguments):
         "file", nargs="?", help="WAV of 16 bits, one channel, at the model's rate; - for raw samples"
     )
     parser.add_argument("--microphone", nargs="?", const="default", help="ALSA's name of one, or a FIFO")
-    parser.add_argument("--kernels", choices=("fast", "reference"), default="fast")
+    parser.add_argument("--kernels", choices=("reference", "fast"), default="reference")
     parser.add_argument("--out", help="file of the events, instead of standard output")
     parser.add_argument(
         "--rotate", type=int, default=10 << 20, help="bytes of that file before it is put aside"

@@ -188,6 +188,7 @@ def test_a_missing_systemd_is_said_and_nothing_stays(pi, put, first):
         ({"host": "-oProxyCommand=x"}, "is no host"),
         ({"name": "!!"}, "Received the name '!!': give one of letters and digits"),
         ({"setup": True, "python": "/x"}, "give one of them"),
+        ({"kernels": "quick"}, "There are no kernels 'quick': choose reference or fast"),
     ],
 )
 def test_wrong_calls_are_one_sentence(options, sentence, first):
