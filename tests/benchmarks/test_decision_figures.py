@@ -1,4 +1,4 @@
-"""Every figure about decisions in docs/ is the one that benchmarks/decisions.py, sensor.py or ears.py wrote."""
+"""Figures about decisions in docs/ are those that benchmarks/decisions.py, sensor.py and ears.py wrote."""
 
 import json
 from pathlib import Path
