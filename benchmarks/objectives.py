@@ -2,17 +2,19 @@ r"""All objectives on one teacher, sound, student and budget; writes results/obj
 
     python benchmarks/objectives.py --work work
     python benchmarks/objectives.py --work work --real --teacher ../shared/models/yamnet.tflite \
-        --data ../shared/data/esc10_other_folds --unheard ../shared/data/esc50-fold4
+        --data ../shared/data/esc10_other_folds/index.csv --unheard ../shared/data/esc50-fold4
 
 The first distils the demo's teacher on a synthesised street, scored on a street of other recordings; the
 second adds real sound. The transformers (`amad`, and `sea` beside it) have their own teacher and student:
 `--transformer TEACHER.tflite`, see `train_transformer_teacher.py`. Every cell (sound, objective, seed) is
 computed once and kept in the work folder: a killed call goes on, and one with fewer seeds or --only some
-objectives leaves the others for later. The tables show what there is, with the number of seeds.
+objectives leaves the others for later. The tables show what there is, with the number of seeds. What a
+student costs on a device does not depend on the objective: it is emulated once.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,7 +35,14 @@ TRANSFORMERS = ("sea", "amad")
 STUDENT, DIMENSION = "separable-s", 32
 # Of the street: clips, takes of a recording, seconds; what is learnt from, and what is not heard.
 CLIPS, TAKES, SECONDS, SEEDS = 128, 2, 1.5, (31, 32)
-FIGURES = ("r2", "cosine", "cka", "knn_overlap")
+BOARD = "qemu:cortex-m4"
+
+
+HEADER = (
+    "| objective | seeds | accuracy | agreement | KL | R² held out | CKA held out | neighbours held out | "
+    "CKA unheard | processor, s |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+)
 
 
 def main() -> None:
@@ -69,7 +78,7 @@ def main() -> None:
             for objective in objectives:
                 if not call.only or objective in call.only:
                     cell(call, name, teacher, data, scored, student, objective, seed)
-                    write(call.work / "cells")
+                    write(call.work)
 
 
 def cell(call, name, teacher, data, scored, student, objective, seed) -> None:
@@ -126,13 +135,32 @@ def cell(call, name, teacher, data, scored, student, objective, seed) -> None:
     kept(call.work / "cells" / f"{slug}.json", settings, compute)
 
 
-def write(folder: Path) -> None:
+def on_device(work: Path, student: str) -> dict:
+    """Bytes and instructions of a student on `BOARD`, from any run in the work folder; {} without one."""
+    runs = filter(None, map(finished, sorted((work / "runs").glob("*"))))
+    run = next((each for each in runs if each.config.student.name == student), None)
+
+    def compute() -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = edgesea.export(run, Path(folder) / "bundle", onnx=False, allow_failed=True)
+            found = edgesea.bench(bundle, BOARD).values
+        return {
+            "weight_bytes": found["storage"]["weight_bytes"],
+            **{key: found["emulated"][key] for key in ("arena_bytes", "instructions")},
+        }
+
+    return kept(work / "device" / f"{student}.json", {"student": student}, compute) if run else {}
+
+
+def write(work: Path) -> None:
     """results/objectives.{json,md} of all cells that there are."""
-    cells = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    cells = [json.loads(path.read_text()) for path in sorted((work / "cells").glob("*.json"))]
     found = [{**held["made_from"], **held["cell"]} for held in cells]
     slim = [{**each, "task": _slim(each["task"]), "parts": list(map(_part, each["parts"]))} for each in found]
-    (RESULTS / "objectives.json").write_text(json.dumps(slim, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "objectives.md").write_text(report(slim), encoding="utf-8")
+    device = {student: on_device(work, student) for student in sorted({each["student"] for each in found})}
+    result = {"device": device, "cells": slim}
+    (RESULTS / "objectives.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "objectives.md").write_text(report(result), encoding="utf-8")
 
 
 def _slim(task: dict) -> dict:
@@ -146,36 +174,46 @@ def _part(part: dict) -> dict:
     return {key: part[key] for key in ("part", "float", "int8")}
 
 
-def report(found: list[dict]) -> str:
+def report(result: dict) -> str:
     """The tables as Markdown."""
+    found = result["cells"]
     lines = [
         "# Objectives beside each other",
         "",
         "Made by `python benchmarks/objectives.py`; every figure: objectives.json. int8 students. Accuracy",
         "is of logistic heads on clips of recordings that no student heard, in brackets the 95 % interval",
         "over recordings of the first seed, then the spread over seeds where there are several. Agreement",
-        "and KL are those heads' with the teacher's head. Time is the processor's, of all of a distillation,",
-        "and the machine did other things beside.",
+        "and KL are those heads' with the teacher's head. Time is the processor's, of all of a distillation",
+        "on one thread, on machines that did other things beside.",
     ]
     for sound in sorted({each["sound"] for each in found}):
         here = [each for each in found if each["sound"] == sound]
-        one = here[0]
-        lines += [
-            "",
-            f"## {sound}",
-            "",
-            f"{one['student']}, {one['parameters']:,} parameters, {one['dim']}-d; {one['frames']:,} frames, "
-            f"{one['epochs']} epochs; {one['task']['clips']} clips scored; teacher's own head: "
-            f"{one['task']['teacher']:.3f}.",
-            "",
-            "| objective | seeds | accuracy | agreement | KL | R² held out | CKA held out | "
-            "neighbours held out | CKA unheard | processor, s |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-        ]
-        order = [*OBJECTIVES, *TRANSFORMERS]
-        names = sorted({each["objective"] for each in here}, key=order.index)
-        lines += [row([each for each in here if each["objective"] == name]) for name in names]
+        lines += ["", f"## {sound}", "", conditions(result, sound), "", *HEADER, *rows(here)]
     return "\n".join(lines) + "\n"
+
+
+def conditions(result: dict, sound: str) -> str:
+    """What all rows of a table have in common."""
+    one = next(each for each in result["cells"] if each["sound"] == sound)
+    device = result["device"][one["student"]]
+    costs = (
+        f"; on a Cortex-M4 {device['weight_bytes']:,} bytes of weights, an arena of "
+        f"{device['arena_bytes']:,} bytes, {device['instructions']:,} instructions"
+        if device
+        else ""
+    )
+    return (
+        f"{one['student']}, {one['parameters']:,} parameters, {one['dim']}-d{costs}; {one['frames']:,} "
+        f"frames, {one['epochs']} epochs; {one['task']['clips']} clips scored; teacher's own head: "
+        f"{one['task']['teacher']:.3f}."
+    )
+
+
+def rows(here: list[dict]) -> list[str]:
+    """A line of the table for each objective of one kind of sound."""
+    order = [*OBJECTIVES, *TRANSFORMERS]
+    names = sorted({each["objective"] for each in here}, key=order.index)
+    return [row([each for each in here if each["objective"] == name]) for name in names]
 
 
 def row(of: list[dict]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgesea import files
 from edgesea.answers import Evaluation, Fit, Measurement
 from edgesea.exporting.bundle import Bundle
 from edgesea.frontend import Frontend
@@ -253,7 +254,7 @@ def fit(bundle: Bundle | Path | str, *, progress: bool | Progress = False) -> Fi
 def _folder(thing: Run | Bundle | Path | str) -> Path:
     if isinstance(thing, Run):
         return thing.folder
-    return thing.path if isinstance(thing, Bundle) else Path(thing).expanduser()
+    return thing.path if isinstance(thing, Bundle) else files.expanded(thing)
 
 
 def _progress(wanted: bool | Progress) -> Progress:

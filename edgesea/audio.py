@@ -9,14 +9,16 @@ Conventions
 - Decoding and resampling go block by block: `read` holds the stretch that it returns, no more of the file.
 - A header may lie. What it says of the length is believed where the file's bytes can hold it, and else found
   out by decoding (`survey`); no file decodes to more than `MOST_PER_BYTE` samples a byte.
+- A path may lie behind an address (`edgesea.remote`): it is read from a copy on this machine.
 - libsndfile's own MP3 decoder may write warnings about damaged files to the standard error stream.
 """
 
+import contextlib
 import csv
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from edgesea import ffmpeg, files, riff
+from edgesea import ffmpeg, files, remote, riff
 from edgesea.errors import EdgeseaError, UsageError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
@@ -86,12 +88,28 @@ def survey(path: Path | str, *, decode: bool = False) -> Survey:
 
     Raises `BadAudio` for a file that cannot be opened.
     """
-    path = Path(path)
+    if not decode:
+        with _here(path, remote.outline) as outline:
+            told = _told(outline)
+        if told is not None:
+            return told
+    with _here(path) as local:
+        return _counted(local)
+
+
+def _told(path: Path) -> Survey | None:
+    """What a header says of its file, None where it cannot be believed."""
+    with _open(path) as file:
+        claimed = file.frames / file.samplerate if isinstance(file, _File) else _claimed(path)
+        believed = claimed * file.samplerate <= path.stat().st_size * _BELIEVED_PER_BYTE
+        return Survey(claimed, file.note) if believed else None
+
+
+def _counted(path: Path) -> Survey:
+    """What a file holds, by decoding it."""
     with _open(path) as file:
         rate, note = file.samplerate, file.note
         claimed = file.frames / rate if isinstance(file, _File) else _claimed(path)
-    if not decode and claimed * rate <= path.stat().st_size * _BELIEVED_PER_BYTE:
-        return Survey(claimed, note)
     try:
         held = sum(len(block) for block in _decoded(path, None, None)) / rate
     except BadAudio:
@@ -121,15 +139,17 @@ def read(
     Raises `BadAudio` for a file that is missing, empty, not audio, silent, or holds NaN or infinity;
     `UsageError` for an impossible rate or stretch.
     """
-    blocks = list(_blocks(path, sample_rate, start, end, silent_ok))
-    if not blocks:
-        raise BadAudio(f"shorter than one sample at {sample_rate} Hz", path)
+    with _here(path) as local:
+        blocks = list(_blocks(local, sample_rate, start, end, silent_ok))
+        if not blocks:
+            raise BadAudio(f"shorter than one sample at {sample_rate} Hz", local)
     return np.concatenate(blocks)
 
 
 def blocks(path: Path | str, sample_rate: int, *, silent_ok: bool = False) -> Iterator[np.ndarray]:
     """Reads a file as `read` does, block by block: yields (n,) float32 in [-1, 1]; memory does not grow."""
-    yield from _blocks(path, sample_rate, None, None, silent_ok)
+    with _here(path) as local:
+        yield from _blocks(local, sample_rate, None, None, silent_ok)
 
 
 def count(length: int, samples: int, hop: int) -> int:
@@ -175,6 +195,23 @@ def write_skipped(path: Path | str, skipped: Iterable[tuple[Path | str, str]]) -
     writer.writerows([str(name), reason] for name, reason in skipped)
     # File names need not be UTF-8 on Linux; such bytes are shown escaped.
     files.write_bytes(path, table.getvalue().encode("utf-8", "backslashreplace"))
+
+
+@contextlib.contextmanager
+def _here(path: Path | str, how: Callable = remote.here) -> Iterator[Path]:
+    """A path on this machine of what a path leads to; what is said of it names the path that was given."""
+    if not isinstance(path, remote.Remote):
+        yield Path(path)
+        return
+    try:
+        with how(path) as local:
+            yield local
+    except BadAudio as error:
+        raise type(error)(error.reason, path) from error
+    except FileNotFoundError as error:
+        raise BadAudio("missing", path) from error
+    except PermissionError as error:
+        raise BadAudio("not readable: permission denied", path) from error
 
 
 class _File(soundfile.SoundFile):

@@ -21,9 +21,9 @@ CONFIG: dict[str, Any] = {
     "student": "separable-m",
     "objective": "sea",
     "dim": 64,
-    "frames": 12_000,
-    "epochs": 5,
-    "patience": 5,
+    "frames": 10_000,
+    "epochs": 4,
+    "patience": 4,
     "seed": 1,
 }
 

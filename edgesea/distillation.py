@@ -6,6 +6,7 @@ stage whose result is there is not repeated, so a killed call goes on where it s
 
 import dataclasses
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from edgesea import (
     backend,
+    cluster,
     datasets,
     embed,
     examples,
@@ -33,6 +35,7 @@ from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
 from edgesea.named import Choice
 from edgesea.objectives import objective
+from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Material, Setting, predict
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
@@ -41,7 +44,7 @@ from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
 from edgesea.students.fused import fuse
-from edgesea.train import Schedule, train
+from edgesea.train import Schedule, Watcher, train
 
 # A student below this R² on held-out recordings is hardly better than a constant.
 LEARNT_NOTHING = 0.05
@@ -57,6 +60,7 @@ def distill(
     *,
     shared: Path | str | None = None,
     accelerator: str = "auto",
+    watch: Callable[[Run], Watcher] | None = None,
     progress: Progress = SILENT,
 ) -> Run:
     """Runs all stages of one distillation and returns the finished run.
@@ -64,6 +68,8 @@ def distill(
     shared : folder of stores that several runs use, see `edgesea.store.Store`: what the teacher gave there
         for the same sound, cut and varied in the same way, is not asked again
     accelerator : see `edgesea.teacher.TeacherOptions`
+    watch : makes who looks on while the student is trained, see `edgesea.train.Watcher`; asked for when all
+        that comes before the training is done
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
@@ -74,8 +80,20 @@ def distill(
     if run.metrics.exists():
         progress.say(f"{run.folder} is finished: nothing to do.")
         return run
-    stages.work(run)
+    stages.work(run, watch)
     return run
+
+
+def check(config: Config, *, accelerator: str = "auto", progress: Progress = SILENT) -> Frontend:
+    """Refuses what `distill` would refuse before it writes anything, and says which frontend it would take.
+
+    accelerator : see `distill`
+
+    Raises as `distill` does.
+    """
+    stages = _Stages(config, progress, accelerator=accelerator)
+    stages.check()
+    return stages.pairing.frontend
 
 
 def embed_domain(
@@ -86,6 +104,8 @@ def embed_domain(
     form: str = "arrow",
     shared: Path | str | None = None,
     accelerator: str = "auto",
+    engine: str = "local",
+    address: str | None = None,
     progress: Progress = SILENT,
 ) -> dict:
     """Writes the teacher's embeddings of the whole domain into the store `out`, without patches.
@@ -93,14 +113,20 @@ def embed_domain(
     half : keeps them in half precision
     form : one of `tables.FORMATS`; of another than arrow, a file beside the store's shards holds all rows too
     shared, accelerator : see `distill`
+    engine : local, or ray: tasks of a Ray cluster make the shards
+    address : of the cluster, HOST:PORT; None is the one that this machine belongs to
 
     Returns JSON values: clips, frames, dimension, skipped, file. Raises as `distill` does.
     """
     tables.check(form)
-    stages = _Stages(config, progress, shared, accelerator)
-    made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
-    store = Store(out, made_from, shared)
-    stages.fill(store, patches=False, half=half)
+    if engine == "local" and address is not None:
+        raise UsageError(f"Received --address {address} for the engine local: say --engine ray too.")
+    with cluster.connected(address) if engine == "ray" else nullcontext():
+        stages = _Stages(config, progress, shared, accelerator)
+        made_from = stages.made_from() | {"patches": False} | ({"precision": "half"} if half else {})
+        store = Store(out, made_from, shared)
+        making = cluster.engine(config, accelerator, progress) if engine == "ray" else None
+        stages.fill(store, patches=False, half=half, engine=making)
     file = tables.write(store, form, stages.pairing.samples / stages.pairing.sample_rate)
     aside = embed.skipped(store)
     embed.aside(store).write(out, progress)
@@ -258,7 +284,7 @@ class _Stages:
         frontend = self.pairing.frontend
         return students.build(self.config.student, frontend.frames, frontend.mels, self.dimension)
 
-    def work(self, run: Run) -> None:
+    def work(self, run: Run, watch: Callable[[Run], Watcher] | None = None) -> None:
         started = time.monotonic()
         config, progress = self.config, self.progress
         progress.say(
@@ -286,8 +312,10 @@ class _Stages:
             config.weight_decay,
             config.patience,
             config.seed,
+            config.mixstyle,
         )
-        learner, epoch = self.objective, max(1, len(trained_on) // config.batch)
+        learner = Averaged(self.objective, config.ema) if config.ema else self.objective
+        epoch = max(1, len(trained_on) // config.batch)
         learner.begin(
             Setting(
                 student,
@@ -308,6 +336,7 @@ class _Stages:
                 schedule,
                 run.checkpoints,
                 run.tensorboard,
+                watcher=watch(run) if watch else None,
                 progress=progress,
             )
         student = learner.deploy()
@@ -384,7 +413,7 @@ class _Stages:
         half = self.pairing.samples / self.pairing.sample_rate / 2
         return self.config.hop or self.pairing.teacher.hop or half
 
-    def fill(self, store: Store, *, patches: bool, half: bool = False) -> None:
+    def fill(self, store: Store, *, patches: bool, half: bool = False, engine=None) -> None:
         """Writes what `store` lacks of the whole domain."""
         embed.embed(
             self.manifest,
@@ -396,6 +425,7 @@ class _Stages:
             classes=self.classes,
             calibration_db=self.config.calibration_db,
             most_bad_frames=self.config.max_bad_frames,
+            engine=engine,
             progress=self.progress,
         )
 

@@ -14,16 +14,17 @@ files before they are decoded (`audio.survey`): a killed call goes on with the f
 and memory grows neither with files nor with the domain.
 """
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgesea import audio, levels
+from edgesea import audio, levels, remote
 from edgesea.datasets import Manifest
 from edgesea.errors import EdgeseaError
 from edgesea.pairing import Pairing
@@ -37,6 +38,7 @@ MOST_BAD_FRAMES = 0.05
 _BATCH = 64  # frames that the teacher is asked about at least, where there are so many
 _BATCHES_AHEAD = 2
 _DECODERS, _PIECES_AHEAD = 2, 16
+_SURVEYED_AHEAD = 16  # files behind an address, each a question to its server or two
 # A piece shorter than it was said to be by more than this, in seconds and of its own length, was cut off: the
 # lengths of lossy formats are rounded to their blocks.
 _SHORT_S, _SHORT = 0.1, 0.005
@@ -81,7 +83,7 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
 
     A file without a readable header is one piece of length 0: what it holds is found out when it is decoded.
     """
-    surveyed = _Surveys(manifest)
+    surveyed = _Surveys(manifest, clips)
     cut = []
     for index in clips:
         clip = manifest.clips[index]
@@ -96,26 +98,39 @@ def pieces(manifest: Manifest, clips: Sequence[int], seconds: float) -> list[tup
 
 
 class _Surveys:
-    """`audio.survey` of the clips' files, once for clips of one file that follow each other."""
+    """`audio.survey` of the clips' files, once for clips of one file that follow each other.
 
-    def __init__(self, manifest: Manifest):
+    clips : those that will be asked about, in this order: what lies behind an address is looked at ahead
+    """
+
+    def __init__(self, manifest: Manifest, clips: Sequence[int] = ()):
         self._manifest = manifest
-        self._of: tuple[Path | None, audio.Survey] = (None, audio.Survey(0.0))
+        self._coming = (manifest.clips[index].path for index in clips)
+        self._of: dict[Path, audio.Survey] = {}
 
     def of(self, index: int) -> audio.Survey:
         path = self._manifest.clips[index].path
-        if self._of[0] != path:
-            try:
-                self._of = (path, audio.survey(path))
-            except audio.BadAudio:
-                self._of = (path, audio.Survey(0.0))
-        return self._of[1]
+        if path not in self._of:
+            if isinstance(path, remote.Remote):
+                paths = list(dict.fromkeys([path, *itertools.islice(self._coming, _SURVEYED_AHEAD)]))
+                with ThreadPoolExecutor(len(paths)) as pool:
+                    self._of = dict(zip(paths, pool.map(_survey, paths), strict=True))
+            else:
+                self._of = {path: _survey(path)}
+        return self._of[path]
 
     def seconds(self, index: int) -> float:
         """The clip's length as far as can be told, below 0 where it begins behind its file."""
         clip = self._manifest.clips[index]
         length = self.of(index).seconds - (clip.start or 0.0)
         return length if clip.end is None else min(length, clip.end - (clip.start or 0.0))
+
+
+def _survey(path: Path) -> audio.Survey:
+    try:
+        return audio.survey(path)
+    except audio.BadAudio:
+        return audio.Survey(0.0)  # why is said when it is used
 
 
 def promised(manifest: Manifest, clips: Sequence[int], pairing: Pairing, hop: float, enough: int) -> int:
@@ -145,6 +160,7 @@ def embed(
     classes: Sequence[str] = (),
     calibration_db: float = 0.0,
     most_bad_frames: float = MOST_BAD_FRAMES,
+    engine: Callable[["Work", Sequence[tuple[int, "Shard"]]], Iterator["Made"]] | None = None,
     progress: Progress = SILENT,
 ) -> None:
     """Writes the shards that the store lacks.
@@ -156,12 +172,13 @@ def embed(
     calibration_db : see `edgesea.levels`
     most_bad_frames : share of all frames, in [0, 1], for which the teacher may give NaN or infinity; such
         frames are dropped, each with its clip and second in the notes
+    engine : what makes the shards that are lacking, in any order; None makes one after the other here
 
     Raises `EdgeseaError` where not one clip can be used, and for more bad frames than that.
     """
     cut = pieces(manifest, range(len(manifest)), PIECE_SECONDS)
     expected = sum(seconds for _, seconds in cut) / hop
-    work = _Work(
+    work = Work(
         manifest,
         pairing,
         _hop_samples(pairing, hop),
@@ -170,24 +187,37 @@ def embed(
         calibration_db=calibration_db,
         classes=classes,
     )
+    shards = dict(enumerate(_shards(cut)))
+    lacking = [(number, shard) for number, shard in shards.items() if not store.has(number)]
     frames, bad = 0, []
     with progress.stage("embed", len(manifest)) as advance:
-        for number, shard in enumerate(_shards(cut)):
-            if not store.has(number):
-                columns, notes = work.shard(shard)
-                if number == 0:
-                    notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
-                store.write(number, columns, notes)
+        there = sorted(shards.keys() - dict(lacking).keys())
+        for number in itertools.chain(there, _write(store, manifest, (engine or _here)(work, lacking))):
             written = store.shard(number)
             frames += len(written)
             bad += written.notes.get("bad", [])
             # Hours of a broken teacher are not waited for.
             _check_bad(bad, frames, pairing, most_bad_frames, expected)
-            advance(len({piece.clip for piece, _ in shard}))
+            advance(len({piece.clip for piece, _ in shards[number]}))
     _check_bad(bad, frames, pairing, most_bad_frames, 0)
     if not len(store):
         reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped(store)[:3])
         raise EdgeseaError(f"Nothing in {manifest.root} can be used ({reasons}): give other sound.")
+
+
+def _here(work: "Work", lacking: Sequence[tuple[int, "Shard"]]) -> Iterator["Made"]:
+    """Shards one after the other, by this process."""
+    for number, shard in lacking:
+        yield number, *work.shard(shard)
+
+
+def _write(store: Store, manifest: Manifest, made: Iterator["Made"]) -> Iterator[int]:
+    """Writes what is made, and yields its numbers."""
+    for number, columns, notes in made:
+        if number == 0:
+            notes["skipped"] = [*map(list, manifest.aside), *notes["skipped"]]
+        store.write(number, columns, notes)
+        yield number
 
 
 def aside(store: Store) -> Aside:
@@ -237,9 +267,15 @@ def _hop_samples(pairing: Pairing, hop: float) -> int:
     return max(1, round(hop * pairing.sample_rate))
 
 
-def _shards(cut: list[tuple[Piece, float]]) -> list[list[tuple[Piece, float]]]:
+# Pieces, each with its length in seconds as far as that can be told.
+Shard = list[tuple[Piece, float]]
+# Of one shard: its number, columns and notes.
+Made = tuple[int, dict[str, np.ndarray], dict[str, list]]
+
+
+def _shards(cut: Shard) -> list[Shard]:
     """Neighbouring pieces, until they make up PIECE_SECONDS or 256 files: one shard each."""
-    shards: list[list[tuple[Piece, float]]] = []
+    shards: list[Shard] = []
     full = True
     for piece, seconds in cut:
         if full:
@@ -262,8 +298,10 @@ class _Part:
     notes: dict[str, list]
 
 
-class _Work:
+class Work:
     """Makes shards, one after the other, and remembers where files ended earlier than they said.
+
+    Another process makes the same of `settings`, a manifest and a pairing.
 
     Decoding, the teacher, and patches and levels each have a thread of their own, and what they do is done
     outside Python's lock: while one batch is asked about, the next is decoded. Batches go over clips, and
@@ -281,13 +319,21 @@ class _Work:
         calibration_db: float,
         classes: Sequence[str],
     ):
+        self.manifest, self.pairing = manifest, pairing
+        self.settings = {
+            "hop": hop,
+            "patches": patches,
+            "half": half,
+            "calibration_db": calibration_db,
+            "classes": classes,
+        }
         self._manifest, self._pairing, self._hop = manifest, pairing, hop
         self._patches, self._half, self._calibration_db = patches, half, calibration_db
         self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
         self._ends: dict[int, float] = {}  # clip -> second behind which there is nothing
 
-    def shard(self, shard: list[tuple[Piece, float]]) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+    def shard(self, shard: Shard) -> tuple[dict[str, np.ndarray], dict[str, list]]:
         """Columns and notes."""
         told: list[dict[str, list]] = [{"skipped": [], "in_part": [], "ended": [], "bad": []} for _ in shard]
         rows: list[dict[str, np.ndarray]] = [self._empty()]
@@ -370,7 +416,7 @@ class _Work:
     ) -> _Part | None:
         """The frames of one piece; None where there are none, and why in the notes."""
         rate, first, goes_on = self._pairing.sample_rate, piece.start or 0.0, self._goes_on(piece)
-        name = self._manifest.relative(Path(self._manifest.clips[piece.clip].path))
+        name = self._manifest.relative(self._manifest.clips[piece.clip].path)
         if isinstance(sound, audio.BadAudio):
             if goes_on and isinstance(sound, audio.Ended):
                 self._ended(piece.clip, name, first, notes)

@@ -13,14 +13,37 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from edgesea.errors import UsageError
 from firmware_export.files import TEMPORARY, replacing, write_bytes, write_text
 
-__all__ = ["free", "read_arrays", "replacing", "sha256", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "expanded",
+    "free",
+    "read_arrays",
+    "replacing",
+    "sha256",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 # Bytes that the arrays of an .npz may take in memory where the file itself is smaller: what is compressed may
 # claim any size.
 LARGEST_ARRAYS = 1 << 30
 _MOST_ARRAYS = 10_000
+
+
+def expanded(path: Path | str) -> Path:
+    """A path as users type it, with the home folder for `~`.
+
+    Raises
+    ------
+    UsageError : `~name` of a user that there is not
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"There is no home folder for {path}: give the whole path.") from None
 
 
 def free(folder: Path | str) -> bool:

@@ -17,7 +17,9 @@ the registry is made with, such as `edgesea.objectives`.
 
 import dataclasses
 import difflib
+import functools
 import json
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -208,7 +210,13 @@ class Registry:
         raise UsageError(f"Received {option} = {received(value)} for the {self.kind} {thing}: give {said}.")
 
     def _others(self) -> dict:
-        return {each.name: each for each in metadata.entry_points(group=self.group)}
+        return {each.name: each for each in _installed(self.group, tuple(sys.path))}
+
+
+@functools.cache
+def _installed(group: str, path: tuple[str, ...]) -> tuple:
+    """The entry points of a group: a file of every installed package is read for them, so but once."""
+    return tuple(metadata.entry_points(group=group))
 
 
 def _plain(text: str) -> dict:

@@ -18,7 +18,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgesea import files
+from edgesea import files, remote
 from edgesea.errors import UsageError, received
 from edgesea.formats import door
 from edgesea.formats.text import control
@@ -132,11 +132,11 @@ def find() -> Project | None:
         if name not in ("distill", "bench") and not (isinstance(value, str) and control(value) is None):
             raise UsageError(f"The entry {name} in {path} has to be a text, received {received(value)}.")
     if "data" in values:
-        values["data"] = str(folder / Path(values["data"]).expanduser())
+        values["data"] = str(remote.below(folder, str(remote.typed(values["data"]))))
     if "teacher" in values:
         values["teacher"] = whole(values["teacher"], folder)
     for name in ("runs", "bundles"):
-        values[name] = folder / Path(values.get(name, name)).expanduser()
+        values[name] = folder / files.expanded(values.get(name, name))
     return Project(folder, **values)
 
 

@@ -137,9 +137,15 @@ _FOR = {
 
 
 def recognise(name: Path | str) -> Found:
-    """Says what `name`, as it was typed, is. Never raises for what lies there."""
+    """Says what `name`, as it was typed, is. Never raises, also not for a text that no path can be."""
     text = os.fspath(name)
-    path = Path(text).expanduser()
+    try:
+        return _recognised(text, Path(text).expanduser())
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, a loop of links, no such user
+        return Found("missing", text, Path(text))
+
+
+def _recognised(text: str, path: Path) -> Found:
     if text == "demo":
         return Found("demo", text, path)
     # A path loses one slash of `https://`, and gets a folder before it where it is made absolute.
@@ -167,9 +173,13 @@ def whole(name: str, folder: Path | None = None) -> str:
     kind = recognise(name).kind
     if kind in ("demo", "url", "named", "class"):
         return name
-    path = Path(folder or "", Path(name).expanduser())
+    try:
+        path = Path(folder or "", Path(name).expanduser())
+        there = path.exists()
+    except (OSError, ValueError, RuntimeError):
+        return name
     for several, sign in (("several", ","), ("pair", "+")):
-        if sign in name and not path.exists() and (folder or kind == several):
+        if sign in name and not there and (folder or kind == several):
             return sign.join(whole(part, folder) for part in parts(name, several))
     if folder:
         return str(path)

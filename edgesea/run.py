@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tomli_w
 
-from edgesea import __version__, augment, backend, files, levels, patches, reduction
+from edgesea import __version__, augment, backend, files, levels, patches, reduction, remote
 from edgesea import soft as softlabels
 from edgesea.embed import MOST_BAD_FRAMES
 from edgesea.errors import EdgeseaError, UsageError, received
@@ -89,6 +89,9 @@ class Config:
         learns: frames * epochs questions in all
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
+    ema : decay of the mean of the student's weights that is deployed, see `edgesea.objectives.averaged`; 0
+        deploys those of the best epoch's last step
+    mixstyle : chance that the patches of a batch mix their styles, see `edgesea.mixstyle`
     split : shares of train, validation and held-out audio, by recording
     seed : of every random choice
     """
@@ -119,6 +122,8 @@ class Config:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     patience: int = 10
+    ema: float = 0.0
+    mixstyle: float = 0.0
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     seed: int = 0
 
@@ -138,6 +143,10 @@ class Config:
         self._check(
             ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
         )
+        self._check(
+            ("ema",), lambda value: _real(value) and 0 <= value < 1, "a number of at least 0, below 1"
+        )
+        self._check(("mixstyle",), lambda value: _real(value) and 0 <= value <= 1, "a chance from 0 to 1")
         self._check(("keep_silence", "fresh"), lambda value: isinstance(value, bool), "true or false")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
@@ -478,7 +487,7 @@ def absolute(values: Mapping) -> dict:
     """The same configuration with the paths of data and teacher whole, so that it means the same anywhere."""
     return {
         **values,
-        "data": str(Path(values["data"]).expanduser().resolve()),
+        "data": str(remote.typed(values["data"]).resolve()),
         "teacher": whole(values["teacher"]),
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgesea import audio
+from edgesea import audio, remote
 from edgesea.datasets import Manifest, split_groups, timesplit
 from edgesea.datasets.manifest import Clip
 from edgesea.datasets.timesplit import Stretch
@@ -47,7 +47,7 @@ class Split:
         """
         if timesplit.needed(manifest):
             return cls(timesplit.split(manifest, _ends(manifest), shares, frame_s, seed), frame_s)
-        groups = [manifest.relative(Path(clip.group)) for clip in manifest.clips]
+        groups = [manifest.relative(remote.path(clip.group)) for clip in manifest.clips]
         parts = split_groups(groups, dict(shares), seed)
         if not all(parts.values()):
             raise UsageError(f"{manifest.root} has too few recordings to split: give more sound.")

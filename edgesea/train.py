@@ -11,13 +11,14 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from edgesea import files
+from edgesea import files, mixstyle
 from edgesea.errors import EdgeseaError
 from edgesea.examples import Examples, Fresh
 from edgesea.objectives import Objective
@@ -29,7 +30,9 @@ AHEAD = 4  # batches that are read ahead
 
 @dataclass(frozen=True)
 class Schedule:
-    """epochs, batch (frames), learning_rate, weight_decay, patience (epochs without a better score), seed."""
+    """epochs, batch (frames), learning_rate, weight_decay, patience (epochs without a better score), seed;
+    mixstyle, the chance that the patches of a batch mix their styles, see `edgesea.mixstyle`.
+    """
 
     epochs: int
     batch: int
@@ -37,6 +40,7 @@ class Schedule:
     weight_decay: float
     patience: int
     seed: int
+    mixstyle: float = 0.0
 
     def optimizer(self, steps: int) -> Callable:
         """What makes the optimiser of some variables, for a share of `steps` steps in all.
@@ -64,6 +68,16 @@ class Schedule:
         return make
 
 
+class Watcher(Protocol):
+    """Who looks on: what it says of the student joins the course, and it may end the training."""
+
+    def score(self, student) -> dict[str, float]:
+        """Figures of the network to deploy, by name."""
+
+    def enough(self, course: Sequence[dict]) -> bool:
+        """Whether the training ends after these epochs; a function of them alone."""
+
+
 def train(
     objective: Objective,
     examples: Examples | Fresh,
@@ -72,6 +86,7 @@ def train(
     folder: Path,
     tensorboard: Path,
     *,
+    watcher: Watcher | None = None,
     progress: Progress = SILENT,
 ) -> list[dict]:
     """Trains what `objective` was begun with and leaves its network with the weights of its best epoch.
@@ -82,6 +97,8 @@ def train(
         After `begin`.
     folder : Path
         Where the state lies; training goes on from what it holds.
+    watcher : Watcher or None
+        Is asked after every epoch.
 
     Returns
     -------
@@ -107,6 +124,8 @@ def train(
         _read_ahead(_batches(examples, objective.needs, schedule, steps, state.epoch)) as batches,
     ):
         while state.epoch < schedule.epochs and not state.stale(schedule.patience):
+            if watcher is not None and watcher.enough(state.course):
+                break
             started = time.monotonic()
             totals: dict[str, float] = {}
             for done in range(1, steps + 1):
@@ -123,6 +142,7 @@ def train(
                 "epoch": state.epoch + 1,
                 **{name: total / steps for name, total in totals.items()},
                 **objective.score(validation),
+                **(watcher.score(objective.deploy()) if watcher is not None else {}),
                 "learning_rate": float(objective.optimizer.learning_rate),
                 "seconds": time.monotonic() - started,
             }
@@ -148,6 +168,9 @@ def _batches(
         order = np.resize(order, steps * size)  # of fresh examples, some may have been dropped
         for step in range(steps):
             columns = here.batch(order[step * size : (step + 1) * size], needs)
+            if schedule.mixstyle:
+                rng = np.random.default_rng([schedule.seed, 3, epoch, step])
+                columns["patch"] = mixstyle.mixed(rng, columns["patch"], schedule.mixstyle)
             yield {name: tf.constant(values) for name, values in columns.items()}
 
 

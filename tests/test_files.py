@@ -7,10 +7,12 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from edgesea import files
+from edgesea.errors import UsageError
 
 
 def names(folder):
@@ -117,3 +119,11 @@ def test_sha256_is_hashlibs(tmp_path):
     content = os.urandom((1 << 20) + 17)
     (tmp_path / "a").write_bytes(content)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_home_that_is_not_there_is_a_sentence():
+    assert files.expanded("~/a") == Path.home() / "a"
+    with pytest.raises(
+        UsageError, match=r"^There is no home folder for ~nobody-there/x: give the whole path\.$"
+    ):
+        files.expanded("~nobody-there/x")

@@ -1,12 +1,14 @@
 """Names with options: written in one way, checked in one place, open to other packages."""
 
 import dataclasses
+import functools
 from importlib import metadata
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgesea import named
 from edgesea.errors import UsageError
 from edgesea.named import Choice, Registry
 from edgesea.run import Config
@@ -119,6 +121,7 @@ def test_another_package_adds_a_name(monkeypatch):
     monkeypatch.setattr(
         metadata, "entry_points", lambda group: [point, broken] if group == "edgesea.kettles" else []
     )
+    monkeypatch.setattr(named, "_installed", functools.cache(named._installed.__wrapped__))
     assert list(KETTLES) == ["kettle", "blue", "copper", "rusty"]
     assert KETTLES.options(Choice("copper")) == BLUE
     with pytest.raises(UsageError, match=r"The kettle rusty of the package .* cannot be loaded \(ModuleNot"):

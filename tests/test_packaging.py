@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_every_python_has_its_exact_versions(version):
     wanted = settings["options"]["install_requires"] + settings["options.extras_require"]["dev"]
     for line in filter(None, map(str.strip, wanted.splitlines())):
         requirement, _, marker = line.partition(";")
-        name = requirement.replace("<", " ").replace(">", " ").replace("=", " ").split()[0]
+        name = re.split(r"[<>=\[]", requirement)[0].strip()
         if "python_version" in marker and version != "3.10":
             continue
         assert name.lower().replace("_", "-") in pinned, f"add {name} to constraints/python{version}.txt"

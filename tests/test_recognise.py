@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgesea import recognise as module
 from edgesea import teachers
 from edgesea.errors import UsageError
-from edgesea.recognise import advice, recognise
+from edgesea.recognise import advice, recognise, whole
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4078224\n"
 
@@ -140,6 +140,15 @@ def test_the_yamnet_that_is_named_is_the_one_that_is_meant(shared):
     path = shared / "models" / "yamnet.tflite"
     assert files.sha256(path) in module.YAMNET
     assert f"{path.stat().st_size:,} bytes" in module.YAMNET
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 5000, "b/" * 3000, "/" + "c" * 300, "d\0e", "~nobody-of-that-name/x", "a" * 300 + ",demo"]
+)
+def test_a_text_that_no_path_can_be_is_missing(text, tmp_path):
+    assert recognise(text).kind in ("missing", "several")
+    assert isinstance(whole(text, tmp_path), str)
+    assert isinstance(whole(text), str)
 
 
 def test_every_kind_has_a_sentence_for_every_purpose():

@@ -34,6 +34,8 @@ configs = st.builds(
     epochs=st.integers(1, 10**6),
     augmentation=st.none() | st.just(Augmentation(mix_probability=0.25)),
     learning_rate=st.floats(1e-9, 10),
+    ema=st.floats(0, 1, exclude_max=True),
+    mixstyle=st.floats(0, 1),
     split=st.sampled_from([(0.7, 0.1, 0.2), [0.5, 0.25, 0.25]]),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -70,6 +72,8 @@ def test_a_configuration_survives_the_file_to_the_bit(tmp_path_factory, config):
         ("calibration_db", "94", "a finite number of dB"),
         ("calibration_db", None, "a finite number of dB"),
         ("weight_decay", -1e-4, "a number of at least 0"),
+        ("ema", 1, "a number of at least 0, below 1"),
+        ("mixstyle", 1.5, "a chance from 0 to 1"),
         ("split", (0.5, 0.5), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.3, 0.0), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.2, 0.2), "three shares above 0 with the sum 1"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "Writes a commented edgesea.toml for your data and teacher.",
     "embed": "Writes a teacher's embeddings of a domain into a store.",
     "distill": "Embeds, samples, reduces and trains a student; resumes where it stopped.",
+    "search": "Looks for the student that learns most within a board's flash, RAM and instructions.",
     "evaluate": "Scores a run or a bundle: fidelity to the teacher, and a head.",
     "head": "Trains the classifier that goes into a bundle, with a threshold for each class.",
     "export": "Makes a bundle: int8 and float .tflite, ONNX, C arrays, the C model.",

@@ -1,18 +1,17 @@
 """The command `edgesea distill`."""
 
 import dataclasses
-from pathlib import Path
 
 import click
 
-from edgesea import project
+from edgesea import files, project
 from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json, progress, shared_store
 from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, transformer, student0, student1, student2, "
-    "student3",
+    "student": "separable-s, separable-m, separable-l, separable, inverted, factorised, temporal, "
+    "transformer, student0, student1, student2, student3",
     "objective": "sea, cosine, simreg, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
     "reducer": "identity, pca, umap, contrastive",
@@ -92,6 +91,10 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
 )
+@click.option("--ema", type=float, help="Decay of the weights' mean that is deployed, 0.999.  [default: off]")
+@click.option(
+    "--mixstyle", type=float, help="Chance that a batch's patches mix their styles, 0 to 1.  [default: off]"
+)
 @shared_store
 @accelerator
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
@@ -119,9 +122,9 @@ def _choose(out, config_file, augment, given: dict):
     from edgesea.run import Config, absolute, read_config
 
     values = {}
-    begun = Path(out).expanduser() / "config.toml" if out else None
+    begun = files.expanded(out) / "config.toml" if out else None
     if config_file:
-        file = Path(config_file).expanduser()
+        file = files.expanded(config_file)
         values = read_config(file / "config.toml" if file.is_dir() else file).to_dict()
     elif (held := project.find()) and not ("teacher" in given and "data" in given and out):
         values = {"teacher": held.teacher, "data": held.data, **held.distill}

@@ -41,13 +41,14 @@ from edgesea.cli.common import accelerator, as_json, max_bad_frames, print_json,
 @accelerator
 @click.option(
     "--engine",
-    type=click.Choice(["local"]),
+    type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where the teacher runs.",
+    help="Where the teacher runs: here, or on a Ray cluster.",
 )
+@click.option("--address", help="HOST:PORT of the Ray cluster.  [default: the one of this machine]")
 @as_json
-def embed(out, engine, as_json, max_bad_frames, half, form, shared, accelerator, **options):
+def embed(out, engine, address, as_json, max_bad_frames, half, form, shared, accelerator, **options):
     """Writes a teacher's embeddings of a domain into a store; goes on where it stopped."""
     from edgesea.distillation import embed_domain
     from edgesea.run import Config, absolute
@@ -63,6 +64,8 @@ def embed(out, engine, as_json, max_bad_frames, half, form, shared, accelerator,
         form=form,
         shared=shared,
         accelerator=accelerator,
+        engine=engine,
+        address=address,
         progress=progress(),
     )
     if as_json:

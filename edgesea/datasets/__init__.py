@@ -7,6 +7,7 @@ recognises the path loads it.
 
 from pathlib import Path
 
+from edgesea import remote
 from edgesea.datasets.manifest import Clip, Manifest, split_groups
 from edgesea.errors import UsageError
 from edgesea.named import Registry
@@ -30,11 +31,11 @@ ADAPTERS = Registry(
 
 def load(path: Path | str) -> Manifest:
     """Loads a dataset: a folder in a known layout, a folder of class folders or of audio, one recording, or
-    a CSV table.
+    a CSV table; on this machine, or behind an address (`edgesea.remote`).
 
     Raises `UsageError`, one sentence, for a path that is none of these and for what its adapter finds wrong.
     """
-    path = Path(path).expanduser()
+    path = remote.typed(path)
     if not path.exists():
         raise UsageError(f"There is no data at {path}: give a folder of audio, a recording or a CSV table.")
     faults: list[UsageError] = []
@@ -43,4 +44,8 @@ def load(path: Path | str) -> Manifest:
             return adapter.load(path)
     if faults:
         raise faults[0]
+    if isinstance(path, remote.Remote) and path.protocol in ("http", "https"):
+        raise UsageError(
+            f"Received {path} as data: the web has no folders, so give a recording or a CSV table."
+        )
     raise UsageError(f"Received {path} as data: give a folder of audio, a recording or a CSV table.")

@@ -9,7 +9,7 @@ is no ffmpeg) is set aside with the reason.
 import os
 from pathlib import Path
 
-from edgesea import ffmpeg
+from edgesea import ffmpeg, remote
 from edgesea.audio import SUFFIXES, readable_suffixes
 from edgesea.datasets.manifest import Clip, Manifest
 from edgesea.errors import UsageError
@@ -38,6 +38,8 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
     Links are followed, but no folder is entered twice.
     """
+    if isinstance(root, remote.Remote):
+        return _remote_files(root)
     found: list[Path] = []
     aside: list[tuple[str, str]] = []
     suffixes = readable_suffixes()
@@ -67,6 +69,20 @@ def audio_files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
         if not any(file.is_relative_to(likely) for file in found):
             aside.append((likely.relative_to(root).as_posix(), "a folder without audio"))
     return sorted(found), sorted(aside)
+
+
+def _remote_files(root: remote.Remote) -> tuple[list[Path], list[tuple[str, str]]]:
+    found: list[Path] = []
+    aside = []
+    for file in root.files():
+        suffix, inside = file.suffix.lower(), file.relative_to(root)
+        if suffix not in SUFFIXES + ffmpeg.SUFFIXES or any(part.startswith(".") for part in inside.parts):
+            continue
+        if suffix in readable_suffixes():
+            found.append(file)
+        else:
+            aside.append((inside.as_posix(), ffmpeg.MISSING))
+    return found, aside
 
 
 def _why_not(file: Path, suffix: str, suffixes: tuple[str, ...]) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesea import remote
 from edgesea.errors import UsageError
 
 
@@ -87,12 +88,13 @@ class Manifest:
         not noticed: reading every file would cost as much as using it.
         """
         digest = hashlib.sha256()
+        remote.ask(clip.path for clip in self.clips)
         for clip in self.clips:
             row = [
                 self.relative(clip.path),
                 clip.path.stat().st_size if clip.path.is_file() else 0,
                 clip.labels,
-                self.relative(Path(clip.group)),
+                self.relative(remote.path(clip.group)),
                 clip.start,
                 clip.end,
                 clip.level_db,

@@ -1,7 +1,8 @@
 """A CSV file with one clip a line.
 
 Columns (a header line names them; others are passed over):
-    path                        required; from the folder of the CSV file, or absolute
+    path                        required; from the folder of the CSV file, absolute, or an address as
+                                s3://bucket/a.wav (`edgesea.remote`)
     label | labels              one class name | several with ';' between them
     group                       the recording; the path where it is empty
     start, end                  seconds of the file
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from edgesea import files
+from edgesea import files, remote
 from edgesea.datasets.manifest import Clip, Manifest
 from edgesea.errors import UsageError
 
@@ -60,7 +61,7 @@ def load(path: Path) -> Manifest:
     """Reads a table; raises `UsageError` naming the first bad line."""
     name = path.parent.resolve().name if path.name == NAME else path.stem
     if path.is_dir():
-        name, path = path.resolve().name, _of_folder(path)
+        name, path = path.resolve().name, _of_folder(path) or path / NAME
     lines = rows(path, ("path",))
     if lines and "label" in lines[0][1] and "labels" in lines[0][1]:
         raise UsageError(f"Received {path} with both columns label and labels: keep one of them.")
@@ -172,6 +173,7 @@ def with_sound(table: Path, lines: list[tuple[int, Clip]]) -> tuple[Clip, ...]:
     """
     if not lines:
         raise UsageError(f"Found no clips in {table}: below the header it needs one line a clip.")
+    remote.ask(clip.path for _, clip in lines)
     absent = [(line, clip.path) for line, clip in lines if not _is_file(clip.path)]
     if absent:
         line, path = absent[0]
@@ -268,7 +270,7 @@ def _clip(table: Path, line: int, row: dict[str, str]) -> Clip:
         raise bad(f"level_db must lie in {LEVELS_DB[0]:g} to {LEVELS_DB[1]:g} dB, received {level_db:g}")
     labels = [row["label"]] if "label" in row else row.get("labels", "").split(";")
     return Clip(
-        path=table.parent / row["path"],
+        path=remote.below(table.parent, row["path"]),
         labels=tuple(dict.fromkeys(label.strip() for label in labels if label.strip())),
         group=row.get("group", ""),
         start=start,

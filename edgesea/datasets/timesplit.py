@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesea import remote
 from edgesea.datasets.manifest import Manifest
 from edgesea.errors import UsageError
 
@@ -124,7 +125,9 @@ def _files(manifest: Manifest, ends: Sequence[float]) -> dict[Path, tuple[float,
         first, last = spans.get(clip.path, (start, max(start, end)))
         spans[clip.path] = min(first, start), max(last, end)
         when = clip.timestamp.isoformat() if clip.timestamp else ""
-        order.setdefault(clip.path, (manifest.relative(Path(clip.group)), when, manifest.relative(clip.path)))
+        order.setdefault(
+            clip.path, (manifest.relative(remote.path(clip.group)), when, manifest.relative(clip.path))
+        )
     return {path: spans[path] for path in sorted(spans, key=order.__getitem__)}
 
 

@@ -27,7 +27,9 @@ def convert_onnx(student, outputs: Sequence[str] = (OUTPUT,)) -> bytes:
         signature = [tf.TensorSpec((1, *patch_shape(student)), tf.float32, name=INPUT)]
         function = tf.function(lambda patch: student(patch, training=False), input_signature=signature)
         try:
-            model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+            model, _ = tf2onnx.convert.from_function(
+                function, input_signature=signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
+            )
             # An operator that tf2onnx does not know stays in the model as it is; the checker names it.
             onnx.checker.check_model(model)
         except Exception as error:  # tf2onnx raises whatever its handler of the operator met
@@ -47,6 +49,15 @@ def run(model: bytes, patches: np.ndarray) -> np.ndarray:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run([OUTPUT], {INPUT: patch[None]})[0] for patch in patches])
+
+
+def _erfc(graph, node, *_) -> None:
+    """erfc(x) as 1 - erf(x): TensorFlow's GELU asks for it, and ONNX and tf2onnx do not have it."""
+    one = graph.make_const(f"{node.name}/one", np.array(1, np.float32))
+    erf = graph.make_node("Erf", node.input[:1])
+    shapes, types = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, shapes=shapes, dtypes=types)
 
 
 def _rename(graph, outputs: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from edgesea.formats import bundle, evaluation, fit, frontend, head, measurement, project, run, store
+from edgesea.formats import bundle, evaluation, fit, frontend, head, measurement, project, run, search, store
 
 HEAD = """\
 # The files that edgesea reads back
@@ -42,6 +42,15 @@ FILES = (
         evaluation.Evaluation,
     ),
     ("BUNDLE/results/fit.json", "which boards hold the model", fit.VERSION, fit.LARGEST, fit.Fit),
+    (f"SEARCH/{search.SEARCH}", "what a search looks for", search.VERSION, search.LARGEST, search.Search),
+    (
+        f"SEARCH/{search.CANDIDATES}/NUMBER.json",
+        "what a search tried",
+        None,
+        search.LARGEST,
+        search.Candidate,
+    ),
+    (f"SEARCH/{search.RESULT}", "what a search found", search.VERSION, search.LARGEST, search.Result),
     (f"PROJECT/{project.FILE}", "the mark of a project", None, project.LARGEST, project.Marker),
 )
 

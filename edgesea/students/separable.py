@@ -9,11 +9,10 @@ takes up the patch's offset and scale, and no operator is spent on normalising t
 ReLU: they quantise well and cost nothing beside the requantisation that every layer needs anyway.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
-from edgesea.errors import UsageError
 from edgesea.students.base import Student
+from edgesea.students.parts import Parts, check_blocks, check_pair, check_positive
 
 
 @dataclass(frozen=True)
@@ -26,56 +25,30 @@ class Separable(Student):
         Filters of the first convolution.
     blocks : tuple of (int, int)
         Filters and stride of the separable blocks, in order.
+    shrink : (int, int) > 0
+        Strides of the first convolution over frames and mels: the resolution in which the patch is heard.
     """
 
     stem: int = 16
     blocks: tuple = ((24, 1), (48, 2), (48, 1), (80, 2), (80, 1), (80, 1), (112, 2), (112, 1))
+    shrink: tuple = (2, 2)
 
     def __post_init__(self):
-        good = self.stem > 0 and all(
-            isinstance(block, tuple)
-            and len(block) == 2
-            and all(isinstance(each, int) and each > 0 for each in block)
-            for block in self.blocks
-        )
-        if not good:
-            raise UsageError(
-                f"Received stem = {self.stem} and blocks = {self.blocks} for a separable student: give "
-                "filters above 0, and for each block its filters and its stride, [[24, 1], [48, 2]]."
-            )
+        check_positive("a separable student", stem=self.stem)
+        check_blocks("a separable student", self.blocks)
+        check_pair("a separable student", "shrink", self.shrink)
 
     def build(self, frames, mels, dimension, name="separable"):
         import keras
-        from keras import layers
 
-        if min(frames, mels) < 3:
-            raise ValueError("the first convolution is 3 x 3")
-
-        made: Counter[str] = Counter()
-
-        def named(kind: str) -> str:
-            # What Keras would call it in a new process: its own count goes on from student to student.
-            made[kind] += 1
-            return f"{kind}_{made[kind] - 1}" if made[kind] > 1 else kind
-
-        def normalised(x):
-            # A short memory: the first epochs' statistics must not outlive them where epochs are few.
-            x = layers.BatchNormalization(momentum=0.97, name=named("batch_normalization"))(x)
-            return layers.ReLU(name=named("re_lu"))(x)
-
-        def convolved(x, filters, *window):
-            return layers.Conv2D(filters, *window, use_bias=False, name=named("conv2d"))(x)
-
+        parts = Parts()
         patch = keras.Input((frames, mels, 1), name="patch")
-        x = normalised(convolved(patch, self.stem, 3, 2, "valid"))
+        x = parts.stem(patch, self.stem, self.shrink)
         for filters, stride in self.blocks:
-            depthwise = layers.DepthwiseConv2D(
-                3, stride, "same", use_bias=False, name=named("depthwise_conv2d")
-            )
-            y = normalised(convolved(normalised(depthwise(x)), filters, 1))
-            x = layers.Add(name=named("add"))([x, y]) if stride == 1 and x.shape[-1] == filters else y
-        x = layers.GlobalAveragePooling2D(name="global_average_pooling2d")(x)
-        return keras.Model(patch, layers.Dense(dimension, name="embedding")(x), name=name)
+            y = parts.normalised(parts.depthwise(x, 3, stride))
+            y = parts.normalised(parts.convolved(y, filters, 1))
+            x = parts.added(x, y) if stride == 1 and x.shape[-1] == filters else y
+        return parts.ended(patch, x, dimension, name)
 
 
 SMALL = Separable(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2)))

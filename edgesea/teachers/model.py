@@ -156,11 +156,13 @@ def one_of_each(path: Path, inputs: int, outputs: int, named: str) -> None:
 
 
 def cores() -> int:
-    """Of this machine, those that this process may use."""
+    """Of this machine, those that this process may use; OMP_NUM_THREADS, which Ray sets, may say fewer."""
     try:
-        return len(os.sched_getaffinity(0))
+        there = len(os.sched_getaffinity(0))
     except AttributeError:  # a system without it
-        return os.cpu_count() or 1
+        there = os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, max(1, int(told))) if told.isdecimal() else there
 
 
 def file_size(path: Path) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesea import files
 from edgesea.errors import UsageError
 from edgesea.interpreter import Interpreter, open_interpreter
 from edgesea.recognise import PAIR, Found, parts
@@ -67,7 +68,7 @@ def load(path: Path, options: TeacherOptions) -> ModelTeacher:
 def _files(path: Path) -> tuple[Path, Path]:
     if path.is_dir():
         return path / PAIR[0], path / PAIR[1]
-    named = [Path(each).expanduser() for each in parts(str(path), "pair")]
+    named = [files.expanded(each) for each in parts(str(path), "pair")]
     missing = [each for each in named if not each.is_file()]
     if missing or len(named) != 2:
         what = f"there is no file {missing[0]}" if missing else f"it names {len(named)} files"

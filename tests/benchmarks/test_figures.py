@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import engine
+import objectives
 import paper_tables
 import pipeline
 import pytest
@@ -279,8 +280,24 @@ def quality_claims() -> list[tuple[str, str]]:
     ]
 
 
+def objectives_claims() -> list[tuple[str, str]]:
+    everything = result("objectives")
+    found = everything["cells"]
+    tables = {
+        sound: objectives.rows([each for each in found if each["sound"] == sound])
+        for sound in sorted({each["sound"] for each in found})
+    }
+    return [
+        *(("docs/objectives.md", line) for lines in tables.values() for line in lines),
+        *(("README.md", line) for line in tables["real"]),
+        *(("docs/objectives.md", objectives.conditions(everything, sound)) for sound in tables),
+        ("README.md", objectives.conditions(everything, "real")),
+    ]
+
+
 CLAIMS = [
     *quality_claims(),
+    *objectives_claims(),
     *real_sound_claims(),
     *samplers_reducers_claims(),
     *paper_tables_claims(),
@@ -312,7 +329,7 @@ def test_the_readmes_results_hold_no_figure_without_a_source():
 
 
 @pytest.mark.parametrize(
-    "module", [pipeline, quality, real_sound, sampling], ids=lambda module: module.__name__
+    "module", [objectives, pipeline, quality, real_sound, sampling], ids=lambda module: module.__name__
 )
 def test_the_page_of_results_is_what_the_script_writes(module):
     name = module.__name__

@@ -5,6 +5,7 @@ import pytest
 
 from edgesea import students
 from edgesea.errors import UsageError
+from edgesea.exporting.onnx import convert_onnx, run
 from edgesea.students import saving
 from edgesea.students.transformer import Transformer, maps
 
@@ -46,6 +47,13 @@ def test_it_is_saved_as_a_plain_keras_model(student, tmp_path):
     patches = np.random.default_rng(2).normal(-4, 2, (2, 96, 64, 1)).astype(np.float32)
     np.testing.assert_array_equal(again(patches).numpy(), student(patches).numpy())
     assert [each.shape for each in maps(again)] == [(None, 4, 24, 24)]
+
+
+def test_its_onnx_twin_gives_the_same(student):
+    """With the function erfc of its GELU, which the converter does not know by itself."""
+    patches = np.random.default_rng(3).normal(-4, 2, (4, 96, 64, 1)).astype(np.float32)
+    ours = student(patches).numpy()
+    np.testing.assert_allclose(run(convert_onnx(student), patches), ours, atol=1e-4 * np.abs(ours).max())
 
 
 @pytest.mark.parametrize(
