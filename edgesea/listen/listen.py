@@ -385,10 +385,10 @@ class Ears(Frontend):
 
     def __init__(self, fields: dict, tables: dict):
         super().__init__(fields)
-        self._t = {name: np.asarray(values) for name, values in tables.items()}
-        for name, values in self._t.items():
-            if values.dtype != np.float32:
-                self._t[name] = values.astype(np.int64) if values.ndim else int(values)
+        self._t: dict = {}
+        for name, values in tables.items():
+            whole = values if values.dtype == np.float32 else values.astype(np.int64)
+            self._t[name] = whole if values.ndim else int(values)
         bins = self._t["wide_weights"].size // 2
         first = self._t["first_bin"]
         self._bins = slice(first, first + bins)
@@ -753,7 +753,7 @@ class Bundle:
         name = "model_int8.tflite" if self.manifest.get("int8") else "model_float.tflite"
         described = self.manifest.get("int8") or self.manifest["float"]
         if self.manifest.get("int8"):
-            self.frontend = Ears(self.manifest["frontend"], self.arrays("frontend.npz"))
+            self.frontend: Frontend = Ears(self.manifest["frontend"], self.arrays("frontend.npz"))
         else:
             self.frontend = Frontend(self.manifest["frontend"])
         self.model = Model(self.file(name), described["sha256"], kernels)
