@@ -187,7 +187,7 @@ def _clip(op: Operator, cell: Tensor) -> int:
 
 
 def _products(graph: Graph, op: Operator) -> int:
-    units, inputs = graph.output(op).shape[-1], graph.input(op, 0).shape[-1]
+    units, inputs = (math.prod(tensor.shape[-1:]) for tensor in (graph.output(op), graph.input(op, 0)))
     gates = 3 if graph.input(op, _INPUT) is None else 4
     return graph.output(op).elements * gates * (inputs + units)
 
