@@ -1,16 +1,17 @@
 """What a memory costs and brings, and how few examples teach a device a new sound.
 
-    python benchmarks/decisions.py RUN --data LABELLED --test LABELLED [--shots 1,5,10] --out FILE.json
+    python benchmarks/decisions.py RUN --data LABELLED --test LABELLED
+    python benchmarks/decisions.py RUN --test LABELLED [--shots 1,5,10]
 
 RUN is a student. A head and memories of several sizes are made of --data's train part; clips of --test whose
 label --data has are told by the largest mean score. Learning begins with an empty memory: each example is a
 clip, its frames' mean added as a prototype, and the other clips of --test's classes are told. Flash is
-computed, instructions are counted on an emulated Cortex-M4, whose decisions are compared with NumPy's.
+computed, instructions are counted on an emulated Cortex-M4, whose decisions are compared with NumPy's. The
+first form writes `sizes` into results/decisions.json, the second `learning`.
 """
 
 import argparse
 import json
-import struct
 import sys
 import tempfile
 from itertools import pairwise
@@ -20,6 +21,8 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "firmware"))
 
+import decision_program
+
 from edgesea import __version__, datasets
 from edgesea.decisions import head as heads
 from edgesea.decisions import heard, prototypes
@@ -28,12 +31,15 @@ from edgesea.listen import listen
 from edgesea.run import Run
 from firmware_export.decisions import Decisions
 
+RESULTS = Path(__file__).with_name("results") / "decisions.json"
 SIZES = (16, 64, 256, 1024)
 DRAWS = 5  # of examples
+EXAMPLES = 200  # at most, of all classes together
 
 
-def hear(manifest, clips, frontend, ask):
-    return heard.hear(manifest, clips, frontend, heard.pace(frontend), ask)
+def hear(manifest, clips, frontend, int8, ask):
+    ears = heard.integer_ears(int8, frontend)
+    return heard.hear(manifest, clips, ears, heard.pace(frontend), ask)
 
 
 def clip_scores(score, embeddings, ends) -> np.ndarray:
@@ -44,57 +50,11 @@ def clip_scores(score, embeddings, ends) -> np.ndarray:
 
 def on_m4(decisions, dimension, zero_point, operations, answers) -> tuple[bytes, int]:
     """The answers of an emulated Cortex-M4, and the instructions of all operations together."""
-    import decision_program
-
-    from edgesea.running import emulator
-
-    decision_program.EMULATED_MAIN = TIMED_MAIN
-    # Room for all examples.
-    decision_program.CAPACITY = 200
     with tempfile.TemporaryDirectory() as folder:
-        board = emulator.board_of("cortex-m4")
-        sources = decision_program.write_driver(Path(folder) / "c", decisions, dimension, zero_point)
-        main = Path(folder) / "c" / "main.c"
-        main.write_text(TIMED_MAIN)
-        image = emulator.build(
-            board, [*sources, main], Path(folder), includes=[Path(folder) / "c"], libraries=["-lm"]
+        return decision_program.on_core(
+            *("cortex-m4", Path(folder) / "c", decisions, dimension, zero_point, operations, answers),
+            capacity=EXAMPLES,
         )
-        finished = emulator.run(
-            board,
-            image,
-            given={"inputs.bin": operations},
-            wanted={"outputs.bin": answers + 8},
-            measuring=True,
-        )
-    content = finished.files["outputs.bin"]
-    ticks = struct.unpack("<Q", content[-8:])[0]
-    return content[:-8], round(ticks * board.emulator.instructions_per_tick)
-
-
-TIMED_MAIN = r"""
-#include "emulated.h"
-#include "semihosting.h"
-#include <string.h>
-void driver_new(void);
-void driver_step(const uint8_t **in, uint8_t **out);
-static uint8_t given[1 << 20], answers[1 << 20];
-int main(void)
-{
-    const int inputs = semihosting_open("inputs.bin", 0), outputs = semihosting_open("outputs.bin", 1);
-    const uint8_t *in = given;
-    const uint8_t *end = given + semihosting_read(inputs, given, sizeof given);
-    uint8_t *out = answers;
-    driver_new();
-    const uint64_t began = emulated_ticks();
-    while (in < end) {
-        driver_step(&in, &out);
-    }
-    const uint64_t ticks = emulated_ticks() - began;
-    memcpy(out, &ticks, sizeof ticks);
-    out += sizeof ticks;
-    return semihosting_write(outputs, answers, (size_t)(out - answers)) != (size_t)(out - answers);
-}
-"""
 
 
 def described(labels, head, memory, arrays) -> Decisions:
@@ -264,7 +224,7 @@ def main():
         "--test", required=True, help="labelled sound with no recording in common with --data"
     )
     parser.add_argument("--shots", default="1,5,10")
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--out", default=str(RESULTS))
     chosen = parser.parse_args()
     run = Run.open(chosen.run)
     student = run.load_student()
@@ -275,10 +235,12 @@ def main():
     zero_point, ask = heard.zero_point(int8), heard.integers(int8, ["embedding"])
     test = datasets.load(chosen.test)
     frontend = run.frontend()
+    told = run.results()
     answer = {
         "edgesea": __version__,
-        "run": run.results()["student"],
-        "data": run.results()["data"]["name"],
+        "student": told["student"],
+        "domain": told["data"],
+        "test": test.name,
         "how": {
             "flash_bytes": "computed",
             "instructions": "emulated, Cortex-M4, QEMU",
@@ -289,18 +251,21 @@ def main():
         manifest = datasets.load(chosen.data)
         known = set(manifest.labels)
         tested = hear(
-            test, [k for k, each in enumerate(test.clips) if set(each.labels) & known], frontend, ask
+            test, [k for k, each in enumerate(test.clips) if set(each.labels) & known], frontend, int8, ask
         )
         parts = heads.split(manifest)
-        held = hear(manifest, sorted(parts["train"]), frontend, ask)
-        answer["sizes"] = sizes(
-            run, int8, float_model, chosen.data, manifest, test, parts, held, tested, zero_point
+        held = hear(manifest, sorted(parts["train"]), frontend, int8, ask)
+        part, answer["rows"] = (
+            "sizes",
+            sizes(run, int8, float_model, chosen.data, manifest, test, parts, held, tested, zero_point),
         )
     else:
-        tested = hear(test, range(len(test)), frontend, ask)
+        tested = hear(test, range(len(test)), frontend, int8, ask)
         shots = [int(each) for each in chosen.shots.split(",")]
-        answer["learning"] = learning(test, tested, zero_point, shots)
-    Path(chosen.out).write_text(json.dumps(answer, indent=2) + "\n")
+        part, answer["rows"] = "learning", learning(test, tested, zero_point, shots)
+    out = Path(chosen.out)
+    held = json.loads(out.read_text()) if out.exists() else {}
+    out.write_text(json.dumps({**held, part: answer}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

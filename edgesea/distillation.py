@@ -35,9 +35,10 @@ from edgesea.examples import Examples, Fresh, spread
 from edgesea.frontend import Frontend, preset
 from edgesea.measures import fidelity
 from edgesea.named import Choice
-from edgesea.objectives import objective
+from edgesea.objectives import objective, quantised
 from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Material, Setting, predict
+from edgesea.objectives.quantised import Quantised
 from edgesea.pairing import Pairing
 from edgesea.progress import SILENT, Progress
 from edgesea.run import PARTS, Config, Run, sounding, versions
@@ -287,7 +288,10 @@ class _Stages:
                 self.objective.check(
                     dataclasses.replace(self.material, frames=min(there, self.config.frames))
                 )
-        self.objective.check_student(self._build(), self.material)
+        student = self._build()
+        self.objective.check_student(student, self.material)
+        if self.config.qat_epochs:
+            quantised.check(student)
 
     def _check_divided(self) -> None:
         """What several devices cannot do together."""
@@ -341,7 +345,11 @@ class _Stages:
             config.seed,
             config.mixstyle,
         )
-        learner = Averaged(self.objective, config.ema) if config.ema else self.objective
+        learner = self.objective
+        if config.qat_epochs:
+            learner = Quantised(learner, config.qat_epochs, run.calibration)
+        if config.ema:
+            learner = Averaged(learner, config.ema)
         epoch = max(1, len(trained_on) // config.batch)
         with self.team.together() if self.team else nullcontext():
             student = self._build()

@@ -91,6 +91,8 @@ class Config:
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
     ema : decay of the mean of the student's weights that is deployed, see `edgesea.objectives.averaged`; 0
         deploys those of the best epoch's last step
+    qat_epochs : the last epochs, in which the student is rounded as int8 will be, see
+        `edgesea.objectives.quantised`; the training is not ended early before them
     mixstyle : chance that the patches of a batch mix their styles, see `edgesea.mixstyle`
     split : shares of train, validation and held-out audio, by recording
     seed : of every random choice
@@ -123,6 +125,7 @@ class Config:
     weight_decay: float = 1e-4
     patience: int = 10
     ema: float = 0.0
+    qat_epochs: int = 0
     mixstyle: float = 0.0
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     seed: int = 0
@@ -145,6 +148,11 @@ class Config:
         )
         self._check(
             ("ema",), lambda value: _real(value) and 0 <= value < 1, "a number of at least 0, below 1"
+        )
+        self._check(
+            ("qat_epochs",),
+            lambda value: _whole(value) and 0 <= value <= self.epochs,
+            f"a whole number from 0 to the {self.epochs} epochs of the training",
         )
         self._check(("mixstyle",), lambda value: _real(value) and 0 <= value <= 1, "a chance from 0 to 1")
         self._check(("keep_silence", "fresh"), lambda value: isinstance(value, bool), "true or false")

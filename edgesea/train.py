@@ -131,6 +131,8 @@ def train(
         while state.epoch < schedule.epochs and not state.stale(schedule.patience):
             if watcher is not None and watcher.enough(state.course):
                 break
+            if objective.turn(state.epoch):
+                step = tf.function(objective.step)
             started = time.monotonic()
             totals: dict[str, float] = {}
             for done in range(1, steps + 1):
@@ -156,6 +158,7 @@ def train(
                 for name in course.keys() - {"epoch", "seconds"}:
                     tf.summary.scalar(name, course[name])
             writer.flush()
+    objective.finish()
     state.take_best()
     return state.course
 
@@ -227,6 +230,7 @@ class _State:
         self.path = path
         self._criterion = objective.criterion.removeprefix("-")
         self._sign = -1 if objective.criterion.startswith("-") else 1
+        self._first = objective.first
         self._kept, self._variables = objective.kept, objective.variables
         self.course: list[dict] = []
         self._best = [variable.numpy() for variable in self._kept]
@@ -241,10 +245,11 @@ class _State:
         """The epoch (from 1) with the best score on validation audio; 0 before the first."""
         if not self.course:
             return 0
-        return max(self.course, key=lambda each: self._sign * each[self._criterion])["epoch"]
+        looked_at = self.course[self._first :] or self.course
+        return max(looked_at, key=lambda each: self._sign * each[self._criterion])["epoch"]
 
     def stale(self, patience: int) -> bool:
-        return self.epoch - self.best_epoch >= patience
+        return self.epoch > self._first and self.epoch - self.best_epoch >= patience
 
     def best_note(self) -> str:
         if not self.course:

@@ -39,6 +39,21 @@ SOURCES = (
 
 FFT_SIZES = (16, 16384)
 
+# What `integer_tables` is made of.
+INTEGER_NUMBERS = (
+    *("first_bin", "magnitude", "root", "relative", "wide"),
+    *("least", "low", "high", "fixed_clear", "multiplier", "zero"),
+)
+INTEGER_TABLES = {
+    "segments": np.uint16,
+    "band_levels": np.int16,
+    "offsets": np.float32,
+    "wide_window": np.uint32,
+    "wide_sine": np.uint32,
+    "wide_weights": np.uint16,
+    "wide_shifts": np.uint8,
+}
+
 # The largest rounding error of a bin's magnitude: of edgesea_fft_float as a share of the root of the row's
 # energy (the sum of all powers), of edgesea_fft_fixed in units of what it stores. Over all sizes, and tones,
 # noise, steps and squares of all levels, 1.04e-7 and 10.3 were met, and 21 where products are put together
@@ -60,6 +75,7 @@ def frontend_sources(
     scale: float,
     zero_point: int,
     input_shape: tuple[int, ...] | None = None,
+    integer: bool = False,
     command: str = "",
 ) -> dict[str, str]:
     """The C files of a frontend.
@@ -71,6 +87,7 @@ def frontend_sources(
     scale, zero_point : of the model's int8 input: real = scale * (integer - zero_point)
     input_shape : of the model's input; (frames, mels) or (mels, frames), with dimensions of 1 anywhere. By
         default (frames, mels).
+    integer : compute in integers on every core, those with an FPU too, so that all make the same patches
     command : the command line to name in the files
 
     Returns
@@ -94,6 +111,7 @@ def frontend_sources(
         "name": name,
         "NAME": name.upper(),
         "frontend": frontend,
+        "by_float": "0" if integer else "EDGESEA_FRONTEND_FLOAT",
         "origin": ctext.origin(command),
         "definition": [f"{key}: {value}" for key, value in frontend.to_dict().items()],
         "unit": "dB" if frontend.log == "db" else "nepers",
@@ -109,6 +127,22 @@ def frontend_sources(
         f"{name}_frontend.{kind}": environment.get_template(f"frontend.{kind}.jinja").render(values)
         for kind in "hc"
     }
+
+
+def integer_tables(frontend, *, scale: float, zero_point: int) -> dict[str, np.ndarray]:
+    """What the C frontend computes with where it computes in integers, for who does the same elsewhere.
+
+    frontend, scale, zero_point : as for `frontend_sources`
+
+    Returns the fields of the C struct edgesea_frontend by name: numbers as int32 (), tables as in C,
+    `offsets` (mels,) float32, all 0 where nothing is added.
+    Raises `FrontendError` as `frontend_sources` does.
+    """
+    constants = _constants(frontend, scale, zero_point)
+    if constants["offsets"] is None:
+        constants["offsets"] = np.zeros(frontend.mels)
+    found = {name: np.array(constants[name], np.int32) for name in INTEGER_NUMBERS}
+    return found | {name: np.array(constants[name], kind) for name, kind in INTEGER_TABLES.items()}
 
 
 def _constants(frontend, scale: float, zero_point: int) -> dict:

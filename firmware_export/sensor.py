@@ -101,6 +101,8 @@ def write_sensor(
         scale=patch[1].scale,
         zero_point=patch[1].zero_point,
         input_shape=patch[0],
+        # Decisions are the same on every core, so what they are about has to be.
+        integer=decisions is not None,
         command=command,
     )
     padded = frontend.left_padding > 0 or frontend.right_padding > 0

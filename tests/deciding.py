@@ -32,9 +32,11 @@ def heard_patches(folder, frontend, every: int = 4) -> np.ndarray:
     """The patches of all clips, (n, frames, mels, 1) float32."""
     from edgesea import datasets
     from edgesea.decisions import heard
+    from edgesea.listen import listen
 
     manifest = datasets.load(folder)
-    held = heard.hear(manifest, range(len(manifest)), frontend, every, lambda p: {"p": p.reshape(len(p), -1)})
+    ears = listen.Frontend(frontend.to_dict())
+    held = heard.hear(manifest, range(len(manifest)), ears, every, lambda p: {"p": p.reshape(len(p), -1)})
     return held.outputs["p"].reshape(-1, *frontend.patch_shape)
 
 

@@ -14,12 +14,18 @@ from edgesea.errors import UsageError
 @click.option("--microphone", default="default", show_default=True, help="ALSA's name of one, or a FIFO.")
 @click.option("--mqtt", metavar="URL", help="Tell a broker, and Home Assistant: mqtt://HOST.")
 @click.option("--python", help="Python over there.  [default: that of --setup, or /usr/bin/python3]")
+@click.option(
+    "--kernels",
+    default="reference",
+    show_default=True,
+    help="reference decides as evaluate and the sensor do; fast is XNNPACK.",
+)
 @click.option("--setup", is_flag=True, help="Make an environment with LiteRT and NumPy over there first.")
 @click.option(
     "--rollback", is_flag=True, help="Make the version before the live one live again; needs --name."
 )
 @as_json
-def deploy(bundle, host, name, service, microphone, mqtt, python, setup, rollback, as_json):
+def deploy(bundle, host, name, service, microphone, mqtt, python, kernels, setup, rollback, as_json):
     """Puts a bundle on a Pi; it goes live once it has passed its golden test there."""
     from edgesea.deploy import deploy as deployed
     from edgesea.deploy import roll_back
@@ -31,8 +37,9 @@ def deploy(bundle, host, name, service, microphone, mqtt, python, setup, rollbac
     elif not bundle:
         raise UsageError("No bundle was given: name one that `edgesea export` made with --head or --memory.")
     else:
-        options = {"microphone": microphone, "mqtt": mqtt, "python": python, "setup": setup}
-        result = deployed(bundle, host=host, name=name, service=service, progress=progress(), **options)
+        options = {"name": name, "service": service, "microphone": microphone, "mqtt": mqtt}
+        options |= {"python": python, "kernels": kernels, "setup": setup}
+        result = deployed(bundle, host=host, progress=progress(), **options)
     if as_json:
         print_json(result)
         return

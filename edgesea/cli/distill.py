@@ -93,6 +93,11 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 )
 @click.option("--ema", type=float, help="Decay of the weights' mean that is deployed, 0.999.  [default: off]")
 @click.option(
+    "--qat-epochs",
+    type=int,
+    help="Last epochs, in which the student is rounded as int8 will be.  [default: 0]",
+)
+@click.option(
     "--mixstyle", type=float, help="Chance that a batch's patches mix their styles, 0 to 1.  [default: off]"
 )
 @shared_store

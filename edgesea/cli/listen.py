@@ -24,9 +24,9 @@ from edgesea.errors import EdgeseaError, UsageError
 )
 @click.option(
     "--kernels",
-    default="fast",
+    default="reference",
     show_default=True,
-    help="fast, or reference: what evaluate and the C model use.",
+    help="reference decides as evaluate and the sensor do; fast is XNNPACK.",
 )
 def listen(bundle, file, microphone, out, mqtt, name, keep_clips, clip_bytes, status, kernels):
     """Runs a bundle on a file or a microphone, here, and prints events as JSON lines.
@@ -38,8 +38,8 @@ def listen(bundle, file, microphone, out, mqtt, name, keep_clips, clip_bytes, st
 
     if bool(file) == bool(microphone):
         raise UsageError("Say what to listen to: a file, or --microphone.")
-    if kernels not in ("fast", "reference"):
-        raise UsageError(f"There are no kernels {kernels!r}: choose fast or reference.")
+    if kernels not in ("reference", "fast"):
+        raise UsageError(f"There are no kernels {kernels!r}: choose reference or fast.")
     loaded = load_bundle(bundle)
     if loaded.decisions is None or loaded.frontend is None:
         raise UsageError(

@@ -237,7 +237,8 @@ def train(
     parts = split(manifest, seed) if kind != "own" else own.split(manifest, seed)
     every = heard.pace(frontend, hop)
     clips = sorted(k for part in parts.values() for k in part)
-    held = heard.hear(manifest, clips, frontend, every, heard.asks(float_model, ["embedding"]), progress)
+    ears = listen.Frontend(frontend.to_dict())
+    held = heard.hear(manifest, clips, ears, every, heard.asks(float_model, ["embedding"]), progress)
     parts = {name: [k for k in part if k in held.seconds] for name, part in parts.items()}
     labels = list(manifest.labels)
     single = all(len(manifest.clips[k].labels) == 1 for k in clips)
@@ -259,7 +260,7 @@ def train(
     pooled = thresholds.pooled(scores, ends, window, np.array(integer_alpha(alpha), np.int64))
     seconds = np.array([held.seconds[k] for k in parts["validation"]])
     chosen = thresholds.choose(pooled, ends, truth, seconds, labels, wanted)
-    step = every * listen.Frontend(frontend.to_dict()).period / frontend.sample_rate
+    step = every * ears.period / ears.rate
     used = {name: sorted({recording(manifest, k) for k in part}) for name, part in parts.items()}
     values = {
         "format": "edgesea head",

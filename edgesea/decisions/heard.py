@@ -1,5 +1,5 @@
-"""Labelled clips as the device hears them: 16-bit samples, and a frame wherever the sensor program
-decides.
+"""Labelled clips as the device hears them: 16-bit samples, a frame wherever the sensor program decides, and
+of an int8 model the patches in the device's own integers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from edgesea.frontend import Frontend
 from edgesea.interpreter import open_interpreter
 from edgesea.listen import listen
 from edgesea.progress import SILENT, Progress
+from firmware_export.frontend import integer_tables
 
 _BATCH = 64  # frames
 
@@ -66,8 +67,19 @@ def asks(model: bytes | str, names: Sequence[str]) -> Callable[[np.ndarray], dic
     return ask
 
 
+def integer_ears(model: bytes | str, frontend: Frontend) -> listen.Ears:
+    """What hears for an int8 .tflite.
+
+    Raises `FrontendError` for a frontend that devices cannot compute.
+    """
+    patch = open_interpreter(model).input
+    tables = integer_tables(frontend, scale=patch.scale, zero_point=patch.zero_point)
+    return listen.Ears(frontend.to_dict(), tables)
+
+
 def integers(model: bytes | str, names: Sequence[str]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """The same of an int8 .tflite, by TFLite's reference kernels, as `listen.Decider` takes it.
+    """The same of an int8 .tflite and int8 patches, by TFLite's reference kernels, as `listen.Decider` takes
+    it.
 
     Scores are 0..255, an embedding is the integers that it is in the model.
     """
@@ -75,7 +87,7 @@ def integers(model: bytes | str, names: Sequence[str]) -> Callable[[np.ndarray],
     tensors = dict(zip(names, interpreter.outputs, strict=True))
 
     def ask(patches: np.ndarray) -> dict[str, np.ndarray]:
-        values = interpreter.run(patches, list(tensors.values()))
+        values = interpreter.run(interpreter.input.dequantise(patches), list(tensors.values()))
         exact = {
             name: tensor.quantise(found).reshape(len(patches), -1).astype(np.int64)
             for (name, tensor), found in zip(tensors.items(), values, strict=True)
@@ -104,7 +116,7 @@ def pace(frontend: Frontend, hop: float | None = None) -> int:
 def hear(
     manifest: Manifest,
     clips: Sequence[int],
-    frontend: Frontend,
+    ears: listen.Frontend,
     every: int,
     ask: Callable[[np.ndarray], dict[str, np.ndarray]],
     progress: Progress = SILENT,
@@ -112,10 +124,10 @@ def hear(
     """Hears clips, each as a stream that begins with it; one shorter than a frame is followed by silence.
 
     clips : ascending indices into the manifest; those that cannot be read are left out, and said
+    ears : make the patches that `ask` takes: `listen.Frontend`, or `integer_ears`
     every : see `pace`
-    ask : patches (B, frames, mels, 1) float32 -> name -> (B, n)
+    ask : patches (B, frames, mels, 1) -> name -> (B, n)
     """
-    ears = listen.Frontend(frontend.to_dict())
     seconds: dict[int, float] = {}
     clip: list[int] = []
     samples: list[int] = []
@@ -130,10 +142,10 @@ def hear(
 
     with progress.stage("hear", len(clips)) as advance:
         for index in clips:
-            for end, frame in _frames(manifest, index, frontend, ears, every, seconds, progress):
+            for end, frame in _frames(manifest, index, ears, every, seconds, progress):
                 clip.append(index)
                 samples.append(end)
-                loudness = levels.level_dba(frame[None].astype(np.float32) / 32768, frontend.sample_rate)
+                loudness = levels.level_dba(frame[None].astype(np.float32) / 32768, ears.rate)
                 silent.append(bool(levels.silent(loudness)[0]))
                 waiting.append(ears.patch(frame))
                 if len(waiting) == _BATCH:
@@ -144,13 +156,13 @@ def hear(
     return Heard(np.array(clip, int), np.array(samples, int), np.array(silent, bool), outputs, seconds)
 
 
-def _frames(manifest, index, frontend, ears, every, seconds, progress) -> Iterator[tuple[int, np.ndarray]]:
+def _frames(manifest, index, ears, every, seconds, progress) -> Iterator[tuple[int, np.ndarray]]:
     clip = manifest.clips[index]
     try:
-        sound = audio.read(clip.path, frontend.sample_rate, start=clip.start, end=clip.end, silent_ok=True)
+        sound = audio.read(clip.path, ears.rate, start=clip.start, end=clip.end, silent_ok=True)
     except audio.BadAudio as error:
         progress.say(f"{manifest.relative(clip.path)} is left out: {error.reason}")
         return
-    seconds[index] = len(sound) / frontend.sample_rate
+    seconds[index] = len(sound) / ears.rate
     heard = pcm(sound)
     yield from listen.Framer(ears, every).push(np.pad(heard, (0, max(0, ears.reach - len(heard)))))

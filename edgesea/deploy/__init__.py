@@ -25,7 +25,14 @@ from edgesea.listen import listen
 from edgesea.progress import SILENT, Progress
 
 # What listen.py reads of a bundle.
-FILES = ("manifest.json", "model_int8.tflite", "model_float.tflite", "memory.npz", "golden.npz")
+FILES = (
+    "manifest.json",
+    "model_int8.tflite",
+    "model_float.tflite",
+    "memory.npz",
+    "frontend.npz",
+    "golden.npz",
+)
 LONGEST_S = 3.0 * place.VENV_S
 MOST_SAID = 1 << 20  # bytes of answers
 
@@ -54,6 +61,7 @@ def deploy(
     microphone: str = "default",
     mqtt: str | None = None,
     python: str | None = None,
+    kernels: str = "reference",
     setup: bool = False,
     progress: Progress = SILENT,
 ) -> dict:
@@ -68,6 +76,7 @@ def deploy(
     microphone, mqtt : what it listens to and whom it tells, as of listen.py
     python : path of the Python over there; the environment of an earlier `setup`, or /usr/bin/python3, by
         default
+    kernels : what the service runs the model by, 'reference' or 'fast', as of listen.py
     setup : make an environment with LiteRT and NumPy first
 
     Returns
@@ -86,6 +95,8 @@ def deploy(
         raise UsageError(
             "The option --setup makes a Python of its own and --python names one: give one of them."
         )
+    if kernels not in ("reference", "fast"):
+        raise UsageError(f"There are no kernels {kernels!r}: choose reference or fast.")
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     if loaded.decisions is None or loaded.frontend is None:
         raise UsageError(
@@ -93,7 +104,7 @@ def deploy(
             f"--memory."
         )
     files = _files(loaded)
-    options = ["--microphone", microphone, *(["--mqtt", mqtt] if mqtt else [])]
+    options = ["--microphone", microphone, "--kernels", kernels, *(["--mqtt", mqtt] if mqtt else [])]
     request = {
         "name": _name(name or loaded.name),
         "roll_back": False,

@@ -93,12 +93,11 @@ def say(
 ) -> tuple[list[Event], heard.Heard]:
     """The events of some clips, each a stream of its own, and the frames that they were made of.
 
-    kind : 'int8', as the device does it, with TFLite's reference kernels; or 'float', its scores rounded as
-        int8's are
+    kind : 'int8', as the device does it, to the bit; or 'float', its scores rounded as int8's are
     """
-    held = heard.hear(
-        manifest, clips, bundle.frontend, bundle.decisions["every"], _ask(bundle, kind), progress
-    )
+    fields = bundle.frontend.to_dict()
+    ears = listen.Ears(fields, bundle.frontend_tables()) if kind == "int8" else listen.Frontend(fields)
+    held = heard.hear(manifest, clips, ears, bundle.decisions["every"], _ask(bundle, kind), progress)
     decider = decider_of(bundle)
     events: list[Event] = []
     for clip in held.clips:

@@ -7,14 +7,16 @@
     BUNDLE/model_float.tflite  patch float32 -> embedding float32
     BUNDLE/model.onnx          the float model as ONNX
     BUNDLE/frontend.json       every constant of waveform -> patch
+    BUNDLE/frontend.npz        the same in the integers of C, where an int8 model makes events
     BUNDLE/memory.npz          prototypes and their labels, where there is a memory
     BUNDLE/golden.npz          patches and the embeddings that they must give, to the bit in int8
     BUNDLE/c/                  NAME_model.h and .c: the int8 model as an array; the C model where it is made
     BUNDLE/project-KIND/NAME/  the project of a framework, where one was asked for
     BUNDLE/results/            what was measured with it since, no part of the manifest; see `edgesea.results`
 
-What a bundle was not given is not in it, and null in the manifest. No file holds a date: the same run,
-exported twice by the same versions, gives the same bytes.
+What a bundle was not given is not in it, and null in the manifest, but for `int16x8`, `failed` and
+`decisions`, which are left out. No file holds a date: the same run, exported twice by the same versions,
+gives the same bytes.
 
 `golden.npz` holds `patches` (n, frames, mels, 1) float32, `embeddings` (n, d) float32, the first output as
 the best model here gives it, and, with an int8 or int16x8 model, `inputs` and `outputs`, the integers that go
@@ -52,6 +54,7 @@ from edgesea.measures.figures import FIDELITY, MEASURED, at, text
 from firmware_export import projects
 from firmware_export.ctext import identifier as identifier_of
 from firmware_export.decisions import Decisions
+from firmware_export.frontend import FrontendError, integer_tables
 from firmware_export.graph import ModelError, read
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ INT16X8 = "model_int16x8.tflite"
 FLOAT = "model_float.tflite"
 ONNX = "model.onnx"
 FRONTEND = "frontend.json"
+FRONTEND_TABLES = "frontend.npz"
 GOLDEN = "golden.npz"
 MEMORY = "memory.npz"
 C_FOLDER = "c"
@@ -181,6 +185,29 @@ class Bundle:
 
         arrays = door.read_arrays(self.path / MEMORY, remedy=REMEDY)
         return prototypes.checked(arrays, self)
+
+    def frontend_tables(self) -> dict[str, np.ndarray]:
+        """The frontend in integers, see `firmware_export.frontend.integer_tables`.
+
+        Raises `EdgeseaError` where they are not those of the bundle's frontend and int8 model.
+        """
+        from edgesea.formats import door
+
+        path = self.path / FRONTEND_TABLES
+        held = door.read_arrays(path, remedy=REMEDY)
+        ours = _frontend_tables(self.frontend, self.manifest["int8"]["input"])
+        for name, values in ours.items():
+            found = held.get(name)
+            # Sines and logarithms of another machine may be rounded otherwise.
+            if (
+                found is None
+                or (found.shape, found.dtype) != (values.shape, values.dtype)
+                or not np.allclose(found, values, rtol=1e-5, atol=0 if name == "offsets" else 1)
+            ):
+                raise EdgeseaError(
+                    f"The file {path} does not hold the `{name}` of the bundle's frontend: {REMEDY}."
+                )
+        return {name: held[name] for name in ours}
 
     def golden(self) -> dict[str, np.ndarray]:
         """The arrays of golden.npz, see the module; empty where the bundle has none."""
@@ -337,6 +364,8 @@ def write_bundle(
         contents[FRONTEND] = _json(frontend.to_dict())
     if memory is not None:
         contents[MEMORY] = _npz(memory)
+    if decisions is not None and frontend is not None and int8 is not None:
+        contents[FRONTEND_TABLES] = _npz(_frontend_tables(frontend, models["int8"]["input"]))
     if golden is not None:
         contents[GOLDEN] = _golden(golden, integer, float_)
     if integer is not None:
@@ -484,6 +513,8 @@ def _check_decisions(bundle: Bundle) -> None:
             )
     if decisions["memory"] is not None:
         bundle.memory()
+    if bundle.int8 is not None and bundle.frontend is not None:
+        bundle.frontend_tables()
 
 
 def _facts(content: bytes, name: str) -> dict:
@@ -523,6 +554,14 @@ def _check_frontend(bundle: Bundle) -> None:
         raise EdgeseaError(
             f"The file {file} is another frontend than {MANIFEST} describes: export the bundle again."
         )
+
+
+def _frontend_tables(frontend: Frontend, patch: dict) -> dict[str, np.ndarray]:
+    """patch : the manifest's entry of the int8 model's input"""
+    try:
+        return integer_tables(frontend, scale=patch["scale"], zero_point=patch["zero_point"])
+    except FrontendError as error:
+        raise EdgeseaError(f"The frontend in integers: {error}") from error
 
 
 def _student(provenance: dict | None) -> bool:

@@ -153,7 +153,8 @@ class Deciding:
         every = decisions.get("every") or heard.pace(frontend)
         clips = sorted([*parts["train"], *parts["validation"]])
         ask = heard.integers(int8_model, self.outputs)
-        held = heard.hear(manifest, clips, frontend, every, ask, progress)
+        ears = heard.integer_ears(int8_model, frontend)
+        held = heard.hear(manifest, clips, ears, every, ask, progress)
         zero_point = heard.zero_point(int8_model)
         rows, ends = heads.ends_of(held, [k for k in parts["train"] if k in held.seconds], sounding=True)
         truth = heads.truth_of(manifest, [k for k in parts["train"] if k in held.seconds], labels)
@@ -174,7 +175,7 @@ class Deciding:
         similar = prototypes.similarities(arrays, sounding, zero_point)
         least = int(np.quantile(similar, options.unknown)) if options.unknown else -32768
         if not decisions:
-            hop = every * listen.Frontend(frontend.to_dict()).period / frontend.sample_rate
+            hop = every * ears.period / ears.rate
             decisions = {
                 "head": 0,
                 "student": None,

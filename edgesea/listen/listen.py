@@ -10,7 +10,7 @@ classes, so all of them hear alike.
 
 What a device decides is worked out in integers, the same to the bit as in the C of the bundle:
 
-    samples, 16 bits -> `Frontend` -> int8 patch -> the .tflite -> scores and, where it is kept, the embedding
+    samples, 16 bits -> `Ears` -> int8 patch -> the .tflite -> scores and, where it is kept, the embedding
     embedding -> `Memory`: the k nearest prototypes -> their labels, mixed with the scores by beta
     scores -> `Detector`: pooled over the last frames, held against thresholds -> events
 
@@ -239,7 +239,8 @@ def inverses(prototypes) -> np.ndarray:
 
 
 class Frontend:
-    """Samples -> log-mel patch, from the constants of frontend.json; `edgesea.frontend` says what each means.
+    """Samples -> log-mel patch for a float model, from the constants of frontend.json, which
+    `edgesea.frontend` explains.
 
     reach : samples that a patch is made of; period : samples from one possible patch to the next, as in C
     """
@@ -307,10 +308,361 @@ def mel_matrix(f: dict) -> np.ndarray:
     return matrix * (2 / (edges_hz[2:] - edges_hz[:-2])) if f.get("mel_norm") == "slaney" else matrix
 
 
-def quantised(patch, scale: float, zero_point: int) -> np.ndarray:
-    """float32 -> int8 as TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
-    steps = (patch / np.float32(scale)).astype(np.float64)
-    return np.clip(np.copysign(np.floor(np.abs(steps) + 0.5), steps) + zero_point, -128, 127).astype(np.int8)
+# ---- hearing in integers
+#
+# What the C of a bundle computes, value by value, in int64: runtime/edgesea_frontend.h and the files beside
+# it say why. A number of any size is a pair (mantissa, exponent) of arrays, mantissa * 2^exponent, the
+# mantissa of 32 bits with the top one set, or 0.
+
+# log2(1 + i / 64) with 15 fraction bits, i = 0..64
+LOGARITHMS = np.round(32768 * np.log2(1 + np.arange(65) / 64)).astype(np.int64)
+# sqrt((i + 64) / 256) with 16 fraction bits, i = 0..192; the last one, 1.0, is cut
+ROOTS = np.minimum(np.round(65536 * np.sqrt((np.arange(193) + 64) / 256)), 65535).astype(np.int64)
+LEAST_LEVEL = -30000  # of nothing
+
+
+def bits(values) -> np.ndarray:
+    """How many bits integers of 0 to 2^63 - 1 have."""
+    high = values >> 32
+    return np.where(high > 0, 32 + np.frexp(high.astype(float))[1], np.frexp((values & 0xFFFFFFFF) * 1.0)[1])
+
+
+def normalised(values, exponent):
+    """values * 2^exponent, cut to 32 bits; values : integers, 0 to 2^63 - 1."""
+    count = bits(values)
+    cut = np.where(count > 32, values >> np.maximum(count - 32, 0), values << np.maximum(32 - count, 0))
+    return cut, np.where(values > 0, exponent + count - 32, 0)
+
+
+def root(number):
+    """The square root."""
+    mantissa, exponent = number
+    odd = exponent & 1
+    m = mantissa >> odd
+    i, part = np.maximum((m >> 24) - 64, 0), m & 0xFFFFFF
+    found = (ROOTS[i] << 16) + (ROOTS[i + 1] - ROOTS[i]) * (part >> 8)
+    return np.where(mantissa > 0, found, 0), np.where(mantissa > 0, (exponent + odd) // 2 - 16, 0)
+
+
+def total(a, b):
+    """The sum of two."""
+    swapped = (b[0] == 0) | ((a[0] > 0) & (a[1] >= b[1]))
+    small = np.where(swapped, b[0], a[0]), np.where(swapped, b[1], a[1])
+    large = np.where(swapped, a[0], b[0]), np.where(swapped, a[1], b[1])
+    below = np.where(small[0] > 0, large[1] - small[1], 32)
+    return normalised(large[0] + np.where(below < 32, small[0] >> np.clip(below, 0, 32), 0), large[1])
+
+
+def level(number) -> np.ndarray:
+    """256 * log2, rounded."""
+    mantissa, exponent = number
+    i, part = mantissa >> 25 & 63, mantissa >> 9 & 0xFFFF
+    fraction = (LOGARITHMS[i] << 8) + ((LOGARITHMS[i + 1] - LOGARITHMS[i]) * part >> 8)
+    return np.where(mantissa > 0, (exponent + 31) * 256 + (fraction + 0x4000 >> 15), LEAST_LEVEL)
+
+
+def upper(re, im, c, s):
+    """(re + i im) (c - i s) / 2^32, cut."""
+    return re * c + im * s >> 32, im * c - re * s >> 32
+
+
+def joined(a, b, c, d):
+    """Four-point DFTs of four arrays of complex numbers, each (re, im)."""
+    (are, aim), (bre, bim), (cre, cim), (dre, dim) = a, b, c, d
+    return (
+        (are + cre + bre + dre, aim + cim + bim + dim),
+        (are - cre + bim - dim, aim - cim - bre + dre),
+        (are + cre - bre - dre, aim + cim - bim - dim),
+        (are - cre - bim + dim, aim - cim + bre - dre),
+    )
+
+
+class Ears(Frontend):
+    """Samples -> int8 patch, as every core makes it: the same to the byte.
+
+    tables : of the bundle's frontend.npz, see `firmware_export.frontend.integer_tables`
+    """
+
+    def __init__(self, fields: dict, tables: dict):
+        super().__init__(fields)
+        self._t: dict = {}
+        for name, values in tables.items():
+            whole = values if values.dtype == np.float32 else values.astype(np.int64)
+            self._t[name] = whole if values.ndim else int(values)
+        bins = self._t["wide_weights"].size // 2
+        first = self._t["first_bin"]
+        self._bins = slice(first, first + bins)
+        self._weights = self._t["wide_weights"].reshape(bins, 2)
+        self._edges = np.concatenate([[0], np.cumsum(self._t["segments"])])
+        plain = self._t["offsets"].view(np.int32).astype(np.int64)
+        self._offsets = (plain << 8 & 0xFFFFFFFF | 0x80000000) * (plain > 0), (plain >> 23) - 158
+        self._wide_bins = self._in_order()
+        self._passes = _passes(self.fft_size, self._t["wide_sine"])
+
+    def patch(self, pcm) -> np.ndarray:
+        """pcm (reach,) int16 -> (frames, mels) int8."""
+        sound = np.pad(np.asarray(pcm, np.int64), self._padding)
+        rows = np.lib.stride_tricks.sliding_window_view(sound, self.length)[
+            : self.hop * self.frames : self.hop
+        ]
+        return self._quantised(self.levels(rows))
+
+    def levels(self, rows) -> np.ndarray:
+        """rows (n, window_length) of samples -> the levels of their bands (n, mels), 256 * log2."""
+        rows = np.pad(rows, ((0, 0), (0, self.fft_size - self.length)))
+        values, clear = self._fast(rows)
+        again = np.flatnonzero(~clear) if self._t["wide"] else ()
+        found = self._level(values)
+        if len(again):
+            found[again] = self._level(self._wide(rows[again]))
+        return found
+
+    def _quantised(self, levels) -> np.ndarray:
+        t = self._t
+        values = levels - (levels.max() if t["relative"] else 0)
+        values = np.minimum(np.maximum(values, t["low"]), t["high"]) * t["multiplier"] + t["zero"] >> 20
+        return np.clip(values, -128, 127).astype(np.int8)
+
+    def _level(self, values) -> np.ndarray:
+        return np.clip(level(values) + self._t["band_levels"], self._t["least"], 32767)
+
+    def _finished(self, bands):
+        """Sums of bands -> with root and offset."""
+        return total(root(bands) if self._t["root"] else bands, self._offsets)
+
+    def _in_order(self):
+        """Of each band its bins in the order in which they are added: (mels, most) places and weights."""
+        edges, mels = self._edges, self.mels
+        most = int((edges[2:] - edges[:-2]).max())
+        places, weights = np.zeros((mels, most), np.int64), np.zeros((mels, most), np.int64)
+        for band in range(mels):
+            rising, falling = range(edges[band], edges[band + 1]), range(edges[band + 1], edges[band + 2])
+            count = len(rising) + len(falling)
+            places[band, :count] = [*rising, *falling]
+            weights[band, :count] = [*self._weights[rising, 1], *self._weights[falling, 0]]
+        return places, weights
+
+    # In int32 with an exponent a row: edgesea_fft_fixed.c, edgesea_mel_fixed.c.
+
+    def _fast(self, rows):
+        """Values of the bands, and whether the noise of 32 bits is far below all of a row."""
+        spectrum, exponent = self._spectrum(rows)
+        # A sum of 78 bits, of its upper and its lower half; band m rises in segment m and falls in the next.
+        halves = []
+        for part in (spectrum >> 32, spectrum & 0xFFFFFFFF):
+            sums = np.zeros((len(rows), len(self._weights) + 1, 2), np.int64)
+            np.cumsum(part[:, self._bins, None] * self._weights, axis=1, out=sums[:, 1:])
+            of_segment = np.diff(sums[:, self._edges], axis=1)
+            halves.append(of_segment[:, :-1, 1] + of_segment[:, 1:, 0])
+        high, low = halves[0] + (halves[1] >> 32), halves[1] & 0xFFFFFFFF
+        count = bits(high)
+        unit = exponent[:, None] - 16 - self._t["wide_shifts"]
+        # The upper 32 bits of both.
+        above = np.clip(count, 0, 32)
+        near = (high << (32 - above)) | (low >> above), unit + above
+        far = normalised(high, unit + 32)
+        small = normalised(low, unit)
+        pick = np.where(count > 32, 2, np.where(count > 0, 1, 0))
+        values = self._finished(tuple(np.choose(pick, each) for each in zip(small, near, far)))  # noqa: B905
+        step = exponent + (16 if self._t["magnitude"] else 0)
+        least = self._t["fixed_clear"] + (step + 1 >> 1 if self._t["root"] else step)
+        good = (values[0] > 0) & (values[1] + 31 >= least[:, None])
+        return values, (good | (self._t["band_levels"] == -32768)).all(axis=1) | (exponent <= -1000)
+
+    def _spectrum(self, rows):
+        """rows (n, fft_size) -> the powers or magnitudes of their bins (n, bins), an exponent a row."""
+        window = self._t["wide_window"]
+        gathered = np.bitwise_or.reduce(np.where(rows < 0, ~rows | 1, rows), axis=1)
+        up = np.where(gathered > 0, 15 - bits(gathered), 16)
+        raised = rows << up[:, None]
+        windowed = raised * (window >> 16) + (raised * (window & 0xFFFF) >> 16) + 4 >> 3
+        re, im = self._first_pass(windowed[:, 0::2], windowed[:, 1::2])
+        gathered = np.bitwise_or.reduce(re ^ re >> 63 | im ^ im >> 63, axis=1)
+        bound, halvings = 2 * bits(gathered | 1) + 1, np.zeros(len(rows), np.int64)
+        for length, twiddles in self._passes:
+            shift = np.where(bound > 60, (bound - 59) // 2, 0)
+            re, im = _radix_4(re, im, length, twiddles, shift[:, None, None])
+            halvings += 1 + shift
+            bound += 2 - 2 * shift
+        exponent = halvings + 1 - 27 - up
+        spectrum = self._split(re, im)
+        exponent = exponent - 16 if self._t["magnitude"] else 2 * exponent
+        return spectrum, np.where(up == 16, -1000, exponent)
+
+    def _first_pass(self, re, im):
+        """Complex samples (n, fft_size / 2) -> DFTs of four or eight of them, in digit-reversed order."""
+        half = self.fft_size // 2
+        radix = 8 if self.fft_size & 0x5555 else 4
+        places = _reversed(half // radix)[:, None] + np.arange(radix) * (half // radix)
+        x = [(re[:, places[:, k]], im[:, places[:, k]]) for k in range(radix)]
+        found = joined(*x) if radix == 4 else _joined_8(x)
+        return tuple(
+            np.stack([each[part] for each in found], axis=2).reshape(len(re), half) for part in (0, 1)
+        )
+
+    def _split(self, re, im) -> np.ndarray:
+        """The complex DFT of half the points -> strengths of the real one's bins."""
+        half, sine = self.fft_size // 2, self._t["wide_sine"]
+        k = np.arange(1, half // 2)
+        xre, xim, yre, yim = re[:, k] >> 1, im[:, k] >> 1, re[:, half - k] >> 1, im[:, half - k] >> 1
+        even = xre + yre >> 1, xim - yim >> 1
+        turned = upper(xim + yim, yre - xre, _cut(sine[half // 2 - k]), _cut(sine[k]))
+        found = np.empty((len(re), half + 1), np.int64)
+        found[:, k] = self._strength(even[0] + turned[0], even[1] + turned[1])
+        found[:, half - k] = self._strength(even[0] - turned[0], even[1] - turned[1])
+        found[:, half // 2] = self._strength(re[:, half // 2] >> 1, im[:, half // 2] >> 1)
+        found[:, 0] = self._strength((re[:, 0] >> 1) + (im[:, 0] >> 1), 0)
+        found[:, half] = self._strength((re[:, 0] >> 1) - (im[:, 0] >> 1), 0)
+        return found
+
+    def _strength(self, re, im):
+        power_of = re * re + im * im
+        if not self._t["magnitude"]:
+            return power_of
+        mantissa, exponent = root(normalised(power_of, 32))
+        return np.where(
+            exponent > 0, mantissa << np.maximum(exponent, 0), mantissa >> np.maximum(-exponent, 0)
+        )
+
+    # In int64, for the rows in which that noise would show: edgesea_fft_wide.c, edgesea_mel_wide.c.
+
+    def _wide(self, rows):
+        """Values of the bands."""
+        bins = self._wide_spectrum(rows)
+        places, weights = self._wide_bins
+        sums, exponent = np.zeros((2, len(rows), self.mels), np.int64)
+        for k in range(places.shape[1]):
+            mantissa, new = (each[:, self._bins][:, places[:, k]] for each in bins)
+            term = mantissa * weights[:, k]
+            exponent = np.where((sums == 0) & (term > 0), new, exponent)
+            above = new - exponent
+            higher = (above > 0) & (term > 0)
+            sums = np.where(higher, sums >> np.clip(above, 0, 63), sums)
+            exponent = np.where(higher, new, exponent)
+            sums = sums + (term >> np.clip(-above, 0, 63))
+        return self._finished(normalised(sums, exponent - 16 - self._t["wide_shifts"]))
+
+    def _wide_spectrum(self, rows):
+        """rows (n, fft_size) -> the powers or magnitudes of their bins, (mantissas, exponents)."""
+        half, sine, window = self.fft_size // 2, self._t["wide_sine"], self._t["wide_window"]
+        order = _reversed(half, 2)
+        re, im = rows[:, 2 * order] * window[2 * order], rows[:, 2 * order + 1] * window[2 * order + 1]
+        length = 1
+        while length < half:
+            re, im = _radix_2(re, im, length, sine)
+            length *= 2
+        k = np.arange(1, half // 2)
+        are, aim, bre, bim = re[:, k], im[:, k], re[:, half - k], im[:, half - k]
+        turned = _rotated(aim + bim, bre - are, sine[half // 2 - k], sine[k])
+        parts = np.empty((2, len(rows), half + 1), np.int64)
+        parts[:, :, k] = are + bre + turned[0], aim - bim + turned[1]
+        parts[:, :, half - k] = are + bre - turned[0], aim - bim - turned[1]
+        parts[:, :, half // 2] = 2 * re[:, half // 2], 2 * im[:, half // 2]
+        parts[:, :, 0] = 2 * (re[:, 0] + im[:, 0]), np.zeros(len(rows))
+        parts[:, :, half] = 2 * (re[:, 0] - im[:, 0]), np.zeros(len(rows))
+        x, y = np.abs(parts)
+        shift = np.maximum(bits(x | y) - 31, 0)
+        found = normalised((x >> shift) ** 2 + (y >> shift) ** 2, 2 * (shift - 47))
+        return root(found) if self._t["magnitude"] else found
+
+
+def _reversed(count: int, radix: int = 4) -> np.ndarray:
+    """0 .. count - 1 with their digits the other way round; count : a power of radix."""
+    places = np.zeros(1, np.int64)
+    while len(places) < count:
+        places = (np.arange(radix)[:, None] * (count // radix // len(places)) + places).ravel()
+    return places
+
+
+def _cut(sine):
+    """1.0, which is 2^31, as the nearest int32 below."""
+    return sine - (sine >> 31)
+
+
+def _passes(n: int, sine) -> list:
+    """The lengths of the passes of radix 4 after the first, each with its three twiddles (c, s)."""
+    found, length = [], 8 if n & 0x5555 else 4
+    while length < n // 2:
+        j = np.arange(length) * (n // (4 * length))
+        s1, c1 = _cut(sine[j]), _cut(sine[n // 4 - j])
+        s2 = _doubled(2 * (s1 * c1 >> 32))
+        c2 = _doubled(0x40000000 - 2 * (s1 * s1 >> 32))
+        s3 = _doubled(s1 * c2 + c1 * s2 >> 32)
+        c3 = _doubled(c1 * c2 - s1 * s2 >> 32)
+        found.append((length, ((c1, s1), (c2, s2), (c3, s3))))
+        length *= 4
+    return found
+
+
+def _doubled(half):
+    """Twice a number of at most 2^30; 2^31 would not fit."""
+    return np.clip(2 * half, -0x7FFFFFFF, 0x7FFFFFFF)
+
+
+def _radix_4(re, im, length: int, twiddles, shift):
+    """Joins spectra of `length` points, four by four, and divides by 2^(1 + shift)."""
+    shape = (len(re), -1, 4, length)
+    re, im = re.reshape(shape), im.reshape(shape)
+    parts = [(re[:, :, 0] >> 1 + shift, im[:, :, 0] >> 1 + shift)]
+    for k, (c, s) in enumerate(twiddles, 1):
+        own = upper(re[:, :, k], im[:, :, k], c >> shift, s >> shift)
+        for place, part in zip((re, im), own):  # noqa: B905
+            part[:, :, :1] = place[:, :, k, :1] >> 1 + shift
+        parts.append(own)
+    found = joined(*parts)
+    return tuple(np.stack([each[part] for each in found], axis=2).reshape(len(re), -1) for part in (0, 1))
+
+
+def _joined_8(x):
+    """Eight-point DFTs; see first_radix_8 of edgesea_fft_fixed.c."""
+    sums = [(x[k][0] + x[k + 4][0], x[k][1] + x[k + 4][1]) for k in range(4)]
+    (d0re, d0im), (d1re, d1im), (d2re, d2im), (d3re, d3im) = (
+        (x[k][0] - x[k + 4][0], x[k][1] - x[k + 4][1]) for k in range(4)
+    )
+    h = 0x5A82799A  # 2^31 / sqrt 2
+    pre, pim = 2 * (d1re + d1im) * h >> 32, 2 * (d1im - d1re) * h >> 32
+    qre, qim = 2 * (d3im - d3re) * h >> 32, 2 * (-d3re - d3im) * h >> 32
+    even = d0re + d2im, d0im - d2re
+    back = d0re - d2im, d0im + d2re
+    plus, minus = (pre + qre, pim + qim), (pre - qre, pim - qim)
+    y0, y2, y4, y6 = joined(*sums)
+    return (
+        y0,
+        (even[0] + plus[0], even[1] + plus[1]),
+        y2,
+        (back[0] + minus[1], back[1] - minus[0]),
+        y4,
+        (even[0] - plus[0], even[1] - plus[1]),
+        y6,
+        (back[0] - minus[1], back[1] + minus[0]),
+    )
+
+
+def _radix_2(re, im, length: int, sine):
+    """Joins spectra of `length` points, two by two, in int64."""
+    half, step = length // 2, re.shape[1] // length
+    shape = (len(re), -1, 2, length)
+    re, im = re.reshape(shape), im.reshape(shape)
+    tre, tim = re[:, :, 1], im[:, :, 1]
+    if half:
+        j = np.arange(half) * step
+        c, s = sine[len(sine) - 1 - j], sine[j]
+        near = _rotated(tre[:, :, :half], tim[:, :, :half], c, s)
+        far = _rotated(tre[:, :, half:], tim[:, :, half:], c, s)
+        tre, tim = np.concatenate([near[0], far[1]], 2), np.concatenate([near[1], -far[0]], 2)
+    re = np.stack([re[:, :, 0] + tre, re[:, :, 0] - tre], axis=2)
+    im = np.stack([im[:, :, 0] + tim, im[:, :, 0] - tim], axis=2)
+    return re.reshape(len(re), -1), im.reshape(len(im), -1)
+
+
+def _times(a, w):
+    """a * w / 2^31, cut; w : 0..2^31."""
+    return (a >> 32) * w * 2 + ((a & 0xFFFFFFFF) * w >> 31)
+
+
+def _rotated(re, im, c, s):
+    """(re + i im) (c - i s) / 2^31."""
+    return _times(re, c) + _times(im, s), _times(im, c) - _times(re, s)
 
 
 class Framer:
@@ -387,7 +739,7 @@ LARGEST_JSON = 64 << 20
 class Bundle:
     """What is needed of a bundle's folder: its manifest, its model in this process, its memory."""
 
-    def __init__(self, folder: str, kernels: str = "fast"):
+    def __init__(self, folder: str, kernels: str = "reference"):
         self.folder = folder
         self.manifest = _json(os.path.join(folder, "manifest.json"))
         self.decisions = self.manifest.get("decisions")
@@ -400,13 +752,13 @@ class Bundle:
             )
         name = "model_int8.tflite" if self.manifest.get("int8") else "model_float.tflite"
         described = self.manifest.get("int8") or self.manifest["float"]
-        self.frontend = Frontend(self.manifest["frontend"])
+        if self.manifest.get("int8"):
+            self.frontend: Frontend = Ears(self.manifest["frontend"], self.arrays("frontend.npz"))
+        else:
+            self.frontend = Frontend(self.manifest["frontend"])
         self.model = Model(self.file(name), described["sha256"], kernels)
         held = self.decisions.get("memory")
-        memory = None
-        if held:
-            with np.load(self.file("memory.npz"), allow_pickle=False) as arrays:
-                memory = {key: arrays[key] for key in ("prototypes", "labels")}
+        memory = self.arrays("memory.npz") if held else None
         self.decider = Decider(self.decisions, memory, described["output"].get("zero_point", 0))
         self._embeds = bool(described.get("scores")) or not self.decisions["head"]
 
@@ -417,9 +769,14 @@ class Bundle:
             raise Refused(f"The file {path} is missing: copy the bundle whole.")
         return path
 
+    def arrays(self, name: str) -> dict:
+        """name -> array of one of its .npz files."""
+        with np.load(self.file(name), allow_pickle=False) as arrays:
+            return dict(arrays)
+
     def hear(self, frame) -> list:
         """frame (reach,) int16 -> [(label, pooled score)] of the events that begin with it."""
-        outputs = self.model.run(self.frontend.patch(frame))
+        outputs = [each.ravel() for each in self.model.invoke(self.frontend.patch(frame))]
         scores = self.model.scores(outputs[-1]) if self.decisions["head"] else ()
         return self.decider.hear(scores, outputs[0] if self._embeds else None)
 
@@ -427,8 +784,8 @@ class Bundle:
         """Runs the golden inputs: {'vectors', 'same', 'largest', 'mean'}, of all output values in int8
         steps.
         """
-        with np.load(self.file("golden.npz"), allow_pickle=False) as arrays:
-            inputs, outputs = arrays["inputs"], arrays["outputs"].astype(np.int64)
+        arrays = self.arrays("golden.npz")
+        inputs, outputs = arrays["inputs"], arrays["outputs"].astype(np.int64)
         found = np.stack(
             [np.concatenate([each.ravel() for each in self.model.invoke(one)]) for one in inputs]
         )
@@ -444,7 +801,8 @@ class Bundle:
 class Model:
     """A .tflite in this process.
 
-    kernels : 'fast' is XNNPACK, 'reference' is what the C model and `edgesea evaluate` are held to, slower
+    kernels : 'reference' is what the C model and `edgesea evaluate` are held to, to the bit; 'fast' is
+        XNNPACK, which rounds otherwise here and there
     """
 
     def __init__(self, path: str, sha256: str, kernels: str):
@@ -463,13 +821,6 @@ class Model:
         self._input = self._interpreter.get_input_details()[0]
         self._outputs = self._interpreter.get_output_details()
         self._int8 = self._input["dtype"] == np.int8
-
-    def run(self, patch) -> list:
-        """patch (frames, mels) float32 -> every output, flat, in its own type."""
-        if self._int8:
-            scale, zero_point = self._input["quantization"]
-            patch = quantised(patch, scale, zero_point)
-        return [each.ravel() for each in self.invoke(patch)]
 
     def invoke(self, values) -> list:
         """Input in the model's own type -> its outputs."""
@@ -986,7 +1337,7 @@ def _arguments(arguments):
         "file", nargs="?", help="WAV of 16 bits, one channel, at the model's rate; - for raw samples"
     )
     parser.add_argument("--microphone", nargs="?", const="default", help="ALSA's name of one, or a FIFO")
-    parser.add_argument("--kernels", choices=("fast", "reference"), default="fast")
+    parser.add_argument("--kernels", choices=("reference", "fast"), default="reference")
     parser.add_argument("--out", help="file of the events, instead of standard output")
     parser.add_argument(
         "--rotate", type=int, default=10 << 20, help="bytes of that file before it is put aside"

@@ -48,6 +48,16 @@ class Averaged(Objective):
         return found
 
     @property
+    def first(self):
+        return self._inner.first
+
+    def turn(self, epoch):
+        return self._inner.turn(epoch)
+
+    def finish(self):
+        self._inner.finish()
+
+    @property
     def kept(self):
         return [*self.network.variables, *self._inner.beside]
 

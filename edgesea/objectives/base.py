@@ -256,6 +256,18 @@ class Objective:
         self.after(batch)
         return losses
 
+    @property
+    def first(self) -> int:
+        """The epoch, from 0 on, from which the best one is looked for and the training may end early."""
+        return 0
+
+    def turn(self, epoch: int) -> bool:
+        """Told before an epoch, from 0 on; whether `step` is another from here on, to be compiled again."""
+        return False
+
+    def finish(self) -> None:
+        """Told when the training is over, before what it made is looked at."""
+
     def check_validation(self, validation: "Examples") -> None:
         """Raises `EdgeseaError` where nothing can be scored on the validation recordings."""
         wanted = validation.targets()

@@ -109,6 +109,7 @@ class Wanted:
             frames=self.frames,
             epochs=self.epochs,
             patience=self.epochs,
+            qat_epochs=0,  # candidates are compared as they are in float
         )
 
     def winner(self, student: Choice, dimension: int) -> Config:
@@ -297,7 +298,7 @@ OPTIONS = (
     *("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds"),
     *("teacher_pool", "frontend", "student", "dim", "objective", "sampler", "reducer", "hop"),
     *("calibration_db", "max_bad_frames", "keep_silence", "sample", "frames", "fresh", "epochs", "batch"),
-    *("learning_rate", "patience", "ema", "mixstyle", "seed"),
+    *("learning_rate", "patience", "ema", "qat_epochs", "mixstyle", "seed"),
 )
 
 

@@ -8,8 +8,6 @@
  */
 #include "edgesea_frontend.h"
 
-#if !EDGESEA_FRONTEND_FLOAT
-
 #include "edgesea_multiply.h"
 
 typedef struct complex_fixed {
@@ -272,7 +270,3 @@ int edgesea_fft_fixed(const edgesea_frontend *frontend, const int16_t *samples, 
     const int exponent = halvings + 1 - 27 - up;
     return magnitude ? exponent - 16 : 2 * exponent;
 }
-
-#else
-typedef int edgesea_fft_fixed_is_not_used;
-#endif

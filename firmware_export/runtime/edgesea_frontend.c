@@ -5,18 +5,6 @@
 
 #include <string.h>
 
-/* 0 where the noise of 32 bits shows; then nothing but the samples is worth keeping. */
-static int fast_row(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels)
-{
-#if EDGESEA_FRONTEND_FLOAT
-    const float energy = edgesea_fft_float(frontend, samples, spectrum);
-    return edgesea_mel_float(frontend, spectrum, energy, levels);
-#else
-    const int exponent = edgesea_fft_fixed(frontend, samples, spectrum);
-    return edgesea_mel_fixed(frontend, spectrum, exponent, levels);
-#endif
-}
-
 /* The int8 values of `count` levels, `stride` bytes apart; `reference` is the patch's maximum, or 0. */
 static void quantise(const edgesea_frontend *frontend, const int16_t *levels, int count, int reference, int8_t *out,
                      int stride)
@@ -39,7 +27,7 @@ static void add_row(const edgesea_frontend *frontend, edgesea_frontend_state *st
     int16_t *levels = (int16_t *)scratch;
     void *spectrum = levels + ((mels + 3) & ~3);
 
-    if (!fast_row(frontend, state->samples, spectrum, levels) && frontend->wide) {
+    if (!frontend->row(frontend, state->samples, spectrum, levels) && frontend->wide) {
         edgesea_fft_wide(frontend, state->samples, spectrum);
         edgesea_mel_wide(frontend, spectrum, levels);
     }

@@ -35,8 +35,9 @@
  * is read, and the work of a row is done once all the same.
  *
  * Arithmetic. EDGESEA_FRONTEND_FLOAT is 1 where the core has a single-precision FPU, else 0: float32, or int32 with
- * one exponent a row. Define it as 0 or 1 in every file of a build to overrule the choice. Both know how far their
- * rounding noise reaches. A row with a band so far below the row's energy that the noise would show (a pure tone in
+ * one exponent a row. Define it as 0 or 1 in every file of a build to overrule the choice. A frontend that is generated
+ * for integers alone uses int32 on every core, and its patches are the same to the byte on all of them. Both know how
+ * far their rounding noise reaches. A row with a band so far below the row's energy that the noise would show (a pure tone in
  * digital silence) is computed again in int64 (edgesea_fft_wide.c), at three to seven times the cost; sound with
  * noise of its own hardly ever needs it.
  */
@@ -99,6 +100,8 @@ extern "C" {
  *   low, high      the range that levels are clamped to, after that
  *   multiplier     int8 steps for each level, with 20 fraction bits
  *   zero           the zero point, with 20 fraction bits, and a half
+ * Arithmetic
+ *   row            makes the levels of a row: edgesea_row_float or edgesea_row_fixed
  * Tables. Those of an arithmetic that is not used are NULL.
  *   wide           1 if a row may have to be computed again; 0 where the offset hides all noise of 32 bits
  *   window, sine, weights             float32: [N] the window / 65536, then zeros; [N/4 + 1] sin(2 pi k / N);
@@ -106,7 +109,8 @@ extern "C" {
  *   wide_window, wide_sine            the same as integers, 1.0 being 2^31, but that the window is not divided
  *   wide_weights, wide_shifts         [bins][2] and [mels]: 65535 * 2^wide_shifts[m] stands for 1.0 in band m
  */
-typedef struct edgesea_frontend {
+typedef struct edgesea_frontend edgesea_frontend;
+struct edgesea_frontend {
     uint32_t samples;
     uint16_t fft_size;
     uint16_t window_length;
@@ -129,6 +133,7 @@ typedef struct edgesea_frontend {
     int32_t multiplier;
     int32_t zero;
     float clear;
+    int (*row)(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels);
     const uint16_t *segments;
     const int16_t *band_levels;
     const float *offsets;
@@ -139,7 +144,7 @@ typedef struct edgesea_frontend {
     const uint32_t *wide_sine;
     const uint16_t *wide_weights;
     const uint8_t *wide_shifts;
-} edgesea_frontend;
+};
 
 /* How far a stream has come. Set up by edgesea_frontend_start; `ready` is for the caller to read, the rest is not.
  *   samples  [fft_size], the window that is being filled
@@ -199,6 +204,10 @@ void edgesea_fft_wide(const edgesea_frontend *frontend, const int16_t *samples, 
 int edgesea_mel_float(const edgesea_frontend *frontend, const void *spectrum, float energy, int16_t *levels);
 int edgesea_mel_fixed(const edgesea_frontend *frontend, const void *spectrum, int exponent, int16_t *levels);
 void edgesea_mel_wide(const edgesea_frontend *frontend, const void *spectrum, int16_t *levels);
+
+/* Both steps at once, by float32 and by int32. */
+int edgesea_row_float(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels);
+int edgesea_row_fixed(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels);
 
 /* The level of a band from its normalised sum, after root and offset. */
 static inline int16_t edgesea_mel_level(const edgesea_frontend *frontend, int band, edgesea_scaled value)

@@ -581,6 +581,9 @@ typedef struct edgesea_rescale_constant {
 
 void edgesea_rescale(const edgesea_rescale_constant *op, const void *in, void *out);
 
+/* out[i] = -in[i], i < count, as TensorFlow Lite has it: the lowest has no opposite and stays. out may be in. */
+void edgesea_negate16(const int16_t *in, int16_t *out, size_t count);
+
 void edgesea_quantize16(const edgesea_float_constant *op, const float *in, int16_t *out);
 void edgesea_dequantize16(const edgesea_float_constant *op, const int16_t *in, float *out);
 

@@ -3,8 +3,6 @@
 /* edgesea_mel_fixed: bands and levels of a spectrum of uint64 with one exponent. */
 #include "edgesea_frontend.h"
 
-#if !EDGESEA_FRONTEND_FLOAT
-
 #include "edgesea_multiply.h"
 
 /* high * 2^32 + low: a bin of 62 bits times a weight of 16, summed over up to 2^15 bins. */
@@ -63,6 +61,8 @@ int edgesea_mel_fixed(const edgesea_frontend *frontend, const void *spectrum, in
     return all_clear;
 }
 
-#else
-typedef int edgesea_mel_fixed_is_not_used;
-#endif
+int edgesea_row_fixed(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels)
+{
+    const int exponent = edgesea_fft_fixed(frontend, samples, spectrum);
+    return edgesea_mel_fixed(frontend, spectrum, exponent, levels);
+}

@@ -54,6 +54,12 @@ int edgesea_mel_float(const edgesea_frontend *frontend, const void *spectrum, fl
     return all_clear;
 }
 
+int edgesea_row_float(const edgesea_frontend *frontend, const int16_t *samples, void *spectrum, int16_t *levels)
+{
+    const float energy = edgesea_fft_float(frontend, samples, spectrum);
+    return edgesea_mel_float(frontend, spectrum, energy, levels);
+}
+
 #else
 typedef int edgesea_mel_float_is_not_used;
 #endif

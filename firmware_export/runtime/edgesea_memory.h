@@ -36,6 +36,12 @@
  * In storage they follow each other; what was removed has a record of its own. A record is written in one piece to
  * erased bytes (0xff), so a power cut in the middle of it leaves one without a sound CRC, which is passed over: nothing
  * but the new one is lost.
+ *
+ * Storage has two areas, of which one counts. An area opens with EDGESEA_AREA_HEAD bytes, little-endian:
+ *     0   4   generation, 1 and up; of two areas with a sound head the later generation counts
+ *     4   4   all its bits turned
+ * To write all of it anew, the other area is erased and gets the records first and its head last: whenever the power is
+ * cut, the old area counts or the new one, each whole.
  */
 #ifndef EDGESEA_MEMORY_H
 #define EDGESEA_MEMORY_H
@@ -51,6 +57,7 @@ extern "C" {
 #define EDGESEA_LABEL_BYTES 20 /* of a label that is added, its closing zero included */
 #define EDGESEA_NEAREST 32     /* the largest k */
 #define EDGESEA_RECORD_HEAD 28
+#define EDGESEA_AREA_HEAD 8
 #define EDGESEA_RECORD_BYTES(dimension) ((EDGESEA_RECORD_HEAD + (size_t)(dimension) + 3) / 4 * 4)
 
 /* In RAM `inverse` stands before the record. */
@@ -89,16 +96,16 @@ typedef struct edgesea_prototypes {
 #define EDGESEA_SLOTS(classes) ((classes) + EDGESEA_SPARE + 1)
 
 /* Where records survive a reset: given by the board. Each returns 0, or -1 where it could not be done.
- *   bytes  of the whole
- *   read   from anywhere
+ *   bytes  of each of the two areas; the second one begins at offset `bytes`
+ *   read   from anywhere in an area
  *   write  to erased bytes only
- *   erase  all of it to 0xff
+ *   erase  all of area 0 or 1 to 0xff, and nothing of the other
  */
 typedef struct edgesea_storage {
     size_t bytes;
     int (*read)(size_t offset, void *bytes, size_t count);
     int (*write)(size_t offset, const void *bytes, size_t count);
-    int (*erase)(void);
+    int (*erase)(int area);
 } edgesea_storage;
 
 /* For the caller to read: `added` records are in use; `taken` embeddings since edgesea_memory_begin; `similarity` to
@@ -112,7 +119,9 @@ typedef struct edgesea_memory {
     uint16_t next;  /* number of the next record */
     uint16_t taken;
     int32_t similarity;
-    size_t end;     /* of what is in storage */
+    uint32_t generation; /* of the area that counts; 0 where there is none yet */
+    int area;            /* 0 or 1, that one */
+    size_t end;          /* of what is in it, from its beginning on */
     int32_t *sums;  /* [dimension], of the embeddings that were taken */
     char names[EDGESEA_SPARE][EDGESEA_LABEL_BYTES]; /* of the classes that were added; "" where one is free */
 } edgesea_memory;
@@ -130,7 +139,7 @@ enum {
  *   sums      [dimension]
  *   storage   NULL where there is none
  * Returns 0, or EDGESEA_MEMORY_STORAGE where it cannot be read, or EDGESEA_MEMORY_FULL where it holds more than
- * `records` takes: the memory works all the same, without the rest. */
+ * `records` takes: the memory works all the same, without the rest. What could not be read is not written to either. */
 int edgesea_memory_start(const edgesea_prototypes *prototypes, edgesea_memory *memory, void *records,
                          uint16_t capacity, int32_t *sums, const edgesea_storage *storage);
 
@@ -167,8 +176,8 @@ const char *edgesea_memory_label(const edgesea_memory *memory, uint16_t place);
  * went wrong: EDGESEA_MEMORY_FULL where there is no room for all of it, and then nothing was written. */
 int edgesea_memory_save(edgesea_memory *memory);
 
-/* The same by erasing storage and writing it anew, which makes room. A power cut during that may lose what was added:
- * this is for somebody who has asked for it. */
+/* The same by writing all records to the other area, which makes room. A power cut during that leaves storage as it was
+ * before or as it is after. It wears flash, so it is for somebody who has asked for it. */
 int edgesea_memory_rewrite(edgesea_memory *memory);
 
 /* Name of a class that is not the bundle's. */

@@ -215,12 +215,49 @@ int edgesea_memory_remove(edgesea_memory *memory, uint16_t number)
     return 0;
 }
 
-/* ---- storage: records one after the other -------------------------------------------------------------------------- */
+/* ---- storage: two areas, records one after the other -------------------------------------------------------------------------- */
 
 /* The record beyond those in use is where storage is read to; there is always room for one. */
 static uint8_t *spare_record(const edgesea_memory *memory) { return record_at(memory, memory->capacity); }
 
 enum { SOUND, TORN, ERASED, UNREADABLE };
+
+static size_t place_in(const edgesea_memory *memory, int area, size_t offset)
+{
+    return (size_t)area * memory->storage->bytes + offset;
+}
+
+/* The generation in an area's head, 0 where that is not sound; -1 where it cannot be read, else 0. */
+static int read_generation(const edgesea_memory *memory, int area, uint32_t *generation)
+{
+    uint8_t head[EDGESEA_AREA_HEAD];
+
+    *generation = 0;
+    if (memory->storage->read(place_in(memory, area, 0), head, sizeof head) != 0) {
+        return -1;
+    }
+    if (get32(head + 4) == ~get32(head)) {
+        *generation = get32(head);
+    }
+    return 0;
+}
+
+/* Finds the area that counts. */
+static int find_area(edgesea_memory *memory)
+{
+    for (int area = 0; area < 2; area++) {
+        uint32_t generation;
+        if (read_generation(memory, area, &generation) != 0) {
+            return EDGESEA_MEMORY_STORAGE;
+        }
+        /* Generations go round: the later one is less than half a round ahead. */
+        if (generation && (!memory->generation || generation - memory->generation < 0x80000000u)) {
+            memory->generation = generation;
+            memory->area = area;
+        }
+    }
+    return 0;
+}
 
 /* Reads the record at an offset into the spare one and says what it is. */
 static int read_record(const edgesea_memory *memory, size_t offset)
@@ -229,7 +266,7 @@ static int read_record(const edgesea_memory *memory, size_t offset)
     const size_t bytes = record_bytes(memory);
     int erased = 1;
 
-    if (memory->storage->read(offset, record, bytes) != 0) {
+    if (memory->storage->read(place_in(memory, memory->area, offset), record, bytes) != 0) {
         return UNREADABLE;
     }
     for (size_t i = 0; i < bytes && erased; i++) {
@@ -284,10 +321,16 @@ int edgesea_memory_start(const edgesea_prototypes *prototypes, edgesea_memory *m
     if (storage == NULL) {
         return 0;
     }
+    if (find_area(memory) != 0) {
+        memory->storage = NULL; /* lest what cannot be read now is erased later */
+        return EDGESEA_MEMORY_STORAGE;
+    }
     bytes = record_bytes(memory);
-    for (size_t offset = 0; offset + bytes <= storage->bytes; offset += bytes) {
+    memory->end = EDGESEA_AREA_HEAD;
+    for (size_t offset = memory->end; memory->generation && offset + bytes <= storage->bytes; offset += bytes) {
         const int found = read_record(memory, offset);
         if (found == UNREADABLE) {
+            memory->storage = NULL;
             return EDGESEA_MEMORY_STORAGE;
         }
         if (found != ERASED) {
@@ -305,7 +348,7 @@ static long last_of(const edgesea_memory *memory, uint16_t number)
 {
     const size_t bytes = record_bytes(memory);
 
-    for (size_t offset = memory->end; offset >= bytes; offset -= bytes) {
+    for (size_t offset = memory->end; offset >= EDGESEA_AREA_HEAD + bytes; offset -= bytes) {
         if (read_record(memory, offset - bytes) == SOUND && number_of(spare_record(memory)) == number) {
             return (long)(offset - bytes);
         }
@@ -341,7 +384,8 @@ static int write_record(edgesea_memory *memory, const uint8_t *record)
     const size_t offset = memory->end, bytes = record_bytes(memory);
 
     memory->end += bytes; /* what was half written is never written to again */
-    return memory->storage->write(offset, record, bytes) == 0 ? 0 : EDGESEA_MEMORY_STORAGE;
+    return memory->storage->write(place_in(memory, memory->area, offset), record, bytes) == 0 ? 0
+                                                                                              : EDGESEA_MEMORY_STORAGE;
 }
 
 static int write_removed(edgesea_memory *memory, uint16_t number)
@@ -359,13 +403,43 @@ static size_t records_to_write(const edgesea_memory *memory)
     const size_t bytes = record_bytes(memory);
     size_t count = 0;
 
-    for (size_t offset = 0; offset < memory->end; offset += bytes) {
+    for (size_t offset = EDGESEA_AREA_HEAD; offset < memory->end; offset += bytes) {
         count += is_stale(memory, offset) != 0;
     }
     for (uint16_t p = 0; p < memory->added; p++) {
         count += !is_saved(memory, p);
     }
     return count;
+}
+
+/* Writes a new area with the first `count` records of RAM, its head last, and reads that back. */
+static int renew(edgesea_memory *memory, uint16_t count)
+{
+    const int old_area = memory->area, area = memory->generation ? 1 - old_area : 0;
+    const size_t old_end = memory->end;
+    const uint32_t generation = memory->generation + 1 ? memory->generation + 1 : 1;
+    uint8_t head[EDGESEA_AREA_HEAD];
+    uint32_t found = 0;
+    int result = memory->storage->erase(area) == 0 ? 0 : EDGESEA_MEMORY_STORAGE;
+
+    memory->area = area;
+    memory->end = EDGESEA_AREA_HEAD;
+    for (uint16_t p = 0; p < count && result == 0; p++) {
+        result = write_record(memory, record_at(memory, p));
+    }
+    if (result == 0) {
+        put32(head, generation);
+        put32(head + 4, ~generation);
+        (void)memory->storage->write(place_in(memory, area, 0), head, sizeof head);
+        (void)read_generation(memory, area, &found);
+    }
+    if (found != generation) {
+        memory->area = old_area;
+        memory->end = old_end;
+        return EDGESEA_MEMORY_STORAGE;
+    }
+    memory->generation = generation;
+    return 0;
 }
 
 int edgesea_memory_save(edgesea_memory *memory)
@@ -380,8 +454,11 @@ int edgesea_memory_save(edgesea_memory *memory)
     if (memory->end + records_to_write(memory) * bytes > memory->storage->bytes) {
         return EDGESEA_MEMORY_FULL;
     }
+    if (memory->generation == 0) {
+        result = renew(memory, 0);
+    }
     end = memory->end;
-    for (size_t offset = 0; offset < end && result == 0; offset += bytes) {
+    for (size_t offset = EDGESEA_AREA_HEAD; offset < end && result == 0; offset += bytes) {
         const uint16_t number = is_stale(memory, offset);
         result = number ? write_removed(memory, number) : 0;
     }
@@ -393,20 +470,11 @@ int edgesea_memory_save(edgesea_memory *memory)
 
 int edgesea_memory_rewrite(edgesea_memory *memory)
 {
-    int result = 0;
-
     if (memory->storage == NULL) {
         return EDGESEA_MEMORY_STORAGE;
     }
-    if (memory->added > memory->storage->bytes / record_bytes(memory)) {
+    if (EDGESEA_AREA_HEAD + memory->added * record_bytes(memory) > memory->storage->bytes) {
         return EDGESEA_MEMORY_FULL;
     }
-    if (memory->storage->erase() != 0) {
-        return EDGESEA_MEMORY_STORAGE;
-    }
-    memory->end = 0;
-    for (uint16_t p = 0; p < memory->added && result == 0; p++) {
-        result = write_record(memory, record_at(memory, p));
-    }
-    return result;
+    return renew(memory, memory->added);
 }

@@ -3,8 +3,7 @@
 /* edgesea_multiply.h: products of 32 bits, and the upper half of them.
  *
  * A core with a long multiplication does it in one instruction. An ARMv6-M core (Cortex-M0, M0+) has none and would
- * call a library function for each; there, products of 16 bits are put together, and an upper half is right to
- * within 2.
+ * call a library function for each; there, products of 16 bits are put together, to the same bits.
  */
 #ifndef EDGESEA_MULTIPLY_H
 #define EDGESEA_MULTIPLY_H
@@ -16,15 +15,19 @@
 static inline int32_t edgesea_multiply_high(int32_t a, int32_t b)
 {
     const int32_t a_high = a >> 16, b_high = b >> 16;
-    const int32_t a_low = (int32_t)((uint32_t)a & 0xffff), b_low = (int32_t)((uint32_t)b & 0xffff);
-    /* Half of the low halves' share, so that the sum fits. */
-    return a_high * b_high + (((a_high * (b_low >> 1)) + ((a_low >> 1) * b_high)) >> 15);
+    const uint32_t a_low = (uint32_t)a & 0xffff, b_low = (uint32_t)b & 0xffff;
+    /* The two middle products, one after the other, so that each sum fits. */
+    const int32_t first = a_high * (int32_t)b_low + (int32_t)(a_low * b_low >> 16);
+    const int32_t second = (int32_t)a_low * b_high + (first & 0xffff);
+    return a_high * b_high + (first >> 16) + (second >> 16);
 }
 
 /* (a b + c d) / 2^32 */
 static inline int32_t edgesea_multiply_add_high(int32_t a, int32_t b, int32_t c, int32_t d)
 {
-    return edgesea_multiply_high(a, b) + edgesea_multiply_high(c, d);
+    const uint32_t low = (uint32_t)a * (uint32_t)b;
+    const uint32_t carry = low + (uint32_t)c * (uint32_t)d < low;
+    return edgesea_multiply_high(a, b) + edgesea_multiply_high(c, d) + (int32_t)carry;
 }
 
 /* a * b, for b below 2^16 */

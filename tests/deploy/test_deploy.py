@@ -168,7 +168,7 @@ def test_a_connection_that_is_cut_leaves_nothing_half(pi, put, first, second):
         for version in pi.versions():
             if not version.startswith(".new-"):
                 files = [each for each in (pi.base / "versions" / version).rglob("*") if each.is_file()]
-                assert len(files) == 5
+                assert len(files) == 6
     # What was cut off may still be at its golden test.
     assert until(lambda: deployed(put, first))
     assert not [each for each in pi.versions() if each.startswith(".new-")]
@@ -188,6 +188,7 @@ def test_a_missing_systemd_is_said_and_nothing_stays(pi, put, first):
         ({"host": "-oProxyCommand=x"}, "is no host"),
         ({"name": "!!"}, "Received the name '!!': give one of letters and digits"),
         ({"setup": True, "python": "/x"}, "give one of them"),
+        ({"kernels": "quick"}, "There are no kernels 'quick': choose reference or fast"),
     ],
 )
 def test_wrong_calls_are_one_sentence(options, sentence, first):

@@ -1,7 +1,9 @@
 """A head from training to bundle: folded, quantised, held against float, and scored."""
 
 import csv
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -69,6 +71,31 @@ def test_the_bundle_says_what_it_decides(bundle, head):
 
     session = onnxruntime.InferenceSession(bundle.onnx.read_bytes(), providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_outputs()] == ["embedding", "scores"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("wide_window", lambda values: values // 2),
+        ("offsets", lambda values: values + 1e-3),
+        ("segments", lambda values: values[:-1]),
+        ("zero", lambda values: values.astype(np.float64)),
+        ("multiplier", None),
+    ],
+)
+def test_the_frontends_integers_have_to_be_those_of_its_constants(bundle, tmp_path, name, change):
+    shutil.copytree(bundle.path, tmp_path / "b")
+    file = tmp_path / "b" / "frontend.npz"
+    tables = dict(np.load(file))
+    held = tables.pop(name)
+    np.savez(file, **tables, **({} if change is None else {name: change(held)}))
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    content = file.read_bytes()
+    told = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["files"]["frontend.npz"] = told
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EdgeseaError, match=f"does not hold the `{name}` of the bundle's frontend: export"):
+        load_bundle(tmp_path / "b")
 
 
 def test_scores_alone_are_one_output(student, tmp_path, heard, frontend, head):

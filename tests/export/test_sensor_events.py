@@ -16,7 +16,6 @@ from edgesea.decisions import heard, prototypes
 from edgesea.evaluation import decided
 from edgesea.exporting import c_compiler, load_bundle
 from edgesea.exporting.decisions import Deciding
-from edgesea.interpreter import open_interpreter
 from edgesea.listen import listen
 from edgesea.running import emulator
 from firmware_export.sensor import SEMIHOSTING
@@ -85,9 +84,8 @@ def decided_here(bundle, patches) -> list[tuple[int, str, float]]:
     """(frame, label, confidence) of the events of patches (n, frames, mels) int8, by NumPy and TFLite's
     reference kernels.
     """
-    tensor = open_interpreter(bundle.int8).input
     ask, decider = heard.integers(bundle.int8.read_bytes(), bundle.outputs), decided.decider_of(bundle)
-    asked = ask(tensor.dequantise(patches)[..., None])
+    asked = ask(patches[..., None])
     events = []
     for frame in range(len(patches)):
         outputs = {name: values[frame] for name, values in asked.items()}
@@ -110,23 +108,15 @@ def test_a_bundle_with_a_memory_is_checked_when_it_is_read(bundle):
 
 
 def same_events(lines, bundle, stream) -> None:
-    """Asserts of each of the two links of the program that it is as exact as it is promised to be.
-
-    Of a patch one int8 step each value is tolerated: NumPy computes it in float64, the C in int32 or float32,
-    and edgesea_frontend.h promises no more. Of the events nothing is: made here of the very patches that the
-    program made, they are the same, with their places, order and confidence. Events made of NumPy's patches
-    would not do: such a step takes a score that lies near its threshold over it a decision later or not at
-    all, and one that lies near the similarity of a memory's unknown from 0 to 255.
-    """
+    """Asserts that patches, and events with their places, order and confidence, are those made here."""
     said = [bytes.fromhex(line["patch"]) for line in lines if "patch" in line]
     patches = np.frombuffer(b"".join(said), np.int8).reshape(-1, *bundle.frontend.patch_shape[:2])
-    ears, tensor = listen.Frontend(bundle.frontend.to_dict()), open_interpreter(bundle.int8).input
+    ears = listen.Ears(bundle.frontend.to_dict(), bundle.frontend_tables())
     ends, frames = zip(*listen.Framer(ears, bundle.decisions["every"]).push(stream), strict=True)
-    here = [listen.quantised(ears.patch(frame), tensor.scale, tensor.zero_point) for frame in frames]
-    assert len(here) == len(patches)
-    assert np.abs(np.stack(here).astype(int) - patches).max() <= 1
+    here = np.stack([ears.patch(frame) for frame in frames])
+    assert np.array_equal(here, patches)
 
-    expected = decided_here(bundle, patches)
+    expected = decided_here(bundle, here)
     assert len({label for _, label, _ in expected}) >= 2
     found = [line for line in lines if "event" in line]
     assert [(line["samples"], line["event"], line["confidence"]) for line in found] == [

@@ -1,6 +1,7 @@
 """The C of decisions and memory as a library that Python calls, and the same on an emulated core.
 
-Both run one driver, `DRIVER`: a stream of operations in, a stream of answers out.
+Both run one driver, `DRIVER`: a stream of operations in, a stream of answers out. `benchmarks/decisions.py`
+counts the instructions of it.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ STORED = 12  # records that storage holds
 #   A label[20]                       added    -> int32
 #   R number u16                      removed  -> int32
 #   V save, W rewrite                          -> int32
-#   P budget u32                      the power fails after so many bytes more are written
+#   P budget u32                      the power fails after so many bytes more are written or erased
 #   B                                 begins again, as after a reset -> int32
 #   N number u16                      the next number
 #   L                                 -> what is in RAM: count u16, then number u16 and label[20] of each
@@ -41,7 +42,8 @@ static int32_t sums[D];
 static edgesea_memory memory;
 static edgesea_decider decider;
 static uint16_t decider_memory[(EDGESEA_DECIDER_BYTES(DUT_SLOTS, DUT_WINDOW) + 1) / 2];
-static uint8_t storage_bytes[STORED * EDGESEA_RECORD_BYTES(D) + 3];
+enum { AREA = EDGESEA_AREA_HEAD + STORED * EDGESEA_RECORD_BYTES(D) + 3 };
+static uint8_t storage_bytes[2 * AREA];
 static uint32_t budget = 0xffffffffu;
 
 static int storage_read(size_t offset, void *bytes, size_t count)
@@ -62,16 +64,19 @@ static int storage_write(size_t offset, const void *bytes, size_t count)
     return 0;
 }
 
-static int storage_erase(void)
+static int storage_erase(int area)
 {
-    if (budget == 0) {
-        return -1;
+    for (size_t i = 0; i < AREA; i++) {
+        if (budget == 0) {
+            return -1;
+        }
+        budget -= budget != 0xffffffffu;
+        storage_bytes[(size_t)area * AREA + i] = 0xff;
     }
-    memset(storage_bytes, 0xff, sizeof storage_bytes);
     return 0;
 }
 
-static const edgesea_storage storage = {sizeof storage_bytes, storage_read, storage_write, storage_erase};
+static const edgesea_storage storage = {AREA, storage_read, storage_write, storage_erase};
 
 static uint8_t *put(uint8_t *out, const void *bytes, size_t count)
 {
@@ -151,6 +156,7 @@ EMULATED_MAIN = r"""
 #include "emulated.h"
 #include "semihosting.h"
 #include <stdint.h>
+#include <string.h>
 void driver_new(void);
 void driver_step(const uint8_t **in, uint8_t **out);
 static uint8_t given[1 << 20], answers[1 << 20];
@@ -161,9 +167,13 @@ int main(void)
     const uint8_t *end = given + semihosting_read(inputs, given, sizeof given);
     uint8_t *out = answers;
     driver_new();
+    const uint64_t began = emulated_ticks();
     while (in < end) {
         driver_step(&in, &out);
     }
+    const uint64_t ticks = emulated_ticks() - began;
+    memcpy(out, &ticks, sizeof ticks);
+    out += sizeof ticks;
     return semihosting_write(outputs, answers, (size_t)(out - answers)) != (size_t)(out - answers);
 }
 """
@@ -218,14 +228,14 @@ class Reference:
         )
 
 
-def write_driver(folder, decisions: Decisions, dimension: int, zero_point: int):
-    """The sources of the driver; returns the .c files."""
+def write_driver(folder, decisions: Decisions, dimension: int, zero_point: int, capacity: int = CAPACITY):
+    """The sources of the driver, with room for so many added prototypes; returns the .c files."""
     folder.mkdir(exist_ok=True)
     for name, text in decision_sources(decisions, "dut", dimension=dimension, zero_point=zero_point).items():
         (folder / name).write_text(text)
     for name in (*FILES, *MEMORY_FILES):
         (folder / name).write_bytes((RUNTIME / name).read_bytes())
-    values = {"dimension": dimension, "capacity": CAPACITY, "stored": STORED}
+    values = {"dimension": dimension, "capacity": capacity, "stored": STORED}
     (folder / "driver.c").write_text(DRIVER % values)
     return sorted(folder.glob("*.c"))
 
@@ -261,17 +271,34 @@ class OnHost:
         return struct.unpack("<i", self.do(operation))[0]
 
 
-def on_core(core: str, folder, decisions, dimension, zero_point, operations: bytes, answers: int) -> bytes:
-    """All answers to some operations on an emulated core."""
+def on_core(
+    core: str,
+    folder,
+    decisions,
+    dimension: int,
+    zero_point: int,
+    operations: bytes,
+    answers: int,
+    capacity: int = CAPACITY,
+) -> tuple[bytes, int]:
+    """All answers, so many bytes of them, to some operations on an emulated core, and its instructions."""
     board = emulator.board_of(core)
     for program in (board.toolchain.prefix + "gcc", board.emulator.program):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    sources = write_driver(folder, decisions, dimension, zero_point)
+    sources = write_driver(folder, decisions, dimension, zero_point, capacity)
     (folder / "main.c").write_text(EMULATED_MAIN)
     image = emulator.build(board, [*sources, folder / "main.c"], folder, includes=[folder], libraries=["-lm"])
-    finished = emulator.run(board, image, given={"inputs.bin": operations}, wanted={"outputs.bin": answers})
-    return finished.files["outputs.bin"]
+    finished = emulator.run(
+        board,
+        image,
+        given={"inputs.bin": operations},
+        wanted={"outputs.bin": answers + 8},
+        measuring=True,
+    )
+    content = finished.files["outputs.bin"]
+    ticks = struct.unpack("<Q", content[-8:])[0]
+    return content[:-8], round(ticks * board.emulator.instructions_per_tick)
 
 
 def label(text: str) -> bytes:

@@ -124,16 +124,20 @@ class FrontendProgram:
     """A running host program with one or more frontends.
 
     inputs : {name: (frontend, scale, zero_point)}
+    integer : frontends that are generated for integers alone
     """
 
-    def __init__(self, folder: Path, inputs: dict, flags: list[str], compiler: str = "gcc"):
+    def __init__(
+        self, folder: Path, inputs: dict, flags: list[str], compiler: str = "gcc", integer: bool = False
+    ):
         self.inputs = inputs
         self.numbers = {name: number for number, name in enumerate(inputs)}
         folder.mkdir(parents=True, exist_ok=True)
         includes, entries, sources = [], [], [RUNTIME / name for name in SOURCES]
         for number, (frontend, scale, zero_point) in enumerate(inputs.values()):
             name = f"dut{number}"
-            for file, text in frontend_sources(frontend, name, scale=scale, zero_point=zero_point).items():
+            written = frontend_sources(frontend, name, scale=scale, zero_point=zero_point, integer=integer)
+            for file, text in written.items():
                 (folder / file).write_text(text)
             includes.append(f'#include "{name}_frontend.h"')
             entries.append(

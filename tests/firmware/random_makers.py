@@ -33,7 +33,7 @@ def gelu(net: Net, x: int):
 
 
 def exp(net: Net, x: int):
-    y = net.value(net.shapes[x], net.output_scale(float(np.exp(min(net.quants[x][0] * net.spread(), 20)))))
+    y = net.value(net.shapes[x], net.output_scale(float(np.exp(min(net.quants[x][0] * net.spread(), 14)))))
     net.add("EXP", [x], [y], options("Exp"))
     return [y]
 

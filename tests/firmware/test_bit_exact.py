@@ -11,6 +11,9 @@ from host_program import SANITIZERS, STRICT, HostProgram, compiler_or_skip
 
 from firmware_export.compile import compile_model
 from firmware_export.emit import RUNTIME
+from firmware_export.errors import ModelError
+from firmware_export.graph import read
+from firmware_export.passes import check, simplify
 
 
 def assert_exact(program: HostProgram, models: dict[str, bytes], inputs_each: int) -> None:
@@ -98,6 +101,17 @@ def test_random_graphs(seeds, tmp_path):
         assert any(op.streamed for op in program.compiled["graph_0"].operators)
 
 
+def in_range(model: bytes) -> bool:
+    """False where functions in a row lead to a scale that no sound has, which is refused."""
+    try:
+        check(simplify(read(model)))
+    except ModelError as error:
+        if "has scale" not in str(error):
+            raise
+        return False
+    return True
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_five_hundred_random_graphs_under_sanitizers(compiler, tmp_path):
@@ -105,6 +119,7 @@ def test_five_hundred_random_graphs_under_sanitizers(compiler, tmp_path):
     count = 0
     for first in range(1000, 1560, 70):
         models = {f"graph_{s}": random_graphs.random_model(s) for s in range(first, first + 70)}
+        models = {name: model for name, model in models.items() if in_range(model)}
         count += len(models)
         program = HostProgram(models, tmp_path / str(first) / "all", compiler, SANITIZERS)
         assert_exact(program, models, 2)

@@ -386,8 +386,8 @@ LIMITS = {
     ("cortex-m4", "yamnet"): 3.0,
     ("cortex-m3", "sea"): 5.6,
     ("cortex-m3", "yamnet"): 7.4,
-    ("cortex-m0plus", "sea"): 15.5,
-    ("cortex-m0plus", "yamnet"): 18.2,
+    ("cortex-m0plus", "sea"): 21.5,
+    ("cortex-m0plus", "yamnet"): 23.9,
 }
 
 

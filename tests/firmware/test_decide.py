@@ -129,10 +129,11 @@ def test_emulated_cores_score_as_listen_does(core, tmp_path):
     decisions = subject(seed=7)
     operations, answers = script(decisions, seed=7, count=200)
     expected = b"".join(answers)
-    found = on_core(
+    found, instructions = on_core(
         core, tmp_path / "c", decisions, DIMENSION, ZERO_POINT, b"".join(operations), len(expected)
     )
     assert found == expected
+    assert instructions > 1000 * len(answers)
 
 
 def test_it_compiles_as_cpp(tmp_path):
@@ -264,6 +265,38 @@ def test_a_power_cut_at_every_byte_loses_the_new_one_at_most(device):
         assert device.number(b"V") == 0
         device.do(b"B")
         assert (again, "again") in listed(device)
+
+
+def test_a_power_cut_at_every_byte_of_a_rewrite_leaves_all_of_it_or_all_that_was(device):
+    record = 28 + DIMENSION + 2
+    area, head = 8 + STORED * record + 3, 8
+    whole = area + 2 * record + head
+    seen = set()
+    for cut in range(whole + 1):
+        device._library.driver_new()
+        device.do(b"B")
+        for name in ("one", "two"):
+            device.do(taken(9))
+            device.do(b"A" + label(name))
+        assert device.number(b"V") == 0
+        device.do(b"R" + struct.pack("<H", 1))
+        device.do(taken(3))
+        device.do(b"A" + label("three"))
+        device.do(b"P" + struct.pack("<I", cut))
+        done = device.number(b"W")
+        assert done == 0 or (done == -4 and cut < whole)
+        assert device.number(b"B") == 0
+        expected = [(2, "two"), (3, "three")] if done == 0 else [(1, "one"), (2, "two")]
+        assert listed(device) == expected
+        seen.add(done)
+        # It goes on working: in the old area or the new, and into the other one again.
+        device.do(taken(5))
+        again = device.number(b"A" + label("again"))
+        for operation in (b"V", b"W", b"W"):
+            assert device.number(operation) == 0
+            device.do(b"B")
+            assert listed(device) == [*expected, (again, "again")]
+    assert seen == {0, -4}
 
 
 def test_the_constants_of_c_and_python_are_the_same():

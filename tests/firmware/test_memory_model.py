@@ -2,6 +2,7 @@
 middle."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from edgesea.listen import listen
 
 DIMENSION, ZERO_POINT = 4, 3
 RECORD = 28 + DIMENSION
+HEAD = 8  # of an area
+AREA = HEAD + STORED * RECORD + 3
 LABELS = ("dog", "rain", "a", "b", "c", "d", "e", "f", "g", "h", "i")
 OK, FULL, LABEL, NOTHING, STORAGE = 0, -1, -2, -3, -4
 
@@ -23,6 +26,7 @@ class Model:
 
     def __init__(self):
         self.storage: list[tuple] = []
+        self.generation = 0
         self.begin()
 
     def begin(self):
@@ -70,11 +74,25 @@ class Model:
         wanted = self._to_write()
         if len(self.storage) + self.torn + len(wanted) > STORED:
             return FULL
+        if self.generation == 0:
+            if self._renewed([], budget) != OK:
+                return STORAGE
+            budget = None if budget is None else max(0, budget - AREA - HEAD)
         return self._write(wanted, budget)
 
-    def rewrite(self):
-        self.storage, self.torn = [], 0
-        return self._write(self.ram, None)
+    def rewrite(self, budget=None):
+        return self._renewed(list(self.ram), budget)
+
+    def _renewed(self, records, budget):
+        """Erases the other area, writes the records and at last the head; all of that counts, or nothing."""
+        generation = self.generation + 1
+        head = struct.pack("<II", generation, ~generation & 0xFFFFFFFF)
+        # Bytes that are as erased ones need no power.
+        least = AREA + len(records) * RECORD + len(head.rstrip(b"\xff"))
+        if budget is not None and budget < least:
+            return STORAGE
+        self.storage, self.torn, self.generation = records, 0, generation
+        return OK
 
     torn = 0
 
@@ -94,8 +112,6 @@ class Model:
 
 def written(record) -> bytes:
     """The bytes of a record."""
-    import zlib
-
     number, *rest = record
     body = struct.pack("<HBB", number, 1 if rest else 2, 0xFF)
     body += label(rest[0]) if rest else bytes(20)
@@ -130,10 +146,13 @@ class Both:
     def rewrite(self):
         assert self.device.number(b"W") == self.model.rewrite()
 
-    def cut(self, budget):
-        """A save in which the power fails, and the reset after it."""
+    def cut(self, budget, anew=False):
+        """A save or a rewrite in which the power fails, and the reset after it."""
         self.device.do(b"P" + struct.pack("<I", budget))
-        assert self.device.number(b"V") == self.model.save(budget)
+        if anew:
+            assert self.device.number(b"W") == self.model.rewrite(budget)
+        else:
+            assert self.device.number(b"V") == self.model.save(budget)
         self.begin()
 
     def compare(self):
@@ -181,6 +200,10 @@ def test_random_operations_in_any_order(device):
         def cut(self, budget):
             self.both.cut(budget)
 
+        @rule(budget=st.integers(AREA - 9, AREA + HEAD + (CAPACITY + 1) * RECORD))
+        def cut_anew(self, budget):
+            self.both.cut(budget, anew=True)
+
         @rule()
         def begin(self):
             self.both.begin()
@@ -218,7 +241,10 @@ def test_a_million_random_operations(device):
         elif kind == 3:
             both.save()
         elif kind == 4:
-            both.rewrite()
+            if value < 128:
+                both.rewrite()
+            else:
+                both.cut(AREA + (value - 130) * 4 * RECORD // 128, anew=True)
         elif kind == 5:
             both.cut(value * 5 * RECORD // 256)
         elif kind == 6:

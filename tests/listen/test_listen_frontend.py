@@ -1,10 +1,11 @@
-"""The frontend of listen.py is edgesea's, to the bit, and it decides where the sensor program does."""
+"""The frontend of listen.py for float models is edgesea's, to the bit, and it decides where the sensor
+program does. Its integers are tried in tests/firmware/test_integer_frontend.py.
+"""
 
 import numpy as np
 import pytest
 
 from edgesea.frontend import PRESETS, preset
-from edgesea.interpreter import Tensor
 from edgesea.listen import listen
 
 SOUND = np.random.default_rng(1).normal(0, 3000, 80_000).astype(np.int16)
@@ -18,13 +19,6 @@ def test_patches_are_those_of_the_reference(name):
     waveform = np.zeros(frontend.samples, np.float32)
     waveform[: len(frame)] = frame / 32768
     assert np.array_equal(ears.patch(frame), frontend.patch(waveform)[0, :, :, 0])
-
-
-def test_quantisation_is_that_of_tflite():
-    values = np.random.default_rng(0).normal(0, 40, 5000).astype(np.float32)
-    values[:3] = 0.5 * 0.3, -0.5 * 0.3, 1.5 * 0.3
-    tensor = Tensor(0, "", (1,), np.dtype(np.int8), 0.3, 7)
-    assert np.array_equal(listen.quantised(values, 0.3, 7), tensor.quantise(values))
 
 
 @pytest.mark.parametrize("name", ["yamnet-16k", "sea-8k"])

@@ -41,7 +41,7 @@ def wav(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def heard(listening_bundle, wav):
-    done = program(listening_bundle, wav, "--kernels", "reference")
+    done = program(listening_bundle, wav)
     assert done.returncode == 0, done.stderr
     return events(done.stdout)
 
@@ -57,12 +57,12 @@ def test_the_same_wav_is_the_same_events_as_evaluate_counts(listening_bundle, wa
 
 
 def test_fast_kernels_say_the_same(listening_bundle, wav, heard):
-    found = events(program(listening_bundle, wav).stdout)
+    found = events(program(listening_bundle, wav, "--kernels", "fast").stdout)
     assert [each["event"] for each in found] == [each["event"] for each in heard]
 
 
 def test_a_pipe_says_the_same_as_the_file(listening_bundle, heard):
-    done = program(listening_bundle, "-", "--kernels", "reference", input=sound().astype("<i2").tobytes())
+    done = program(listening_bundle, "-", input=sound().astype("<i2").tobytes())
     found = events(done.stdout)
     assert [each["samples"] for each in found] == [each["samples"] for each in heard]
     status = json.loads(done.stdout.decode().splitlines()[-1])["status"]
@@ -121,10 +121,10 @@ def test_what_it_refuses_is_one_sentence(arguments, sentence, listening_bundle, 
 
 
 def test_golden_vectors_are_checked(listening_bundle, tmp_path):
-    done = program(listening_bundle, "--check", "--kernels", "reference")
+    done = program(listening_bundle, "--check")
     found = json.loads(done.stdout)
     assert (done.returncode, found["golden"], found["vectors"], found["same"]) == (0, "passed", 6, 1.0)
-    fast = json.loads(program(listening_bundle, "--check").stdout)
+    fast = json.loads(program(listening_bundle, "--check", "--kernels", "fast").stdout)
     assert fast["golden"] == "passed"
     shutil.copytree(listening_bundle, tmp_path / "b")
     with np.load(tmp_path / "b" / "golden.npz") as arrays:
@@ -206,7 +206,7 @@ class Microphone:
 
 @pytest.fixture
 def microphone(listening_bundle, tmp_path):
-    held = Microphone(listening_bundle, tmp_path, "--status", "0.5", "--kernels", "reference")
+    held = Microphone(listening_bundle, tmp_path, "--status", "0.5")
     yield held
     if held.process.poll() is None:
         held.process.kill()
