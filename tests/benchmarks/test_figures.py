@@ -288,7 +288,18 @@ def objectives_claims() -> list[tuple[str, str]]:
     ]
 
 
+def pipeline_claims() -> list[tuple[str, str]]:
+    found = result("pipeline")
+    costs = {name: found["speed"][name]["processor_ms_per_frame"] for name in ("embed", "inner", "scores")}
+    said = (
+        f"{costs['embed']:.2f} ms of processor a frame, where librosa and one `invoke` a frame take "
+        f"{costs['inner']:.2f} ms for the embedding and {costs['scores']:.2f} ms for the scores alone"
+    )
+    return [("docs/scaling.md", said), *(("docs/scaling.md", row) for row in pipeline.upstream(found))]
+
+
 CLAIMS = [
+    *pipeline_claims(),
     *quality_claims(),
     *objectives_claims(),
     *real_sound_claims(),
