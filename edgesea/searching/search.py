@@ -271,13 +271,13 @@ class _Work:
             if wanted.budget.share(needs) > 1:
                 found = {"state": "too large"}
             else:
-                found = self._train(student, dimension, number)
+                found = self._train(student, dimension, number, needs.instructions)
         except EdgeseaError as error:
             found = {"note": str(error)[:2000]}
         return candidate.model_copy(update={**found, "seconds": time.monotonic() - started})
 
-    def _train(self, student: Choice, dimension: int, number: int) -> dict:
-        others = [each.curve for each in self._in("trained")]
+    def _train(self, student: Choice, dimension: int, number: int, instructions: int) -> dict:
+        others = watch.rivals(self._in("trained"), instructions)
         run = distill(
             self.wanted.candidate(student, dimension),
             self._run(number),

@@ -144,6 +144,11 @@ def test_what_is_behind_the_median_of_the_trained_ends():
     assert not watch.behind([0.0, 0.0], [[1.0], *others[:3]])
 
 
+def test_only_what_takes_no_more_instructions_is_a_rival():
+    held = [tried(n, n / 10, (1, 1, 1_000_000 * n)) for n in range(4)]
+    assert watch.rivals(held, 2_000_000) == [[0.0], [0.1], [0.2]]
+
+
 def test_the_front_is_what_nothing_beats():
     best = tried(0, 0.6, (200, 50, 900))
     cheap = tried(1, 0.4, (100, 50, 300))
