@@ -212,6 +212,18 @@ def test_what_is_drawn_depends_on_the_seed_and_on_what_was_tried_alone():
     assert asked(held) != asked(held[:2])
 
 
+def test_students_made_by_hand_come_first_and_are_not_told_to_optuna():
+    known = space.known(("temporal", "separable"), (32, 48, 128))
+    assert [(str(each), dimension) for each, dimension in known] == [
+        ("separable-s", 48),
+        ("separable-m", 48),
+        ("separable-l", 48),
+    ]
+    assert space.known(("temporal",), (32,)) == []
+    by_hand = tried(0, 0.9).model_copy(update={"drawn": {}, "student": "separable-s"})
+    assert asked([by_hand]) == asked([by_hand])
+
+
 def test_what_is_too_large_makes_the_next_ones_smaller():
     """Optuna learns from needs alone: thirty, those of them too large that are wide."""
     held = []
