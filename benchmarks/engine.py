@@ -3,9 +3,10 @@
     python benchmarks/engine.py [--models FOLDER] [--cores CORE...] [--only MODEL...]
 
 measures the models in FOLDER (the two published ones), the stand-ins of `standins.py` and an untrained
-separable-m student with `edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json and
-engine.md. The figures of the other side were measured once, on the same emulator and cores: those of the
-stand-ins by `tflm.py`, which wrote results/tflm.json; this file says under which conditions the others.
+separable-m student with `edgesea.devices.qemu.measure`, and writes benchmarks/results/engine.json, the two
+published ones compiled for size too, in optimize.json, and engine.md. The figures of the other side were
+measured once, on the same emulator and cores: those of the stand-ins by `tflm.py`, which wrote
+results/tflm.json; this file says under which conditions the others.
 """
 
 import argparse
@@ -52,6 +53,9 @@ PEER = {
     },
 }
 SEED = 1
+
+# What is compiled for size too: where the flash of the other side is that of a program for one model.
+SMALL_MODELS, SMALL_CORES = ("kws_ref_model", "sea_student3_int8"), ("cortex-m4", "cortex-m55")
 
 
 def _stand_ins() -> dict[str, dict]:
@@ -113,8 +117,58 @@ def number(value: float | None, digits: int = 0) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def report(results: dict[str, dict[str, dict]], command: str) -> str:
-    """The Markdown page: `results` holds a measurement for each model and core."""
+def ram_ratio(results: dict[str, dict[str, dict]]) -> float:
+    """RAM on a Cortex-M4 over the other side's, the geometric mean over the models that both ran."""
+    shares = [
+        by_core["cortex-m4"]["emulated"]["ram_bytes"] / PEER[name]["ram_bytes"]
+        for name, by_core in results.items()
+        if name != "separable-m" and "cortex-m4" in by_core and PEER.get(name, NOT_MEASURED)["ram_bytes"]
+    ]
+    return geometric_mean(shares)
+
+
+def flash_ratio(results: dict[str, dict[str, dict]]) -> float:
+    """Flash over the other side's, the geometric mean over `SMALL_MODELS` and `SMALL_CORES`."""
+    return geometric_mean(
+        [
+            results[name][core]["emulated"]["flash_bytes"] / PEER[name]["flash_bytes"][core]
+            for name in SMALL_MODELS
+            for core in SMALL_CORES
+        ]
+    )
+
+
+def choices(results: dict[str, dict[str, dict]], small: dict[str, dict[str, dict]]) -> list[str]:
+    """The section about --optimize: what speed and size cost."""
+    rows = []
+    for name in SMALL_MODELS:
+        for core in SMALL_CORES:
+            fast, slow = (each[name][core]["emulated"] for each in (results, small))
+            rows.append(
+                [
+                    f"{name}, {core}",
+                    number(fast["flash_bytes"]),
+                    number(slow["flash_bytes"]),
+                    number(fast["instructions"]),
+                    number(slow["instructions"]),
+                    number(slow["instructions"] / fast["instructions"], 3),
+                    "yes" if slow["bit_exact"] else "NO",
+                ]
+            )
+    header = ["model, core", "flash, speed", "size", "instructions, speed", "size", "ratio", "bit exact"]
+    return [
+        "## For speed or for size",
+        "",
+        "`--optimize`, in bytes of flash as above.",
+        "",
+        table(header, rows),
+        f"Flash to CMSIS-NN, geometric mean over these four: **{flash_ratio(results):.3f}** for speed, "
+        f"**{flash_ratio(small):.3f}** for size.\n",
+    ]
+
+
+def report(results: dict[str, dict[str, dict]], small: dict[str, dict[str, dict]], command: str) -> str:
+    """The Markdown page: `results` holds a measurement for each model and core, `small` those for size."""
     first = next(iter(next(iter(results.values())).values()))
     arguments = first["conditions"]["qemu_arguments"]
     counting = arguments[arguments.index("-icount") + 1]
@@ -206,6 +260,8 @@ def report(results: dict[str, dict[str, dict]], command: str) -> str:
         "constants",
     ]
     text.append(table(header, rows))
+    text.append(f"RAM on cortex-m4 to CMSIS-NN, geometric mean: **{ram_ratio(results):.3f}**.\n")
+    text += choices(results, small)
     text += ["## By operator, instructions a multiply-accumulate (or instructions, where there are none)", ""]
     for name, by_core in results.items():
         shown = [core for core in ("cortex-m3", "cortex-m4", "cortex-m55") if core in by_core]
@@ -269,7 +325,20 @@ def main() -> None:
                     flush=True,
                 )
                 write_json(path, results)
-    write_text(RESULTS / "engine.md", report(results, "python benchmarks/engine.py"))
+        small = _for_size(models)
+    write_text(RESULTS / "engine.md", report(results, small, "python benchmarks/engine.py"))
+
+
+def _for_size(models: list[Path]) -> dict[str, dict[str, dict]]:
+    """What is compiled for size, into results/optimize.json."""
+    small: dict[str, dict[str, dict]] = {}
+    for model in models:
+        if model.stem in SMALL_MODELS:
+            for core in SMALL_CORES:
+                small.setdefault(model.stem, {})[core] = qemu.measure(model, core, optimize="size")
+                print(f"{model.stem} on {core}, for size: {small[model.stem][core]['emulated']}", flush=True)
+    write_json(RESULTS / "optimize.json", small)
+    return small
 
 
 if __name__ == "__main__":

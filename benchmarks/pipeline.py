@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py --yamnet yamnet.tflite
 
-Four parts, which --only names (speed, memory, kills, bad):
+Five parts, which --only names (speed, memory, kills, bad, scale):
 
 speed    the same clips, 5 s at 44.1 kHz, through YAMNet with frames that overlap by half: by `edgesea embed`;
          by librosa.load (which resamples) and one `invoke` a frame of an interpreter that keeps its inner
@@ -12,6 +12,8 @@ memory   the most that is resident while 1,000, 10,000 and 100,000 frames are em
          dimensions that costs next to nothing, from a table of stretches of ten-minute files.
 kills    SIGKILL at ten random moments, each time the same call again: its store beside an undisturbed one.
 bad      a domain of 1,000 files of which 50 are bad, five of each of ten kinds.
+scale    bytes of a frame in a store, and PCA fitted on 500,000 frames, both of 1024 dimensions; with the
+         speed it makes the table of docs/scaling.md.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edgesea import files
+from edgesea import audio, files, reduction
 from edgesea.devices import conditions
 
 RESULTS = Path(__file__).with_name("results")
@@ -39,6 +41,10 @@ RATE, SAMPLES, HOP = 16_000, 15_600, 7_800
 MEMORY_FRAMES = (1_000, 10_000, 100_000)
 KILLS = 10
 FILES, BAD = 1_000, 50
+# The paper's upstream set, in clips of ten seconds, and its frames for PCA.
+CLIPS, CLIP_S, PCA_FRAMES, DIMENSION = 150_000_000, 10, 500_000, 1024
+# What sound is taken to be, one channel of 16 bits, and what a line carries.
+SOUND_RATE, LINE_BITS_PER_S = 44_100, 10e9
 
 # What runs in a process of its own; `edgesea.embed` with little to wait for between shards.
 EMBED = """
@@ -74,7 +80,7 @@ def main() -> None:
     parser.add_argument("--yamnet", type=Path, help="yamnet.tflite, for the part speed")
     parser.add_argument("--clips", type=int, default=100, help="of 5 s, for the part speed")
     parser.add_argument("--rounds", type=int, default=3, help="of the part speed")
-    parser.add_argument("--only", nargs="*", default=["speed", "memory", "kills", "bad"])
+    parser.add_argument("--only", nargs="*", default=["speed", "memory", "kills", "bad", "scale"])
     parser.add_argument("--today", nargs=3, metavar=("MODEL", "FOLDER", "INNER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.today:
@@ -88,6 +94,7 @@ def main() -> None:
         "memory": memory,
         "kills": kills,
         "bad": bad,
+        "scale": scale,
     }
     for name in options.only:
         before = conditions.state()
@@ -324,6 +331,65 @@ def bad(folder: Path) -> dict:
     }
 
 
+def scale(folder: Path) -> dict:
+    (folder / "cheap_teacher.py").write_text(CHEAP)
+    recording(folder / "ten.wav", 600.0, RATE, 0)
+    (folder / "table.csv").write_text("path\nten.wav\n")
+    found = embedded("cheap_teacher:Cheap", folder / "table.csv", folder / "store", path=folder)
+    stored = sum(each.stat().st_size for each in (folder / "store").glob("shard-*"))
+    rng = np.random.default_rng(0)
+    batches = [rng.standard_normal((4_000, DIMENSION)).astype(np.float32) for _ in range(5)]
+
+    def every():
+        return (batches[k % len(batches)] for k in range(PCA_FRAMES // len(batches[0])))
+
+    started, worked = time.perf_counter(), time.process_time()
+    reduction.reducer("pca", 64).fit(_Again(every))
+    return {
+        "frame_bytes": stored / found["frames"],
+        "pca": {
+            "frames": PCA_FRAMES,
+            "seconds": time.perf_counter() - started,
+            "processor_s": time.process_time() - worked,
+        },
+    }
+
+
+class _Again:
+    """An iterable that begins anew each time."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __iter__(self):
+        return iter(self._make())
+
+
+def upstream(result: dict) -> list[str]:
+    """Rows of the table of docs/scaling.md: what `CLIPS` clips and `PCA_FRAMES` frames cost."""
+    clip_frames = audio.count(CLIP_S * RATE, SAMPLES, HOP)
+    frames = CLIPS * clip_frames
+    each_s, frame_bytes = (
+        result["speed"]["embed"]["processor_ms_per_frame"] / 1e3,
+        result["scale"]["frame_bytes"],
+    )
+    sound_bytes = CLIPS * CLIP_S * SOUND_RATE * 2
+    hours, line_hours = frames * each_s / 3600, sound_bytes * 8 / LINE_BITS_PER_S / 3600
+    pca = result["scale"]["pca"]
+    return [
+        f"| frames, {clip_frames} a clip | {frames / 1e9:.1f} thousand million |",
+        f"| YAMNet, {each_s * 1e3:.2f} ms of processor a frame | {hours:,.0f} processor hours |",
+        f"| the same on 10 machines of 16 processors | {hours / 160:.1f} h |",
+        f"| the sound, 16 bits at 44.1 kHz | {sound_bytes / 1e12:.0f} TB |",
+        f"| the sound through one line of 10 Gbit/s | {line_hours:.0f} h |",
+        f"| processors that such a line keeps busy | {hours / line_hours:.0f} |",
+        f"| the store, {frame_bytes:,.0f} bytes a frame | {frames * frame_bytes / 1e12:.1f} TB |",
+        f"| {PCA_FRAMES:,} frames for PCA, by YAMNet | {PCA_FRAMES * each_s / 60:.0f} processor minutes |",
+        f"| the same, in the store | {PCA_FRAMES * frame_bytes / 1e9:.1f} GB |",
+        f"| PCA on them | {pca['processor_s']:.0f} s of processor |",
+    ]
+
+
 def report(result: dict) -> str:
     """The result as Markdown."""
     lines = [
@@ -397,6 +463,18 @@ def report(result: dict) -> str:
             "| kind | reason in skipped.csv |",
             "|---|---|",
             *(f"| {kind} | {reason} |" for kind, reason in found["kinds"].items()),
+        ]
+    if found := result.get("scale"):
+        pca = found["pca"]
+        lines += [
+            "",
+            "## Scale",
+            "",
+            _conditions(found),
+            "",
+            f"A frame of {DIMENSION} dimensions takes {found['frame_bytes']:,.0f} bytes in a store. PCA to "
+            f"64 dimensions on {pca['frames']:,} of them takes {pca['processor_s']:.0f} s of processor, "
+            f"{pca['seconds']:.0f} s by the clock.",
         ]
     return "\n".join(lines) + "\n"
 

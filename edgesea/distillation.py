@@ -7,7 +7,7 @@ stage whose result is there is not repeated, so a killed call goes on where it s
 import dataclasses
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from edgesea import (
     students,
     tables,
     teachers,
+    team,
 )
 from edgesea import soft as softlabels
 from edgesea.datasets import Manifest, timesplit
@@ -62,6 +63,7 @@ def distill(
     shared: Path | str | None = None,
     accelerator: str = "auto",
     watch: Callable[[Run], Watcher] | None = None,
+    devices: int | None = None,
     progress: Progress = SILENT,
 ) -> Run:
     """Runs all stages of one distillation and returns the finished run.
@@ -71,14 +73,18 @@ def distill(
     accelerator : see `edgesea.teacher.TeacherOptions`
     watch : makes who looks on while the student is trained, see `edgesea.train.Watcher`; asked for when all
         that comes before the training is done
+    devices : that share each batch, see `edgesea.team.gather`; None is one, or the processes of TF_CONFIG
 
     Raises `UsageError` where the configuration cannot work, before anything is written; `EdgeseaError` where
     the work fails.
     """
-    stages = _Stages(config, progress, shared, accelerator)
+    together = team.gather(devices, config.batch)
+    stages = _Stages(config, progress, shared, accelerator, together)
     stages.check()
-    run = Run.start(out, config)
-    if run.metrics.exists():
+    with stages.in_turn():
+        run = Run.start(out, config)
+        finished = run.metrics.exists()
+    if finished:
         progress.say(f"{run.folder} is finished: nothing to do.")
         return run
     stages.work(run, watch)
@@ -174,10 +180,16 @@ class _Stages:
         progress: Progress,
         shared: Path | str | None = None,
         accelerator: str = "auto",
+        together: team.Team | None = None,
     ):
         self.config, self.progress, self.shared, self.accelerator = config, progress, shared, accelerator
+        self.team = together
         self.manifest = datasets.load(config.data)
         self.objective = objective(config.objective)
+
+    def in_turn(self) -> AbstractContextManager:
+        """What one process makes and the others read."""
+        return self.team.in_turn() if self.team else nullcontext()
 
     @cached_property
     def teacher(self) -> teachers.Teacher:
@@ -247,6 +259,8 @@ class _Stages:
         sampling.sampler(self.config.sampler).check(self.manifest)
         reduction.reducer(self.config.reducer, self.config.dim or 1)
         self.objective.check(self.material)
+        if self.team:
+            self._check_divided()
         if self.reducer(1).labelled:
             self.material.require_labels(f"reducer {self.phi.name}")
         if self.config.fresh and self.config.augmentation is None:
@@ -279,6 +293,20 @@ class _Stages:
         if self.config.qat_epochs:
             quantised.check(student)
 
+    def _check_divided(self) -> None:
+        """What several devices cannot do together."""
+        for asked, words in (
+            (not self.objective.divides, f"--objective {self.config.objective}"),
+            (self.config.ema, "--ema"),
+            (self.config.mixstyle, "--mixstyle"),
+            (self.config.fresh, "--fresh"),
+        ):
+            if asked:
+                raise UsageError(
+                    f"Received {words} for several devices, each of which sees a part of a batch: leave it "
+                    "out, or say --objective sea, cosine or kd."
+                )
+
     def _build(self):
         backend.load()
         import keras
@@ -298,14 +326,13 @@ class _Stages:
         )
         for note in self.objective.notes(self.material):
             progress.say(note)
-        domain = self._embed(run)
-        rows = self._rows(run, domain)
-        reducer = self._reduce(run, domain, rows["train"])
-        soft = self._soften(run, domain, rows["train"])
-        trained_on = self._examples(run, domain, rows["train"], reducer, soft)
-        looked_at = {part: run.part(part) for part in PARTS}
-        student = self._build()
-        fuse(student)
+        with self.in_turn():
+            domain = self._embed(run)
+            rows = self._rows(run, domain)
+            reducer = self._reduce(run, domain, rows["train"])
+            soft = self._soften(run, domain, rows["train"])
+            trained_on = self._examples(run, domain, rows["train"], reducer, soft)
+            looked_at = {part: run.part(part) for part in PARTS}
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
@@ -324,18 +351,21 @@ class _Stages:
         if config.ema:
             learner = Averaged(learner, config.ema)
         epoch = max(1, len(trained_on) // config.batch)
-        learner.begin(
-            Setting(
-                student,
-                self.pairing.teacher.outputs,
-                schedule.optimizer(config.epochs * epoch),
-                config.seed,
-                classes=soft.count if soft else 0,
-                epoch=epoch,
-                epochs=config.epochs,
-                frames=len(trained_on),
+        with self.team.together() if self.team else nullcontext():
+            student = self._build()
+            fuse(student)
+            learner.begin(
+                Setting(
+                    student,
+                    self.pairing.teacher.outputs,
+                    schedule.optimizer(config.epochs * epoch),
+                    config.seed,
+                    classes=soft.count if soft else 0,
+                    epoch=epoch,
+                    epochs=config.epochs,
+                    frames=len(trained_on),
+                )
             )
-        )
         with trained_on if isinstance(trained_on, Fresh) else nullcontext():
             course = train(
                 learner,
@@ -345,8 +375,12 @@ class _Stages:
                 run.checkpoints,
                 run.tensorboard,
                 watcher=watch(run) if watch else None,
+                team=self.team,
                 progress=progress,
             )
+        if self.team and not self.team.chief:
+            self.team.meet()  # when the chief has written the rest
+            return
         student = learner.deploy()
         with files.replacing(run.student_file) as temporary:
             saving.save(student, temporary)
@@ -391,6 +425,8 @@ class _Stages:
                 "versions": versions(),
             },
         )
+        if self.team:
+            self.team.meet()
         # R² is None where the held-out sound is one frame.
         r2, cosine = figures["held-out"]["r2"], figures["held-out"]["cosine"]
         progress.say(

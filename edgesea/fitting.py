@@ -50,8 +50,9 @@ def _made_again(bundle: Bundle) -> tuple[dict[str, Any], str | None]:
         return manifest, None
     made = remake(bundle)
     assert made.compiled is not None  # the model itself was asked for
-    figures = {"arena_bytes": made.compiled.arena_bytes, "constant_bytes": made.compiled.constant_bytes}
-    figures |= {"state_bytes": made.compiled.state_bytes}
+    figures = {
+        key: getattr(made.compiled, key) for key in ("arena_bytes", "arenas", "constant_bytes", "state_bytes")
+    }
     header = made.contents.get(f"{bundle.identifier}_frontend.h")
     compiled = {**bundle.manifest["c_model"], **figures}
     return {**manifest, "c_model": compiled}, None if header is None else header.decode("ascii")

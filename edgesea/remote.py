@@ -121,14 +121,14 @@ class Remote(PosixPath):
         with here(self) as path:
             return open(path, mode, buffering, encoding, errors, newline)
 
-    def iterdir(self) -> Iterator["Remote"]:
+    def iterdir(self) -> Iterator["Remote"]:  # type: ignore[override]
         """What lies in it, sorted; nothing on the web, which has no folders."""
         system, root = _system(self)
         with _said(self):
             found = [] if _of_web(self) else system.ls(root, detail=True)
         yield from self._named({each["name"].rstrip("/"): each for each in found})
 
-    def glob(self, pattern: str, **_) -> Iterator["Remote"]:
+    def glob(self, pattern: str, **_) -> Iterator["Remote"]:  # type: ignore[override]
         """What lies in it itself, by its name."""
         return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
 
@@ -172,7 +172,7 @@ def path(text: str | os.PathLike) -> Path:
 def typed(text: str | os.PathLike) -> Path:
     """What a user typed, as a path: behind an address, or on this machine, with `~` for a home."""
     found = path(text)
-    return found if isinstance(found, Remote) else files.expanded(text)
+    return found if isinstance(found, Remote) else files.expanded(os.fspath(text))
 
 
 def below(folder: Path, text: str) -> Path:

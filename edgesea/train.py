@@ -23,6 +23,7 @@ from edgesea.errors import EdgeseaError
 from edgesea.examples import Examples, Fresh
 from edgesea.objectives import Objective
 from edgesea.progress import SILENT, Progress
+from edgesea.team import Team
 
 WARM_UP = 200  # optimiser steps until the learning rate is reached, at most a tenth of all
 AHEAD = 4  # batches that are read ahead
@@ -87,6 +88,7 @@ def train(
     tensorboard: Path,
     *,
     watcher: Watcher | None = None,
+    team: Team | None = None,
     progress: Progress = SILENT,
 ) -> list[dict]:
     """Trains what `objective` was begun with and leaves its network with the weights of its best epoch.
@@ -99,6 +101,8 @@ def train(
         Where the state lies; training goes on from what it holds.
     watcher : Watcher or None
         Is asked after every epoch.
+    team : Team or None
+        Trains each batch together; its chief writes the state. The objective was begun `together`.
 
     Returns
     -------
@@ -116,8 +120,9 @@ def train(
     steps = max(1, len(examples) // schedule.batch)
     state = _State(folder / "state.npz", objective)
     state.restore()
-    writer = tf.summary.create_file_writer(str(tensorboard))
-    step = tf.function(objective.step)
+    writes = team is None or team.chief
+    writer = tf.summary.create_file_writer(str(tensorboard)) if writes else tf.summary.create_noop_writer()
+    step = team.compiled(objective.step) if team else tf.function(objective.step)
     objective.check_validation(validation)
     with (
         progress.stage("train", steps * schedule.epochs, steps * state.epoch) as advance,
@@ -148,7 +153,7 @@ def train(
                 "learning_rate": float(objective.optimizer.learning_rate),
                 "seconds": time.monotonic() - started,
             }
-            state.save(course)
+            state.save(course, write=writes)
             with writer.as_default(step=course["epoch"]):
                 for name in course.keys() - {"epoch", "seconds"}:
                     tf.summary.scalar(name, course[name])
@@ -252,10 +257,13 @@ class _State:
         label = {"r2": "R²"}.get(self._criterion, self._criterion)
         return f" {label} {self.course[self.best_epoch - 1][self._criterion]:.3f}"
 
-    def save(self, course: dict) -> None:
+    def save(self, course: dict, write: bool = True) -> None:
+        """Takes an epoch in; `write` : into the file too."""
         self.course.append(course)
         if self.best_epoch == self.epoch:
             self._best = [variable.numpy() for variable in self._kept]
+        if not write:
+            return
         arrays = {f"now{i}": variable.numpy() for i, variable in enumerate(self._variables)}
         arrays |= {f"best{i}": value for i, value in enumerate(self._best)}
         with files.replacing(self.path) as temporary:

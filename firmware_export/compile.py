@@ -8,7 +8,7 @@ writes ``street_sounds.c``, ``street_sounds.h`` and the kernels that the model n
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_export import __version__
@@ -19,7 +19,11 @@ from firmware_export.files import write_bytes
 from firmware_export.graph import read
 from firmware_export.ir import Graph, Quantization
 from firmware_export.passes import check, lower, simplify
-from firmware_export.plan import Plan, plan
+from firmware_export.plan import Plan, largest, plans
+
+OPTIMIZE = ("speed", "size")
+# The header that every kernel reads.
+_PATH = "edgesea_path.h"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class CompiledModel:
     sha256 : str
         Of the .tflite.
     arena_bytes : int
+        On the path that needs the most.
+    arenas : dict of str to int
+        By path.
     state_bytes : int
         What it keeps from one inference to the next.
     constant_bytes : dict of str to int
@@ -70,7 +77,7 @@ class CompiledModel:
         What the arena is largest for.
     inputs, outputs : tuple of (shape, dtype, Quantization or None)
     plan : Plan
-        For ``explain``.
+        Of the path that needs the most, for ``explain``.
     """
 
     name: str
@@ -84,16 +91,17 @@ class CompiledModel:
     outputs: tuple[tuple[tuple[int, ...], str, Quantization | None], ...]
     plan: Plan
     state_bytes: int = 0
+    arenas: dict[str, int] = field(default_factory=dict)
 
 
-def _planned(graph: Graph, ram_budget: int | None) -> Plan:
-    """The plan; maps of width 1 are one row, which is fastest, unless only streaming them fits the budget."""
+def _planned(graph: Graph, ram_budget: int | None) -> dict[str, Plan]:
+    """The plans; maps of width 1 are one row, the fastest, unless only streaming them fits the budget."""
     try:
-        return plan(lower(graph), ram_budget)
+        return plans(lower(graph), ram_budget)
     except ModelError:
         if ram_budget is None:
             raise
-    return plan(lower(graph, turn=False), ram_budget)
+    return plans(lower(graph, turn=False), ram_budget)
 
 
 def compile_model(
@@ -102,6 +110,7 @@ def compile_model(
     name: str,
     *,
     ram_budget: int | None = None,
+    optimize: str = "speed",
     command: str = "",
 ) -> CompiledModel:
     """Compile a .tflite into C.
@@ -114,7 +123,9 @@ def compile_model(
     name : str
         Any text; what C cannot have in an identifier becomes ``_``.
     ram_budget : int > 0 or None [bytes]
-        The largest arena; see ``plan.plan``.
+        The largest arena; see ``plan.plans``.
+    optimize : str
+        One of ``OPTIMIZE``: whether the kernels are compiled for speed, or for the least flash.
     command : str
         The command line to name in the header.
 
@@ -126,13 +137,18 @@ def compile_model(
     """
     if ram_budget is not None and ram_budget <= 0:
         raise ModelError(f"Received ram_budget = {ram_budget}: give a number of bytes above 0.")
+    if optimize not in OPTIMIZE:
+        raise ModelError(f"Received optimize = {optimize!r}: give one of {', '.join(OPTIMIZE)}.")
     graph = simplify(read(model))
     check(graph)
-    layout = _planned(graph, ram_budget)
+    found = _planned(graph, ram_budget)
+    layout = largest(found)
     program = layout.program
     name = identifier(name)
-    sources = emit(layout, name, __version__, command)
+    sources = emit(found, name, __version__, command)
     contents = {file: (RUNTIME / file).read_bytes() for file in sources.kernels}
+    if optimize == "size":
+        contents[_PATH] = contents[_PATH].replace(b"OPTIMIZE_SIZE 0", b"OPTIMIZE_SIZE 1")
     contents[f"{name}.c"] = sources.source.encode("ascii")
     contents[f"{name}.h"] = sources.header.encode("ascii")
     out = Path(out)
@@ -165,4 +181,5 @@ def compile_model(
         tuple((t.shape, t.dtype, t.quantization) for t in (graph.tensors[i] for i in graph.outputs)),
         layout,
         layout.state_bytes,
+        {path: each.arena_bytes for path, each in found.items()},
     )

@@ -6,22 +6,21 @@ computed. Nothing is written to disk here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from firmware_export import ctext, kernels
 from firmware_export.kernels import RUNTIME
-from firmware_export.plan import Group, Plan
-from firmware_export.program import Array, Call, Constant, Rows, Slot, Step
+from firmware_export.plan import Group, Plan, largest
+from firmware_export.program import PATHS, Array, Call, Constant, Rows, Slot, Step
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 __all__ = ["RUNTIME", "TEMPLATES", "Sources", "emit"]
-
-PATHS = ("plain", "dsp", "mve")
 
 CTYPES = {
     "int8": "int8_t",
@@ -53,12 +52,13 @@ class Sources:
     constant_bytes: dict[str, int]
 
 
-def emit(plan: Plan, name: str, version: str, command: str = "") -> Sources:
-    """Write ``plan`` as C.
+def emit(plans: Mapping[str, Plan], name: str, version: str, command: str = "") -> Sources:
+    """Write a program as C.
 
     Parameters
     ----------
-    plan : Plan
+    plans : dict of str to Plan
+        By path, of one program.
     name : str
         A C identifier: prefix of every public name.
     version : str
@@ -66,14 +66,16 @@ def emit(plan: Plan, name: str, version: str, command: str = "") -> Sources:
     command : str
         What made it, for the header.
     """
-    return _Emitter(plan, name).sources(version, command)
+    return _Emitter(plans, name).sources(version, command)
 
 
 class _Emitter:
-    def __init__(self, plan: Plan, name: str):
-        self.plan, self.name = plan, name
-        self.program = plan.program
-        self.graph = plan.program.graph
+    def __init__(self, plans: Mapping[str, Plan], name: str):
+        self.plans, self.name = plans, name
+        # Of the path that is being written; what is the same on all of them is taken from the largest.
+        self.plan = largest(plans)
+        self.program = self.plan.program
+        self.graph = self.program.graph
         self.inputs = [self._port(t, "input", i, self.graph.inputs) for i, t in enumerate(self.graph.inputs)]
         self.outputs = [
             self._port(t, "output", i, self.graph.outputs) for i, t in enumerate(self.graph.outputs)
@@ -85,7 +87,8 @@ class _Emitter:
 
     def sources(self, version: str, command: str) -> Sources:
         environment = ctext.environment(TEMPLATES)
-        streams, calls = self._calls()
+        layouts = self._layouts()
+        streams = [stream for layout in layouts for stream in layout["streams"]]
         functions = set().union(*(step.functions for step in self.program.steps))
         runner = {"edgesea_stream"} if streams else set()
         pointer_parameters = [f"const {io['ctype']} *{io['argument']}" for io in self.inputs]
@@ -103,7 +106,7 @@ class _Emitter:
             "outputs": self.outputs,
             "parameters": ", ".join(pointer_parameters),
             "arguments": ", ".join(arguments),
-            "arena_bytes": self.plan.arena_bytes,
+            "arenas": self._by_condition({path: each.arena_bytes for path, each in self.plans.items()}),
             "state_bytes": self.plan.state_bytes,
             "states": [
                 (b.offset, self.program.steps[b.step].initial, b.bytes)
@@ -114,15 +117,12 @@ class _Emitter:
             "peak": self.plan.peak,
             "steps": [self._constants(number, step) for number, step in enumerate(self.program.steps)],
             "kernel_headers": kernels.headers(functions),
-            "streams": streams,
+            "layouts": layouts,
             "places": ", ".join(places),
-            "most_stages": max((len(s["stages"]) for s in streams), default=0),
             "most_rows": max(
                 [2] + [s.rows.height for s in self.program.steps if s.rows and not s.rows.singly]
             ),
-            "calls": calls,
             "unused": [io["argument"] for io in self.inputs if not self._is_read(io["tensor"])],
-            "uses_memory": any("memory + " in call for call in calls),
             "uses_memcpy": self.plan.state_bytes > 0
             or any("memcpy" in step.functions for step in self.program.steps),
         }
@@ -225,24 +225,63 @@ class _Emitter:
 
     # ---- calls ----
 
+    def _layouts(self) -> list[dict]:
+        """The streams and calls of each path; paths that have the same share them."""
+        texts = {}
+        for path, plan in self.plans.items():
+            self.plan = plan
+            streams, calls = self._calls()
+            texts[path] = {
+                "streams": streams,
+                "most_stages": max((len(s["stages"]) for s in streams), default=0),
+                "calls": calls,
+                "uses_memory": any("memory + " in call for call in calls),
+            }
+        self.plan = largest(self.plans)
+        return [{"condition": condition, **text} for condition, text in self._by_condition(texts)]
+
+    @staticmethod
+    def _by_condition(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Values by path as (line of the preprocessor, value), a line for all paths with one value.
+
+        The lines are empty where all have the same; the last is ``#else``.
+        """
+        different: list[tuple[list[str], Any]] = []
+        for path, value in values.items():
+            paths = next((paths for paths, other in different if other == value), None)
+            if paths is None:
+                different.append(([path], value))
+            else:
+                paths.append(path)
+        if len(different) == 1:
+            return [("", different[0][1])]
+        # The plain path, which is first, becomes the last.
+        turned = different[1:] + different[:1]
+        lines = []
+        for number, (paths, value) in enumerate(turned):
+            tests = " || ".join(f"EDGESEA_PATH == EDGESEA_PATH_{path.upper()}" for path in paths)
+            first = "#if" if number == 0 else "#elif"
+            lines.append((f"{first} {tests}" if number < len(turned) - 1 else "#else", value))
+        return lines
+
     def _calls(self) -> tuple[list[dict], list[str]]:
         streams: list[dict] = []
         calls: list[str] = []
-        for number, group in enumerate(self.plan.groups):
+        for group in self.plan.groups:
             first = self.program.steps[group.first]
             if first.rows is None:
                 calls.append(f"EDGESEA_PROFILE({group.first});")
-                calls += [self._call(number, group.first, call) for call in first.calls]
+                calls += [self._call(group.first, call) for call in first.calls]
                 continue
             for member in range(first.batch):
-                stream = self._stream(number, group, len(streams), member)
+                stream = self._stream(group, len(streams), member)
                 streams.append(stream)
                 calls.append(
                     f"edgesea_stream({stream['name']}, {len(stream['stages'])}, places, progress, rows);"
                 )
         return streams, calls
 
-    def _call(self, group: int, number: int, call: Call) -> str:
+    def _call(self, number: int, call: Call) -> str:
         step = self.program.steps[number]
         labels = {id(constant): name for constant, name in self._constant_names(number, step)}
 
@@ -254,7 +293,7 @@ class _Emitter:
             if not isinstance(argument, Slot):
                 return str(argument)
             if argument.what == "scratch":
-                return f"memory + {self.plan.scratch_offset(group)}"
+                return f"memory + {self.plan.scratch_offset(number)}"
             if argument.what == "state":
                 return f"kept + {self.plan.state_offset(number)}"
             tensor = step.output if argument.what == "out" else step.inputs[argument.position]
@@ -274,7 +313,7 @@ class _Emitter:
         const = "const " if reading else ""
         return f"({const}{ctype} *)(memory + {self.plan.tensor_offset(tensor)})"
 
-    def _stream(self, number: int, group: Group, index: int, member: int) -> dict:
+    def _stream(self, group: Group, index: int, member: int) -> dict:
         steps = self.program.steps
         stages: list[dict] = []
         stage_of: dict[tuple[int, int], int] = {}
@@ -298,7 +337,7 @@ class _Emitter:
             ring = group.rings.get(step.output, rows.out_rows)
             inputs = [stage_of[tensor, rows.in_rows] for tensor in step.inputs]
             stage_of[step.output, rows.out_rows] = len(stages)
-            scratch = self.plan.scratch_offset(number, n if step.sums else None)
+            scratch = self.plan.scratch_offset(n)
             title = f"{n}: {step.name}"
             stages.append(
                 self._stage(

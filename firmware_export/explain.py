@@ -28,19 +28,19 @@ def as_text(plan: Plan) -> str:
         lines.append(_cause(plan))
     for number, group in enumerate(plan.groups):
         lines += ["", f"{number}: {_title(plan, group)}"]
-        used = 0
         for buffer in plan.live(number):
             if buffer.bytes:
-                used += buffer.bytes
                 end = buffer.offset + buffer.bytes
                 lines.append(f"    {buffer.offset:>8} .. {end:<8} {_bar(plan, buffer)}  {buffer.name}")
-        lines.append(f"    {used} bytes in use" + (", the peak" if number == plan.peak_group else ""))
+        lines.append(
+            f"    {plan.in_use(number)} bytes in use" + (", the peak" if number == plan.peak_group else "")
+        )
     return "\n".join(lines) + "\n"
 
 
 def _cause(plan: Plan) -> str:
     live = plan.live(plan.peak_group)
-    used = sum(buffer.bytes for buffer in live)
+    used = plan.in_use(plan.peak_group)
     if not used:
         return "nothing is kept in the arena"
     largest = max(live, key=lambda buffer: buffer.bytes)

@@ -141,7 +141,10 @@ def by_vectors(weights: np.ndarray) -> np.ndarray:
 
 
 # The DSP path widens this many pixels at once, and at most this many inputs of each.
-PIXELS, CHUNK = 5, 400
+PIXELS, CHUNK = 5, 200
+
+# The DSP path widens this many inputs of a dense layer at once.
+PIECE = 128
 
 # The MVE path gathers this many pixels at once, the more where their inputs are at most so many bytes each.
 VECTOR_PIXELS, SHALLOW = (3, 6), 480
@@ -154,25 +157,32 @@ DEPTHWISE = ("edgesea_depthwise_3x3_row", "edgesea_depthwise_dilated_row", "edge
 SEGMENT, VECTOR_SEGMENT = 32, 16
 
 
-def scratch_bytes(function: str, fields: dict) -> int:
-    """The working memory of one call of a kernel, as edgesea_kernels.h documents it."""
+def scratch_bytes(function: str, fields: dict) -> dict[str, int]:
+    """The working memory of one call of a kernel by path, as edgesea_kernels.h documents it."""
     if function in ("edgesea_conv_row", "edgesea_pointwise_row"):
-        pixels = min(PIXELS, fields["out_width"])
-        line = fields["kernel_width"] * fields["in_channels"]
-        depth4 = chunk = round_up(fields["kernel_height"] * line, 4)
-        if depth4 > CHUNK and line % 4 == 0:
-            chunk = min(depth4, max(1, CHUNK // line) * line)
-        kept = chunk < depth4 or fields["flags"] & GENERAL
-        dsp = 2 * pixels * chunk + (4 * pixels * fields["out_channels"] if kept else 0)
+        if function == "edgesea_pointwise_row":
+            return {"dsp": _widened(fields)}
+        depth4 = round_up(fields["kernel_height"] * fields["kernel_width"] * fields["in_channels"], 4)
         depth16 = round_up(depth4, 16)
-        mve = min(VECTOR_PIXELS[depth16 <= SHALLOW], fields["out_width"]) * depth16
-        return max(dsp, mve)
+        gathered = min(VECTOR_PIXELS[depth16 <= SHALLOW], fields["out_width"]) * depth16
+        return {"plain": depth4, "dsp": _widened(fields), "mve": gathered}
     if function in DEPTHWISE:
-        dsp = _depthwise_dsp if function == "edgesea_depthwise_paired_row" else _depthwise_3x3_dsp
-        return max(_depthwise_plain(fields), dsp(fields), _depthwise_mve(fields))
+        widened = _depthwise_dsp if function == "edgesea_depthwise_paired_row" else _depthwise_3x3_dsp
+        return {"plain": _depthwise_plain(fields), "dsp": widened(fields), "mve": _depthwise_mve(fields)}
     if function == "edgesea_fully_connected":
-        return 2 * round_up(fields["inputs"], 4)
-    return 0
+        return {"dsp": 2 * min(round_up(fields["inputs"], 4), PIECE)}
+    return {}
+
+
+def _widened(fields: dict) -> int:
+    """What some pixels see of the input, in 16 bits, and their sums where that comes in pieces."""
+    pixels = min(PIXELS, fields["out_width"])
+    line = fields["kernel_width"] * fields["in_channels"]
+    depth4 = chunk = round_up(fields["kernel_height"] * line, 4)
+    if depth4 > CHUNK and line % 4 == 0:
+        chunk = min(depth4, max(1, CHUNK // line) * line)
+    kept = chunk < depth4 or fields["flags"] & GENERAL
+    return 2 * pixels * chunk + (4 * pixels * fields["out_channels"] if kept else 0)
 
 
 def _reach(fields: dict, outputs: int) -> int:

@@ -13,6 +13,9 @@ import numpy as np
 
 from firmware_export.ir import Graph, Operator, Tensor
 
+# The implementations of the kernels, as edgesea_path.h chooses among them.
+PATHS = ("plain", "dsp", "mve")
+
 
 @dataclass(frozen=True, eq=False)
 class Array:
@@ -149,14 +152,16 @@ class Step:
         Where there are no rows: the calls that do the work.
     batch : int > 0
         How many feature maps the rows function makes, one after the other.
-    scratch : int [bytes]
-        Memory that is free again after each call.
+    scratch : Mapping of str to int [bytes]
+        Memory that is free again after each call, by path; none where it is silent.
     sums : int [bytes]
         Memory that a row function which takes rows singly keeps until its row is done.
     table : Array or None
         Applied to each row when it is done.
     in_place : tuple of int
         Positions of the inputs whose memory the output may take.
+    in_place_on : Mapping of str to tuple of int
+        The same of the paths where more can.
     state : int [bytes]
         Memory that the step keeps from one inference to the next; only for steps on whole tensors.
     initial : int, 0..255
@@ -171,10 +176,11 @@ class Step:
     rows: Rows | None = None
     calls: tuple[Call, ...] = ()
     batch: int = 1
-    scratch: int = 0
+    scratch: Mapping[str, int] = field(default_factory=dict)
     sums: int = 0
     table: Array | None = None
     in_place: tuple[int, ...] = ()
+    in_place_on: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     state: int = 0
     initial: int = 0
 

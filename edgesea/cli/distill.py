@@ -102,9 +102,12 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 )
 @shared_store
 @accelerator
+@click.option(
+    "--devices", type=int, help="GPUs that share each batch.  [default: one, or the processes of TF_CONFIG]"
+)
 @click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 @as_json
-def distill(out, config_file, augment, as_json, shared, accelerator, **options):
+def distill(out, config_file, augment, as_json, shared, accelerator, devices, **options):
     """Distils a student from a teacher on your sound; goes on where it stopped.
 
     In a folder with an edgesea.toml, what is not given here is taken from there. A student, objective,
@@ -114,7 +117,9 @@ def distill(out, config_file, augment, as_json, shared, accelerator, **options):
 
     config, out = _choose(out, config_file, augment, {k: v for k, v in options.items() if v is not None})
     bars = progress()
-    run = run_distillation(config, out, shared=shared, accelerator=accelerator, progress=bars)
+    run = run_distillation(
+        config, out, shared=shared, accelerator=accelerator, devices=devices, progress=bars
+    )
     results = run.results()
     if as_json:
         print_json(

@@ -36,6 +36,13 @@ class _Export(click.Command):
 @click.option(
     "--ram-budget", type=int, help="Bytes that the C model's arena may take up.  [default: the fewest]"
 )
+@click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size"]),
+    default="speed",
+    show_default=True,
+    help="What the C model's kernels are compiled for; size takes less flash.",
+)
 @click.option("--explain", is_flag=True, help="Draw the C model's memory plan: as text here, as c/plan.svg.")
 @click.option("--no-c", is_flag=True, help="Leave the C model out: for a model that it cannot compile.")
 @click.option(
@@ -76,6 +83,7 @@ def export(
     min_cosine,
     min_r2,
     ram_budget,
+    optimize,
     explain,
     no_c,
     allow_failed,
@@ -122,12 +130,14 @@ def export(
     command = command_line()
     project = in_bundle(kind, runtime=runtime or "c", board=board, command=command) if kind else None
     if no_c:
-        _check_without_c(explain, ram_budget, kind, runtime)
+        _check_without_c(explain, ram_budget, optimize, kind, runtime)
         c_model = None
     else:
         # TensorFlow Lite Micro runs what cannot be compiled.
         optional = runtime == "tflm" and not explain and ram_budget is None
-        c_model = c_compiler(ram_budget=ram_budget, explain=explain, optional=optional, command=command)
+        c_model = c_compiler(
+            ram_budget=ram_budget, optimize=optimize, explain=explain, optional=optional, command=command
+        )
     given = (head_file, data, memory, keep_embedding, min_agreement)
     deciding = _deciding(target, a_tflite, *given, board)
     if a_tflite:
@@ -214,10 +224,13 @@ def _deciding(target: Path, a_tflite: bool, head_file, data, memory, keep_embedd
     )
 
 
-def _check_without_c(explain: bool, ram_budget: int | None, kind: str | None, runtime: str | None) -> None:
+def _check_without_c(
+    explain: bool, ram_budget: int | None, optimize: str, kind: str | None, runtime: str | None
+) -> None:
     given = {
         "--explain": explain,
         "--ram-budget": ram_budget is not None,
+        "--optimize": optimize != "speed",
         "--project": kind and runtime != "tflm",
     }
     if taken := next((option for option, there in given.items() if there), None):

@@ -28,13 +28,22 @@ def fit(bundle, as_json):
         [
             each["board"],
             each["fits"],
+            each["optimize"],
             _margin(each["flash"]),
             _margin(each["ram"]),
             *(_range((each["estimate"] or {}).get(key)) for key in ("inference_ms", "duty_cycle_percent")),
         ]
         for each in result["boards"]
     ]
-    columns = ["board", "fits", "KB of flash left", "KB of RAM left", "estimated ms", "est. duty, %"]
+    columns = [
+        "board",
+        "fits",
+        "--optimize",
+        "KB of flash left",
+        "KB of RAM left",
+        "estimated ms",
+        "est. duty, %",
+    ]
     print_table(f"{result['name']}, {result['engine']}", columns, rows)
     for standing in STANDINGS:
         boards = [each["board"] for each in result["boards"] if each["standing"] == standing]

@@ -57,6 +57,7 @@ def measure(
     inputs: Sequence[Sequence[np.ndarray] | np.ndarray] | None = None,
     profile: bool = True,
     flags: Sequence[str] = (),
+    optimize: str = "speed",
     limit_s: float = TIME_LIMIT_S,
 ) -> dict:
     """Compiles a .tflite into C, runs it on an emulated core and says what it costs there.
@@ -69,6 +70,7 @@ def measure(
         several inputs. Three random ones if None
     profile : whether to tell the operators apart too, in a second build and run
     flags : compiler flags that follow the usual ones
+    optimize : "speed" or "size", see `firmware_export.compile.compile_model`
     limit_s : float > 0, seconds of the host after which one run of the emulator counts as hung
 
     Returns
@@ -96,7 +98,7 @@ def measure(
     with scratch() as folder:
         try:
             graph = read(model)
-            compiled = compile_model(model, folder / "model", "measured")
+            compiled = compile_model(model, folder / "model", "measured", optimize=optimize)
         except ModelError as error:
             raise EdgeseaError(f"{model} has no C model: {error}") from error
         image, report, outputs = _inference(
@@ -133,7 +135,7 @@ def measure(
             "instructions": max(instructions),
             "flash_bytes": flash,
             "ram_bytes": sizes.get(".data", 0) + sizes.get(".bss", 0),
-            "arena_bytes": compiled.arena_bytes,
+            "arena_bytes": compiled.arenas[PATHS[path]],
             "stack_bytes": max(stack for _, stack in invokes),
             "bit_exact": differing == 0,
         },

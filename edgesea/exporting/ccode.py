@@ -18,11 +18,17 @@ PLAN_TEXT, PLAN_PICTURE = "plan.txt", "plan.svg"
 
 
 def c_compiler(
-    *, ram_budget: int | None = None, explain: bool = False, optional: bool = False, command: str = ""
+    *,
+    ram_budget: int | None = None,
+    optimize: str = "speed",
+    explain: bool = False,
+    optional: bool = False,
+    command: str = "",
 ) -> CModel:
     """A `c_model` for `write_bundle`.
 
     ram_budget : bytes that the arena may take up, None for as few as possible
+    optimize : "speed", or "size" for the least flash
     explain : also write the memory plan, time against address, as plan.txt and plan.svg
     optional : leave the C model out, instead of failing, where the model cannot be compiled
     command : that makes the bundle, for the files' headers
@@ -41,7 +47,9 @@ def c_compiler(
         from firmware_export.sensor import hears_int8, write_sensor
 
         try:
-            compiled = compile_model(content, folder, identifier, ram_budget=ram_budget, command=command)
+            compiled = compile_model(
+                content, folder, identifier, ram_budget=ram_budget, optimize=optimize, command=command
+            )
             sensor = (
                 write_sensor(compiled, frontend, folder, decisions=decisions, command=command)
                 if frontend and hears_int8(compiled)
@@ -61,10 +69,12 @@ def c_compiler(
             "files": [file.name for file in compiled.files],
             "sensor_files": [file.relative_to(folder).as_posix() for file in sensor],
             "arena_bytes": compiled.arena_bytes,
+            "arenas": compiled.arenas,
             **({"state_bytes": compiled.state_bytes} if compiled.state_bytes else {}),
             "constant_bytes": compiled.constant_bytes,
             "peak": compiled.peak,
             **({} if ram_budget is None else {"ram_budget": ram_budget}),
+            **({} if optimize == "speed" else {"optimize": optimize}),
         }
 
     return compile_into

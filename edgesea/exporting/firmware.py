@@ -91,6 +91,7 @@ def remake(bundle: Bundle, *, model: bool = True, command: str = "") -> Made:
                     folder,
                     bundle.identifier,
                     ram_budget=described.get("ram_budget"),
+                    optimize=described.get("optimize") or "speed",
                     command=command,
                 )
         except ModelError as error:

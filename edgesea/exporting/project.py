@@ -321,7 +321,7 @@ class _Project:
             arena = self.tflm["arena"]
             engine = (
                 f"TensorFlow Lite Micro, {len(self.tflm['methods'])} operators, "
-                f"an arena of {arena.recommended:,} bytes ({arena.bytes:,} {arena.how})"
+                f"an arena of {arena.recommended:,} bytes ({arena.bytes + arena.scratch:,} {arena.how})"
             )
             needs += "\n" + self.framework.tflm.needs.format(**words)
         if self.known.note:
@@ -391,7 +391,7 @@ class _Project:
         methods = tflm.resolver_methods(model["operators"])
         return {
             "methods": methods,
-            "arena": tflm.arena_of(self.bundle.int8.read_bytes()),
+            "arena": tflm.arena_of(self.bundle.int8.read_bytes(), self.board.core),
             "ends": ends,
             "outputs": ends[1:],
             "headers": self.framework.tflm.headers,

@@ -1,20 +1,15 @@
 """A model for TensorFlow Lite Micro (TFLM): which operators its resolver needs, and how large its arena is.
 
     methods = resolver_methods(bundle.manifest["int8"]["operators"])   # ("AddConv2D", "AddFullyConnected")
-    arena = arena_of(bundle.int8.read_bytes())
+    arena = arena_of(bundle.int8.read_bytes(), "cortex-m4")
 
-The arena is measured where the package tflite-micro is installed: TFLM itself, with its reference kernels,
-on this 64-bit machine, runs the model in an arena and says how much it took; then it runs in just that.
-Pointers of a microcontroller are half as large, so its own share is smaller there; but kernels for a core
-want scratch memory in the arena that reference kernels do not. `Arena.recommended` allows for both.
-
-Elsewhere the arena is computed: the largest sum of live tensors, and what TFLM keeps for every tensor,
-operator and channel. That is a guess at what its planner does, with a larger margin; it says so.
+The arena is computed for the core's kernels, see `tflm_arena`, and given a tenth more. Where the package
+tflite-micro is installed, TFLM itself runs the model once on this machine, so that a model that it refuses is
+refused here.
 """
 
 import importlib.metadata
 import importlib.util
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgesea.errors import EdgeseaError
-from edgesea.measures import memory
-from firmware_export.graph import Graph, read
+from edgesea.exporting.tflm_arena import ALIGNMENT, KERNELS, REFERENCE, arena_used
+from firmware_export.graph import read
 
 PACKAGE = "tflite-micro"
 INSTALL = "python3 -m pip install --pre tflite-micro"
@@ -52,20 +47,14 @@ _METHODS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
 
-ALIGNMENT = 16
+_NAMES = {
+    "cmsis-nn": "CMSIS-NN's kernels",
+    "cmsis-nn-mve": "CMSIS-NN's kernels for MVE",
+    REFERENCE: "the reference kernels",
+}
 
-# Part of the measured bytes that is added, for a version of TFLM that keeps more than the measured one.
-MEASURED_MARGIN = 0.10
-# The same where nothing was measured: TFLM's planner may leave gaps.
-COMPUTED_MARGIN = 0.25
-
-# What TFLM keeps on a 64-bit machine, in bytes: sizeof(TfLiteEvalTensor), sizeof(NodeAndRegistration),
-# multiplier and shift of a channel; and what is left of measured tails without these, model and operator.
-TENSOR_BYTES = 24
-OPERATOR_BYTES = 64
-CHANNEL_BYTES = 8
-REST_BYTES = 1024
-OPERATOR_REST_BYTES = 100
+# Part of the computed bytes that is added, for a version of TFLM that keeps more than the measured one.
+MARGIN = 0.10
 
 LIMIT_S = 120
 
@@ -78,7 +67,6 @@ details = interpreter.get_input_details(0)
 import numpy
 interpreter.set_input(numpy.zeros(details["shape"], details["dtype"]), 0)
 interpreter.invoke()
-interpreter.print_allocations()
 """
 
 
@@ -86,11 +74,11 @@ interpreter.print_allocations()
 class Arena:
     """The arena of a model in TFLM, in bytes.
 
-    bytes : measured or computed, see `how`
-    scratch : what CMSIS-NN's kernels may want beside it, computed
+    bytes : used without the kernels' scratch memory
+    scratch : what that adds
     margin : what `recommended` allows for everything else
-    how : "measured" or "computed"
-    kernels : what it was measured with or computed from, for people
+    how : "computed"
+    kernels : what it was computed for, for people
     """
 
     bytes: int
@@ -128,48 +116,34 @@ def resolver_methods(operators: Iterable[str]) -> tuple[str, ...]:
     return tuple(_METHODS.get(name) or "Add" + "".join(map(_capitalised, name.split("_"))) for name in names)
 
 
-def arena_of(model: bytes) -> Arena:
-    """The arena of an int8 .tflite: measured where the package tflite-micro is installed, else computed."""
-    if importlib.util.find_spec("tflite_micro") is None:
-        return compute_arena(model)
-    return measure_arena(model)
-
-
-def measure_arena(model: bytes) -> Arena:
-    """Measures the arena with the installed tflite-micro; EdgeseaError where TFLM does not run the model."""
+def arena_of(model: bytes, core: str) -> Arena:
+    """The arena of an int8 .tflite on a core; EdgeseaError where an installed TFLM does not run it."""
     graph = read(model)
+    kernels = KERNELS.get(core, REFERENCE)
+    least, used = (arena_used(graph, each) for each in (REFERENCE, kernels))
+    return Arena(
+        bytes=least,
+        scratch=used - least,
+        margin=round(used * MARGIN),
+        how="computed",
+        kernels=f"computed for {core} with {_NAMES[kernels]}; {_tried(model, used)}",
+    )
+
+
+def _tried(model: bytes, used: int) -> str:
+    """Runs a model where TFLM is installed; a clause that says so."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        return f"not tried, because no {PACKAGE} was installed ({INSTALL})"
     with tempfile.TemporaryDirectory(prefix="edgesea-tflm-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(model)
-        generous = 4 * _computed(graph) + (1 << 20)
-        found = _run(path, generous)
-        # The recorder counts the plan; the interpreter is asked whether it runs in that.
-        size = next((each for each in range(found, found + 1024, ALIGNMENT) if _runs(path, each)), generous)
-    version = importlib.metadata.version(PACKAGE)
-    return Arena(
-        bytes=size,
-        scratch=_scratch(graph),
-        margin=round(size * MEASURED_MARGIN),
-        how="measured",
-        kernels=f"tflite-micro {version}, reference kernels, on a 64-bit machine",
-    )
+        # Pointers are twice as long here.
+        _run(path, 2 * used + (1 << 20))
+    return f"{PACKAGE} {importlib.metadata.version(PACKAGE)} runs the model on this machine"
 
 
-def compute_arena(model: bytes) -> Arena:
-    """The arena as it can be computed from the model alone."""
-    graph = read(model)
-    size = _computed(graph)
-    return Arena(
-        bytes=size,
-        scratch=_scratch(graph),
-        margin=round(size * COMPUTED_MARGIN),
-        how="computed",
-        kernels=f"computed, not measured: no {PACKAGE} was installed ({INSTALL})",
-    )
-
-
-def _run(path: Path, arena: int) -> int:
-    """Runs the model and returns the bytes that TFLM says it took of the arena."""
+def _run(path: Path, arena: int) -> None:
+    """Runs the model once; EdgeseaError where TFLM does not."""
     command = [sys.executable, "-c", _MEASURE, str(path), str(arena)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
@@ -177,48 +151,9 @@ def _run(path: Path, arena: int) -> int:
         raise EdgeseaError(
             f"TensorFlow Lite Micro took more than {LIMIT_S} seconds for one inference."
         ) from None
-    total = re.search(r"Arena allocation total (\d+) bytes", done.stderr)
-    if done.returncode != 0 or total is None:
+    if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["nothing"]
         raise EdgeseaError(f"TensorFlow Lite Micro does not run this model; it says: {said[-1]}.")
-    return int(total[1])
-
-
-def _runs(path: Path, arena: int) -> bool:
-    try:
-        _run(path, arena)
-    except EdgeseaError:
-        return False
-    return True
-
-
-def _computed(graph: Graph) -> int:
-    channels = sum(
-        tensor.quantization.scales.size
-        for tensor in graph.tensors
-        if tensor.constant and tensor.quantization is not None and tensor.quantization.per_channel
-    )
-    return (
-        memory.activation(graph)["peak_bytes"]
-        + TENSOR_BYTES * len(graph.tensors)
-        + (OPERATOR_BYTES + OPERATOR_REST_BYTES) * len(graph.operators)
-        + CHANNEL_BYTES * channels
-        + REST_BYTES
-    )
-
-
-def _scratch(graph: Graph) -> int:
-    """Bytes of the largest scratch buffer of CMSIS-NN's int8 convolutions: two columns of 16-bit inputs.
-
-    Source: arm_convolve_s8_get_buffer_size, arm_depthwise_conv_s8_opt_get_buffer_size.
-    """
-    largest = 0
-    for operator in graph.operators:
-        if operator.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            weights = graph.input(operator, 1)
-            _, height, width, channels = weights.shape
-            largest = max(largest, 2 * 2 * height * width * channels)
-    return largest
 
 
 def _capitalised(part: str) -> str:

@@ -115,7 +115,10 @@ class CModel(Strict):
     sensor_files: Annotated[list[Inside], Field(max_length=100)] = Field(
         description="in c/: frontend and sensor program; empty where the frontend is not known"
     )
-    arena_bytes: Bytes = Field(description="working memory of an inference")
+    arena_bytes: Bytes = Field(description="working memory of an inference, with the kernels that want most")
+    arenas: Annotated[dict[Literal["plain", "dsp", "mve"], Bytes], Field(min_length=3)] | None = Field(
+        None, description="kind of kernels -> working memory of an inference"
+    )
     state_bytes: Positive | None = Field(
         None, description="bytes kept from one inference to the next, where there are any"
     )
@@ -124,6 +127,9 @@ class CModel(Strict):
     )
     peak: Text = Field(description="what the arena is largest for")
     ram_budget: Positive | None = Field(None, description="bytes of the arena that were asked for")
+    optimize: Literal["speed", "size"] | None = Field(
+        None, description="what the kernels are compiled for; speed where nothing is said"
+    )
 
 
 class Layer(Strict):
@@ -154,8 +160,8 @@ class Compared(Strict):
 class Arena(Strict):
     """See `edgesea.exporting.tflm`."""
 
-    bytes: Bytes = Field(description="measured or computed, see `how`")
-    scratch_bytes: Bytes = Field(description="what CMSIS-NN's kernels may want beside it")
+    bytes: Bytes = Field(description="used without scratch memory; measured or computed, see `how`")
+    scratch_bytes: Bytes = Field(description="what the kernels' scratch memory adds")
     margin_bytes: Bytes = Field(description="for everything else")
     recommended_bytes: Bytes = Field(description="the sum, a multiple of 16")
     how: Literal["measured", "computed"] = Field(description="how `bytes` was come by")

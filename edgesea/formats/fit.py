@@ -36,6 +36,9 @@ class FittedBoard(Open):
     clock_hz: Positive = Field(description="its clock")
     standing: Word = Field(description="how far the board was tried")
     fits: Literal["yes", "tight", "no"] = Field(description="tight: less than a tenth would be left")
+    optimize: Literal["speed", "size"] | None = Field(
+        None, description="what the kernels are best compiled for; null without the C model"
+    )
     flash: Held = Field(description="in bytes")
     ram: Held = Field(description="in bytes")
     estimate: Estimate | None = Field(description="null without the C model")

@@ -132,6 +132,9 @@ class Objective:
         Which figure of `score` says how good an epoch was: the higher, the better; behind a minus, the lower.
     combines : bool
         Whether it can be one of several that train a student together.
+    divides : bool
+        Whether its loss is a mean over the frames of a batch, and it remembers nothing: several devices can
+        each learn from a part of a batch then.
     attends : bool
         Whether it needs the student's attention maps, which its `hear` gives beside the embedding.
     Options : type
@@ -142,6 +145,7 @@ class Objective:
     needs: frozenset
     criterion = "r2"
     combines = True
+    divides = False
     attends = False
 
     @dataclasses.dataclass(frozen=True)
@@ -244,7 +248,10 @@ class Objective:
 
         with tf.GradientTape() as tape:
             losses = self.losses(batch)
-        gradients = tape.gradient(losses["loss"], self.trained)
+            # Of several devices (`edgesea.team`) the optimiser sums what each found on its part of the batch.
+            devices = tf.distribute.get_strategy().num_replicas_in_sync
+            loss = losses["loss"] / devices if devices > 1 else losses["loss"]
+        gradients = tape.gradient(loss, self.trained)
         self.optimizer.apply_gradients(zip(gradients, self.trained, strict=True))
         self.after(batch)
         return losses
@@ -294,4 +301,10 @@ def predict(student, patches: np.ndarray) -> np.ndarray:
     """patches (N, frames, mels, 1) float32, N >= 1 -> embeddings (N, d) float32."""
     # Batch by batch, not `predict`: its pipeline of threads costs more than the student where memory is dear.
     parts = range(0, len(patches), PREDICT)
-    return np.concatenate([student.predict_on_batch(patches[k : k + PREDICT]) for k in parts])
+    ask = student.predict_on_batch
+    if student.distribute_strategy.num_replicas_in_sync > 1:  # each process asks for itself
+
+        def ask(patches):
+            return student(patches, training=False).numpy()
+
+    return np.concatenate([ask(patches[k : k + PREDICT]) for k in parts])

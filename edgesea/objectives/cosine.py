@@ -21,6 +21,7 @@ class Cosine(Objective):
     """The student's embedding is to point where phi(teacher) does."""
 
     name = "cosine"
+    divides = True
     needs = frozenset({"patch", "target"})
     criterion = "cosine"
 

@@ -18,6 +18,7 @@ class KD(ClassObjective):
     """Soft labels."""
 
     name = "kd"
+    divides = True
 
     @dataclasses.dataclass(frozen=True)
     class Options:

@@ -13,6 +13,7 @@ class Sea(Objective):
     """Specialized Embedding Approximation: the student's embedding is to equal phi(teacher)."""
 
     name = "sea"
+    divides = True
     needs = frozenset({"patch", "target"})
 
     def compare(self, batch, heard):

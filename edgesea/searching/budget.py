@@ -123,7 +123,11 @@ class Accounts:
                 "output": {"bytes": cost.output_bytes},
                 "multiply_accumulates": cost.multiply_accumulates,
             },
-            "c_model": {"arena_bytes": cost.arena_bytes, "constant_bytes": cost.constant_bytes},
+            "c_model": {
+                "arena_bytes": cost.arena_bytes,
+                "arenas": cost.arenas,
+                "constant_bytes": cost.constant_bytes,
+            },
             "frontend": self.frontend.to_dict(),
         }
         found = next(each for each in held(manifest, self._header)["boards"] if each["board"] == self.board)

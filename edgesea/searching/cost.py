@@ -19,7 +19,7 @@ from firmware_export import emit
 from firmware_export.errors import ModelError
 from firmware_export.graph import read
 from firmware_export.passes import check, lower, simplify
-from firmware_export.plan import plan
+from firmware_export.plan import largest, plans
 
 # Patches that stand for sound: ranges of activations move no byte.
 _PATCHES = 16
@@ -33,8 +33,10 @@ class Cost:
     ----------
     constant_bytes : dict of str to int
         Weights, multipliers and tables in flash, by path of kernels: plain, dsp, mve.
+    arenas : dict of str to int
+        Bytes of RAM that the model works in, by path.
     arena_bytes, input_bytes, output_bytes : int
-        Of RAM.
+        Of RAM; the arena is that of the path that needs the most.
     steps : int
         Of the C model, each a kernel at work.
     multiply_accumulates : int
@@ -43,6 +45,7 @@ class Cost:
     """
 
     constant_bytes: dict[str, int]
+    arenas: dict[str, int]
     arena_bytes: int
     input_bytes: int
     output_bytes: int
@@ -86,12 +89,14 @@ def cost_of(model: bytes) -> Cost:
     try:
         graph = simplify(read(model))
         check(graph)
-        layout = plan(lower(graph))
-        sources = emit.emit(layout, "candidate", "", "")
+        found = plans(lower(graph))
+        layout = largest(found)
+        sources = emit.emit(found, "candidate", "", "")
     except ModelError as error:
         raise EdgeseaError(f"The student has no C model: {error}") from error
     return Cost(
         sources.constant_bytes,
+        {path: each.arena_bytes for path, each in found.items()},
         layout.arena_bytes,
         sum(graph.tensors[i].bytes for i in graph.inputs),
         sum(graph.tensors[i].bytes for i in graph.outputs),

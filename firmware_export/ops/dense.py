@@ -89,6 +89,8 @@ def _fully_connected(lowering: Lowering, op: Operator) -> None:
         (source.index,),
         Call("edgesea_fully_connected", (constant, IN(0), OUT, SCRATCH)),
         scratch=layout.scratch_bytes("edgesea_fully_connected", constant.fields),
+        # There the inputs are in the scratch memory before the first output is written.
+        in_place_on={"dsp": (0,)} if source.elements == inputs <= layout.PIECE else {},
     )
 
 

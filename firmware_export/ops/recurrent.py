@@ -15,7 +15,7 @@ from firmware_export.ir import Graph, Kind, Operator, Tensor
 from firmware_export.lowering import LARGEST_AXIS, Lowering
 from firmware_export.ops._channels import check_range
 from firmware_export.ops._options import fused_activation
-from firmware_export.program import IN, OUT, SCRATCH, Array, Call, Constant
+from firmware_export.program import IN, OUT, PATHS, SCRATCH, Array, Call, Constant
 from firmware_export.quantize import clamp, quantize_multiplier
 from firmware_export.require import refuse
 from firmware_export.schema import Option
@@ -177,7 +177,7 @@ def _lower(lowering: Lowering, op: Operator) -> None:
         },
     )
     call = Call("edgesea_lstm", (constant, IN(0), OUT, SCRATCH))
-    lowering.add(op, (x.index,), call, scratch=2 * units)
+    lowering.add(op, (x.index,), call, scratch=dict.fromkeys(PATHS, 2 * units))
 
 
 def _clip(op: Operator, cell: Tensor) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from firmware_export.layout import round_up
-from firmware_export.plan.rings import simulate
-from firmware_export.plan.value import ALIGNMENT, Group
+from firmware_export.plan.rings import passes, simulate
+from firmware_export.plan.value import ALIGNMENT, Buffer, Group, in_use
 from firmware_export.program import Program, Step
 
 # Stages of one stream: their numbers are 8-bit in the kernels' constants.
@@ -20,10 +20,10 @@ _SIMULATED_ROWS = 200_000
 
 
 class Cuts:
-    """One order of the steps and its possible groups."""
+    """One order of the steps and its possible groups, with the working memory of one path."""
 
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, path: str):
+        self.program, self.path = program, path
         self.steps = program.steps
         graph = program.graph
         self.outputs = {program.root(t) for t in graph.outputs}
@@ -37,7 +37,7 @@ class Cuts:
         self.longest = max(2, min(LONGEST_STREAM, math.isqrt(_CUTS // max(len(self.steps), 1))))
         self.simulated_rows = _SIMULATED_ROWS
         self._whole = self._whole_tensors()
-        self._costs: dict[tuple[int, int], tuple[int, dict[int, int]] | None] = {}
+        self._costs: dict[tuple[int, int], tuple[int, Group] | None] = {}
 
     def size(self, tensor: int) -> int:
         """Bytes of a tensor in the arena."""
@@ -53,7 +53,7 @@ class Cuts:
         for number, step in enumerate(self.steps):
             if step.output in self.outside:
                 continue
-            for position in step.in_place:
+            for position in step.in_place_on.get(self.path, step.in_place):
                 tensor = step.inputs[position]
                 if (
                     tensor not in self.outside
@@ -102,12 +102,12 @@ class Cuts:
         end = count
         while end > 0:
             first = fewest[end][1]
-            groups.append(Group(first, end, self.cost(first, end)[1]))
+            groups.append(self.cost(first, end)[1])
             end = first
         return groups[::-1]
 
-    def cost(self, first: int, end: int) -> tuple[int, dict[int, int]] | None:
-        """(bytes in use while steps first..end-1 run as one group, rows kept of each inner tensor).
+    def cost(self, first: int, end: int) -> tuple[int, Group] | None:
+        """(bytes in use while steps first..end-1 run as one group, that group).
 
         None where they cannot run as one group.
         """
@@ -116,35 +116,39 @@ class Cuts:
             self._costs[key] = self._cost(first, end)
         return self._costs[key]
 
-    def _cost(self, first: int, end: int) -> tuple[int, dict[int, int]] | None:
-        group = self.steps[first:end]
-        rings: dict[int, int] | None = {}
+    def _cost(self, first: int, end: int) -> tuple[int, Group] | None:
+        group: Group | None = Group(first, end, {})
         if end - first > 1:
-            rings = self._rings(first, end)
-            if rings is None:
+            group = self._stream(first, end)
+            if group is None:
                 return None
-        memory = sum(bytes_ for _, bytes_, _ in self.working(group, rings))
+        memory = in_use(list(self.working(group)), 0)
         made, dead = self._whole
-        memory += made[end] - dead[first] - sum(self.size(tensor) for tensor in rings)
-        if end - first == 1 and group[0].output in self.shares:
-            memory -= self.size(group[0].output)
-        return memory, rings
+        memory += made[end] - dead[first] - sum(self.size(tensor) for tensor in group.rings)
+        output = self.steps[first].output
+        if end - first == 1 and output in self.shares:
+            memory -= self.size(output)
+        return memory, group
 
-    def working(self, group: Sequence[Step], rings: dict[int, int]) -> Iterable[tuple[str, int, dict]]:
-        """The memory that a group needs for itself: (name, bytes, further fields of its Buffer)."""
-        for number, step in enumerate(group):
-            if step.output in rings:
-                rows = rings[step.output]
-                name = f"{rows} of {step.rows.out_rows} rows of tensor {step.output}"
-                yield name, round_up(rows * step.rows.out_row_bytes, ALIGNMENT), {"tensor": step.output}
+    def working(self, group: Group) -> Iterable[Buffer]:
+        """The memory that a group needs for itself, as buffers of a group 0."""
+        for number in group.steps:
+            step = self.steps[number]
+            tensor = step.output
+            if tensor in group.rings:
+                rows = group.rings[tensor]
+                name = f"{rows} of {step.rows.out_rows} rows of tensor {tensor}"
+                size = round_up(rows * step.rows.out_row_bytes, ALIGNMENT)
+                passing = frozenset((number, *self.readers[tensor])) if tensor in group.passing else None
+                yield Buffer(name, size, 0, 0, tensor=tensor, steps=passing)
             if step.sums:
-                yield f"sums of {step.name}", round_up(step.sums, ALIGNMENT), {"step": number}
-        scratch = max(step.scratch for step in group)
-        if scratch:
-            yield "scratch", round_up(scratch, ALIGNMENT), {}
+                yield Buffer(f"sums of {step.name}", round_up(step.sums, ALIGNMENT), 0, 0, step=number)
+            if scratch := step.scratch.get(self.path, 0):
+                name, size = f"scratch of {step.name}", round_up(scratch, ALIGNMENT)
+                yield Buffer(name, size, 0, 0, step=number, steps=frozenset((number,)))
 
-    def _rings(self, first: int, end: int) -> dict[int, int] | None:
-        """Rows kept of each tensor inside a stream; None where the steps cannot be one."""
+    def _stream(self, first: int, end: int) -> Group | None:
+        """The steps as a stream, with the rows kept of each tensor inside; None where they cannot be one."""
         step, before = self.steps[end - 1], self.steps[end - 2]
         if step.rows is None or step.batch > 1 or before.rows is None or before.batch > 1:
             return None
@@ -154,8 +158,7 @@ class Cuts:
             # that one keeps of its own inputs does not change.
             shorter = self.cost(first, end - 1)
             if shorter is not None:
-                fits = self._fits(before.output, step)
-                return {**shorter[1], before.output: self._kept(step)} if fits else None
+                return self._longer(shorter[1], step, before.output)
         for tensor, number in inner.items():
             maker = self.steps[number]
             if maker.rows is None or maker.batch > 1 or not self._is_inside(tensor, end):
@@ -163,7 +166,18 @@ class Cuts:
             if not all(self._fits(tensor, self.steps[reader]) for reader in self.readers[tensor]):
                 return None
         self.simulated_rows -= sum(self.steps[n].rows.out_rows for n in range(first, end))
-        return simulate(self.steps[first:end]) if self.simulated_rows >= 0 else None
+        if self.simulated_rows < 0:
+            return None
+        return Group(first, end, *simulate(self.steps[first:end]))
+
+    def _longer(self, group: Group, step: Step, tensor: int) -> Group | None:
+        """A stream with one more step at its end, which reads ``tensor`` of it; None where it cannot."""
+        if not self._fits(tensor, step):
+            return None
+        # It asks for a row where it lacks no other, and goes on as soon as it has it.
+        passing = {tensor} if passes(self.steps[group.end - 1], step) else set()
+        rings = {**group.rings, tensor: self._kept(step)}
+        return Group(group.first, group.end + 1, rings, group.passing | passing)
 
     def _is_inside(self, tensor: int, end: int) -> bool:
         """Whether nothing needs ``tensor`` from step ``end`` on, and something does before."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
-from firmware_export.plan.value import Buffer
+from firmware_export.plan.value import Buffer, in_use
 
 # Pairs of buffers compared while packing.
 _COMPARISONS = 4_000_000
@@ -18,7 +19,7 @@ def pack(buffers: Sequence[Buffer]) -> tuple[list[Buffer], int]:
     if not buffers:
         return [], 0
     moments = range(max(b.last for b in buffers) + 1)
-    bound = max(sum(b.bytes for b in buffers if b.first <= m <= b.last) for m in moments)
+    bound = max(in_use(buffers, m) for m in moments)
     orders = [
         sorted(range(len(buffers)), key=lambda i: -buffers[i].bytes),
         sorted(range(len(buffers)), key=lambda i: (buffers[i].first - buffers[i].last, -buffers[i].bytes)),
@@ -38,10 +39,7 @@ def pack(buffers: Sequence[Buffer]) -> tuple[list[Buffer], int]:
         if best[0] == bound:
             break
     arena, offsets = best
-    placed = [
-        Buffer(b.name, b.bytes, b.first, b.last, b.tensor, b.step, offset)
-        for b, offset in zip(buffers, offsets, strict=True)
-    ]
+    placed = [replace(buffer, offset=offset) for buffer, offset in zip(buffers, offsets, strict=True)]
     return placed, arena
 
 
@@ -52,9 +50,7 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
     for i in order:
         buffer = buffers[i]
         neighbours = sorted(
-            (offsets[j], offsets[j] + buffers[j].bytes)
-            for j in done
-            if buffers[j].first <= buffer.last and buffer.first <= buffers[j].last
+            (offsets[j], offsets[j] + buffers[j].bytes) for j in done if buffers[j].meets(buffer)
         )
         offset = 0
         for begin, end in neighbours:

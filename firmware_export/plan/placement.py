@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from firmware_export.layout import round_up
 from firmware_export.plan.cuts import Cuts
 from firmware_export.plan.packing import pack
@@ -24,10 +26,8 @@ def lay_out(cuts: Cuts, groups: list[Group]) -> Plan:
     for tensor, (begin, last) in spans.items():
         buffers.append(Buffer(f"tensor {tensor}", cuts.size(tensor), begin, last, tensor=tensor))
     for g, group in enumerate(groups):
-        for name, size, fields in cuts.working([cuts.steps[n] for n in group.steps], group.rings):
-            step = fields.get("step")
-            fields = fields if step is None else {"step": group.first + step}
-            buffers.append(Buffer(name, size, g, g, **fields))
+        for buffer in cuts.working(group):
+            buffers.append(replace(buffer, first=g, last=g))
     placed, arena = pack(buffers)
     for tensor in cuts.made:
         if tensor not in cuts.outside and tensor not in inner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,11 +26,13 @@ class Buffer:
     tensor : int or None
         The tensor (or the ring of its rows) in it.
     step : int or None
-        For working memory, the step it belongs to; None for the scratch that a group's steps share.
+        For working memory, the step it belongs to.
     offset : int >= 0 [bytes]
         From the beginning of the arena, or of the state.
     persistent : bool
         Whether it keeps its value from one inference to the next.
+    steps : frozenset of int or None
+        The steps of its one group during which alone it is in use; None for all.
     """
 
     name: str
@@ -40,6 +43,23 @@ class Buffer:
     step: int | None = None
     offset: int = 0
     persistent: bool = False
+    steps: frozenset[int] | None = None
+
+    def meets(self, other: Buffer) -> bool:
+        """Whether both are in use at some time."""
+        if self.first > other.last or other.first > self.last:
+            return False
+        return self.steps is None or other.steps is None or bool(self.steps & other.steps)
+
+
+def in_use(buffers: Sequence[Buffer], group: int) -> int:
+    """The bytes of the arena that are in use at one time while ``group`` runs, at most."""
+    live = [b for b in buffers if not b.persistent and b.first <= group <= b.last]
+    passing: dict[int, int] = {}
+    for buffer in live:
+        for step in buffer.steps or ():
+            passing[step] = passing.get(step, 0) + buffer.bytes
+    return sum(b.bytes for b in live if b.steps is None) + max(passing.values(), default=0)
 
 
 @dataclass(frozen=True)
@@ -52,11 +72,14 @@ class Group:
         The steps first..end-1.
     rings : dict of int to int
         Rows kept of each tensor that exists only inside the group.
+    passing : frozenset of int
+        Those of which one row is kept, read right after it is made.
     """
 
     first: int
     end: int
     rings: dict[int, int]
+    passing: frozenset[int] = frozenset()
 
     @property
     def steps(self) -> range:
@@ -98,15 +121,10 @@ class Plan:
         """Where ``tensor`` (or its ring) begins in the arena, in bytes."""
         return self._by_tensor[tensor].offset
 
-    def scratch_offset(self, group: int, step: int | None = None) -> int:
-        """Where a group's scratch, or the sums of one step, begin in the arena; 0 where there are none."""
+    def scratch_offset(self, step: int) -> int:
+        """Where the working memory of a step begins in the arena; 0 where it has none."""
         for buffer in self.buffers:
-            if (
-                not buffer.persistent
-                and buffer.tensor is None
-                and buffer.first == group
-                and buffer.step == step
-            ):
+            if not buffer.persistent and buffer.tensor is None and buffer.step == step:
                 return buffer.offset
         return 0
 
@@ -124,7 +142,11 @@ class Plan:
     @property
     def peak_group(self) -> int:
         """The group during which the most bytes are in use."""
-        return max(range(len(self.groups)), key=lambda g: sum(b.bytes for b in self.live(g)), default=0)
+        return max(range(len(self.groups)), key=self.in_use, default=0)
+
+    def in_use(self, group: int) -> int:
+        """The bytes that are in use at one time while ``group`` runs, at most."""
+        return in_use(self.buffers, group)
 
     @property
     def peak(self) -> str:

@@ -10,7 +10,7 @@
 #if EDGESEA_PATH == EDGESEA_PATH_DSP
 
 /* Deeper convolutions are summed in chunks of whole kernel rows of at most this many taps, to keep scratch small. */
-enum { CHUNK = 400 };
+enum { CHUNK = 200 };
 
 static inline uint32_t load4(const int8_t *from)
 {
@@ -200,21 +200,16 @@ void edgesea_conv_row(const void *constant, const edgesea_window *window, void *
     const int depth4 = (op->kernel_height * line + 3) & ~3;
     const int general = op->flags & EDGESEA_GENERAL;
     int8_t *out = (int8_t *)result;
-    int pixels = EDGESEA_DOT_PIXELS;
+    int pixels = edgesea_dot_pixels(op->out_width);
     int lines = op->kernel_height;
     int32_t *sums;
 
-    if (pixels > op->out_width) {
-        pixels = op->out_width;
-    }
     if (depth4 > CHUNK && line % 4 == 0) {
         lines = line < CHUNK ? CHUNK / line : 1;
     }
     sums = (int32_t *)scratch + (lines < op->kernel_height ? lines * line : depth4) / 2 * pixels;
     for (int x = 0; x < op->out_width; x += pixels) {
-        if (pixels > op->out_width - x) {
-            pixels = op->out_width - x;
-        }
+        pixels = edgesea_dot_pixels(op->out_width - x);
         for (int ky = 0; ky < op->kernel_height; ky += lines) {
             const int ky_end = ky + lines < op->kernel_height ? ky + lines : op->kernel_height;
             const int last = ky_end == op->kernel_height;

@@ -25,7 +25,7 @@ typedef struct rows {
     int32_t *end;
 } rows;
 
-static __attribute__((naked, noinline)) void widen(const rows *from __attribute__((unused)))
+static __attribute__((naked, noinline, aligned(4))) void widen(const rows *from __attribute__((unused)))
 {
     __asm__ volatile(
         "push {r4-r11, r14}\n"
@@ -134,7 +134,7 @@ typedef struct quad {
     "4:\n"
 
 /* Channels 0 and 2, whose words begin a column, then 1 and 3. */
-static __attribute__((naked, noinline)) void four_channels(const quad *q __attribute__((unused)))
+static __attribute__((naked, noinline, aligned(4))) void four_channels(const quad *q __attribute__((unused)))
 {
     __asm__ volatile(
         "push {r4-r11, r14}\n"

@@ -71,7 +71,7 @@ typedef struct segment {
     "add r2, r3\n"
 
 #define ONE_CHANNEL(name, apart, products)                                                       \
-    static __attribute__((naked, noinline)) void name(segment *s __attribute__((unused)))        \
+    static __attribute__((naked, noinline, aligned(4))) void name(segment *s __attribute__((unused)))        \
     {                                                                                            \
         __asm__ volatile(                                                                        \
             "push {r4-r11, r14}\n"                                                               \

@@ -37,7 +37,7 @@ typedef struct vector {
 /* r0 columns, r12 is r0 + 4, for the fourth channel; r1 step, r2 weights, r3 apart, r5 sums; r7 and r11 columns and sums of
  * the first pixel, r9 quads; q0..q3 weights, q4..q6 offsets of channels 0..2. */
 #define FOUR_CHANNELS(name, load, operation)                                                 \
-    static __attribute__((naked, noinline)) void name(const vector *v __attribute__((unused))) \
+    static __attribute__((naked, noinline, aligned(4))) void name(const vector *v __attribute__((unused))) \
     {                                                                                        \
         __asm__ volatile(                                                                    \
             "push {r0, r4-r11, lr}\n"                                                        \
@@ -102,7 +102,7 @@ typedef struct sources {
     int32_t count;
 } sources;
 
-static __attribute__((naked, noinline)) void interleave(const sources *s __attribute__((unused)))
+static __attribute__((naked, noinline, aligned(4))) void interleave(const sources *s __attribute__((unused)))
 {
     __asm__ volatile(
         "push {r4-r11, lr}\n"

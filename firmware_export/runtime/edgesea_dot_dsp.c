@@ -57,7 +57,7 @@
 /* The frame: [sp] inputs, #4 entry, #8 end, #12 start, #16 finish, #20 channel, #24 last, #28 out, #32 stride,
  * #36 sums, #40 before, #44 keep, #48 after. */
 #define DOT(n)                                                                                                     \
-    static __attribute__((naked, noinline)) void dot_##n(const edgesea_dot_work *dot __attribute__((unused)))           \
+    static __attribute__((naked, noinline, aligned(4))) void dot_##n(const edgesea_dot_work *dot __attribute__((unused)))           \
     {                                                                                                              \
         __asm__ volatile(                                                                                          \
             "push {r4-r11, r14}\n"                                                                                 \
@@ -127,18 +127,22 @@
     }
 
 DOT(1)
+DOT(5)
+#if !EDGESEA_OPTIMIZE_SIZE
 DOT(2)
 DOT(3)
 DOT(4)
-DOT(5)
+#endif
 
 void edgesea_dot_dsp(const edgesea_dot_work *dot, int pixels)
 {
     switch (pixels) {
     case 1: dot_1(dot); break;
+#if !EDGESEA_OPTIMIZE_SIZE
     case 2: dot_2(dot); break;
     case 3: dot_3(dot); break;
     case 4: dot_4(dot); break;
+#endif
     default: dot_5(dot); break;
     }
 }

@@ -15,6 +15,15 @@
 
 enum { EDGESEA_DOT_PIXELS = 5 };
 
+/* How many pixels are met at once where so many are left. */
+static inline int edgesea_dot_pixels(int left)
+{
+    if (left >= EDGESEA_DOT_PIXELS) {
+        return EDGESEA_DOT_PIXELS;
+    }
+    return EDGESEA_OPTIMIZE_SIZE ? 1 : left;
+}
+
 /* One call's work. The assembly knows the offsets: keep the order.
  * inputs    depth4 * pixels int16, widened: word [quad][half][pixel] holds taps (4 quad + half, 4 quad + half + 2)
  * end       just past them
@@ -41,7 +50,7 @@ typedef struct edgesea_dot_work {
     int32_t after;
 } edgesea_dot_work;
 
-/* pixels 1..5 */
+/* pixels 1..5; 1 or 5 where there are no others */
 void edgesea_dot_dsp(const edgesea_dot_work *dot, int pixels);
 
 /* Clamps values of -128..127 to the operator's range where that is narrower; nothing does so on the way here. */

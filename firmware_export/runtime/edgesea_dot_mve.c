@@ -56,7 +56,7 @@ typedef struct work {
     "letp lr, 2b\n"
 
 #define SUM(name, n, loop)                                                                             \
-    static __attribute__((naked, noinline)) void name(const work *w __attribute__((unused))) \
+    static __attribute__((naked, noinline, aligned(4))) void name(const work *w __attribute__((unused))) \
     {                                                                                      \
         __asm__ volatile(                                                                  \
             "push {r4-r11, lr}\n"                                                          \

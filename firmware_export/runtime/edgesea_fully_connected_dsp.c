@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: edgesea authors
    SPDX-License-Identifier: Apache-2.0 */
-/* edgesea_fully_connected for Arm's DSP extension: an input row is widened to int16 once, and meets the weights of four
- * outputs at a time. In assembly, because weights, inputs and sums fill all fourteen registers. */
+/* edgesea_fully_connected for Arm's DSP extension: inputs are widened to int16, a piece of a row at a time, and meet the
+ * weights of four outputs at a time. In assembly, because weights, inputs and sums fill all fourteen registers. */
 #include <string.h>
 
 #include "edgesea_kernels.h"
@@ -18,7 +18,7 @@
 
 /* Adds to sums[4] the products of a widened row with the weights of four outputs, in layout.by_fours' order.
  * end   just behind the row, which is not empty */
-static __attribute__((naked, noinline)) void four_outputs(const int32_t *row __attribute__((unused)),
+static __attribute__((naked, noinline, aligned(4))) void four_outputs(const int32_t *row __attribute__((unused)),
                                                           const int8_t *weights __attribute__((unused)),
                                                           const int32_t *end __attribute__((unused)),
                                                           int32_t *sums __attribute__((unused)))
@@ -77,30 +77,35 @@ static int32_t one_output(const int32_t *row, const int8_t *weights, const int32
 
 void edgesea_fully_connected(const edgesea_dense *op, const int8_t *in, int8_t *out, void *scratch)
 {
-    enum { BATCH = 16 };
-    const int inputs4 = (op->inputs + 3) & ~3;
+    enum { BATCH = 32, PIECE = 128 }; /* outputs and inputs at a time */
+    const int inputs = op->inputs, inputs4 = (inputs + 3) & ~3;
     int32_t *const widened = (int32_t *)scratch;
-    const int32_t *const end = widened + inputs4 / 2;
 
     for (int row = 0; row < op->rows; row++) {
-        const int8_t *weights = op->weights;
-        widen(in, op->inputs, widened);
         for (int first = 0; first < op->outputs; first += BATCH) {
             const int left = op->outputs - first, count = left < BATCH ? left : BATCH;
             int32_t sums[BATCH];
-            int i = 0;
-            for (; i + 4 <= count; i += 4) {
-                memcpy(sums + i, op->bias + first + i, 4 * sizeof *sums);
-                four_outputs(widened, weights, end, sums + i);
-                weights += 4 * inputs4;
-            }
-            for (; i < count; i++) {
-                sums[i] = one_output(widened, weights, end, op->bias[first + i]);
-                weights += inputs4;
+            memcpy(sums, op->bias + first, (size_t)count * sizeof *sums);
+            for (int from = 0; from < inputs; from += PIECE) {
+                const int taps = inputs - from < PIECE ? inputs - from : PIECE;
+                const int32_t *const end = widened + (taps + 3) / 4 * 2;
+                const int8_t *weights = op->weights + first * inputs4;
+                int i = 0;
+                if (first == 0 || inputs > PIECE) {
+                    widen(in + from, taps, widened);
+                }
+                for (; i + 4 <= count; i += 4) {
+                    four_outputs(widened, weights + 4 * from, end, sums + i);
+                    weights += 4 * inputs4;
+                }
+                for (; i < count; i++) {
+                    sums[i] = one_output(widened, weights + from, end, sums[i]);
+                    weights += inputs4;
+                }
             }
             edgesea_finish_dense(op, first, count, sums, out + first);
         }
-        in += op->inputs;
+        in += inputs;
         out += op->outputs;
     }
 }

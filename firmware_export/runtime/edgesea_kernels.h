@@ -101,11 +101,13 @@ typedef struct edgesea_conv {
     uint8_t flags;
 } edgesea_conv;
 
-/* scratch: layout.scratch_bytes, for every path: with chunk = depth4, or, where depth4 > 400 and kernel_width * in_channels
- * is a multiple of four, as many whole kernel rows as fit in 400 (at least one),
- * 2 * min(5, out_width) * chunk bytes, and 4 * min(5, out_width) * out_channels more where chunk < depth4 or EDGESEA_GENERAL
- * is set; but at least min(3, out_width) * depth16, which is depth4 rounded up to sixteen, or min(6, out_width) * depth16 where
- * that is at most 480 */
+/* scratch: layout.scratch_bytes, by path:
+ *   plain  depth4 bytes; for edgesea_pointwise_row none
+ *   DSP    2 * n * chunk, where n is min(5, out_width), and chunk is depth4, or, where depth4 > 200 and kernel_width *
+ *          in_channels is a multiple of four, as many whole kernel rows as fit in 200 (at least one); and
+ *          4 * n * out_channels more where chunk < depth4 or EDGESEA_GENERAL is set
+ *   MVE    n * depth16, which is depth4 rounded up to sixteen; n is min(6, out_width) where depth16 is at most 480, else
+ *          min(3, out_width); for edgesea_pointwise_row none */
 void edgesea_conv_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* What both are made of in portable C: out[c] of one pixel for all output channels; in: what the pixel sees. */
@@ -118,7 +120,7 @@ void edgesea_pointwise_row(const void *op, const edgesea_window *window, void *o
 void edgesea_depthwise_row(const void *op, const edgesea_window *window, void *out, void *scratch);
 
 /* The same without EDGESEA_GENERAL, with weights of their own on the fast paths, for 3x3 without dilation; for 3x3 with
- * stride 1 on at least four channels; and for any kernel. scratch: layout.scratch_bytes, for every path, the largest of:
+ * stride 1 on at least four channels; and for any kernel. scratch: layout.scratch_bytes, by path:
  *   plain  8 * kernel_height * kernel_width + 4 + channels
  *   DSP    3x3: 24 * (pad_left + in_width + the columns read to the right of the map), and 4 * out_width more where there
  *          are fewer than four channels; others: 16 * ((kernel_height + 1) / 2) * the columns that min(32, out_width)
@@ -237,7 +239,8 @@ void edgesea_lookup_row(const void *op, const edgesea_window *window, void *out,
  *             on the DSP path as layout.by_fours orders them
  * bias        [outputs], folded as in edgesea_conv
  * multiplier  [outputs] or [1], shift likewise: `per_channel` is 1 or 0 and multiplies their index
- * scratch     2 * inputs4 bytes: one row as int16
+ * out may be in on the DSP path, for one row of at most 128 inputs
+ * scratch     on the DSP path 2 * min(inputs4, 128) bytes: a piece of a row as int16; otherwise none
  */
 typedef struct edgesea_dense {
     const int8_t *weights;

@@ -32,6 +32,16 @@
 #endif
 #endif
 
+/* 1: GCC compiles the kernels for size, whatever -O says, and those of the DSP path have fewer variants; a few
+ * percent slower.
+ * 0: they are what -O makes of them. --optimize chooses; the same in every file of a build. */
+#ifndef EDGESEA_OPTIMIZE_SIZE
+#define EDGESEA_OPTIMIZE_SIZE 0
+#endif
+#if EDGESEA_OPTIMIZE_SIZE && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
+
 /* Weights and buffers start at addresses that word and vector loads take. */
 #if defined(__GNUC__) || defined(__clang__)
 #define EDGESEA_ALIGNED __attribute__((aligned(16)))

@@ -107,8 +107,8 @@ def test_a_hostile_c_model_reaches_nothing(core, tmp_path, monkeypatch):
     monkeypatch.chdir(victim.folder)
     made = qemu.compile_model
 
-    def damaged(*arguments):
-        compiled = made(*arguments)
+    def damaged(*arguments, **options):
+        compiled = made(*arguments, **options)
         source = next(path for path in compiled.files if path.name == "measured.c")
         text, start = source.read_text(), "int measured_invoke_in("
         body = text.index("{", text.index(start))

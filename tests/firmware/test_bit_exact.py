@@ -251,11 +251,11 @@ def _kernels(model: bytes) -> set[str]:
     from firmware_export.emit import emit
     from firmware_export.graph import read
     from firmware_export.passes import check, lower, simplify
-    from firmware_export.plan import plan
+    from firmware_export.plan import plans
 
     graph = simplify(read(model))
     check(graph)
-    return set(emit(plan(lower(graph)), "model", "0").kernels)
+    return set(emit(plans(lower(graph)), "model", "0").kernels)
 
 
 def test_sums_and_products_of_int16_maps_are_made_row_by_row(tmp_path):

@@ -13,7 +13,7 @@ from firmware_export.emit import RUNTIME, emit
 from firmware_export.errors import ModelError
 from firmware_export.graph import read
 from firmware_export.passes import check, lower, simplify
-from firmware_export.plan import plan
+from firmware_export.plan import plans
 
 SEEDS = range(6)
 
@@ -23,7 +23,7 @@ def shipped(model: bytes) -> tuple[str, ...]:
     try:
         graph = simplify(read(model))
         check(graph)
-        return emit(plan(lower(graph)), "model", "0").kernels
+        return emit(plans(lower(graph)), "model", "0").kernels
     except ModelError:
         return ()
 

@@ -2,6 +2,10 @@
 
 import shutil
 import struct
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from edgesea.running import emulator
 from firmware_export.compile import compile_model
 from firmware_export.emit import CTYPES
 from firmware_export.graph import ModelError
+from firmware_export.kernels import RUNTIME
 
 # One core of each path in the fast tests; the cores left out share code with one of them.
 FAST = ("cortex-m3", "cortex-m4", "cortex-m55")
@@ -72,16 +77,33 @@ def tools():
             pytest.skip(f"{program} is not installed")
 
 
+@cache
+def kernel(core: str, name: str) -> Path:
+    """One of the kernels as an object for a core, compiled once and used by all batches."""
+    board = emulator.board_of(core)
+    target = Path(kernels_folder().name) / f"{core}-{name}.o"
+    compiler = board.toolchain.prefix + "gcc"
+    command = [compiler, *board.toolchain.flags, *emulator.FLAGS, "-c", RUNTIME / name, "-o", target]
+    subprocess.run(command, check=True)
+    return target
+
+
+@cache
+def kernels_folder() -> tempfile.TemporaryDirectory:
+    """Where they are, until the tests end."""
+    return tempfile.TemporaryDirectory(prefix="kernels-")
+
+
 class Batch:
     """Models in C with inputs and what the reference answers, for running on several cores."""
 
-    def __init__(self, models: dict[str, bytes], folder, inputs_each: int):
-        self.folder = folder
+    def __init__(self, models: dict[str, bytes], folder, inputs_each: int, optimize: str = "speed"):
+        self.folder, self.optimize = folder, optimize
         self.requests, self.expected, self.labels = [], [], []
         includes, functions, rows, arenas, ports = [], [], [], [1], [1]
         for name, model in models.items():
             try:
-                compiled = compile_model(model, folder / "code", name)
+                compiled = compile_model(model, folder / "code", name, optimize=optimize)
             except ModelError:
                 continue
             sides = [*compiled.inputs, *compiled.outputs]
@@ -95,7 +117,7 @@ class Batch:
                 f"{{ return {name}_invoke_in(memory, {pointers}); }}"
             )
             rows.append(
-                f"    {{run_{name}, {compiled.arena_bytes}, {len(compiled.inputs)}, {len(sides)}, "
+                f"    {{run_{name}, {name.upper()}_ARENA_BYTES, {len(compiled.inputs)}, {len(sides)}, "
                 f"{{{', '.join(map(str, sizes))}}}}},"
             )
             arenas.append(compiled.arena_bytes)
@@ -125,7 +147,10 @@ class Batch:
 
     def check(self, core: str) -> None:
         board = emulator.board_of(core)
-        sources = [self.folder / "main.c", *sorted((self.folder / "code").glob("*.c"))]
+        sources = [self.folder / "main.c"]
+        for source in sorted((self.folder / "code").glob("*.c")):
+            shared = self.optimize == "speed" and (RUNTIME / source.name).exists()
+            sources.append(kernel(core, source.name) if shared else source)
         image = emulator.build(
             board, sources, self.folder, includes=[self.folder / "code"], libraries=["-lm"]
         )
@@ -164,6 +189,15 @@ def convolutions(tmp_path_factory):
 def test_convolutions_of_many_shapes(core, convolutions):
     assert convolutions.models >= 90
     convolutions.check(core)
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+def test_compiled_for_size(core, tmp_path):
+    # With -Os functions begin at halves of words, which those in assembly must not.
+    models = operators(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), "int8", range(6))
+    batch = Batch(models, tmp_path, 2, "size")
+    assert "#define EDGESEA_OPTIMIZE_SIZE 1" in (tmp_path / "code" / "edgesea_path.h").read_text()
+    batch.check(core)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bit_exact import assert_exact
 
+from firmware_export.compile import compile_model
 from firmware_export.graph import ModelError, read
 from firmware_export.passes import check, lower, simplify
 from firmware_export.plan import Buffer, plan
@@ -36,7 +37,7 @@ def buffers(draw):
 
 
 def overlapping(a: Buffer, b: Buffer) -> bool:
-    in_time = a.first <= b.last and b.first <= a.last
+    in_time = a.meets(b)
     in_space = a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
     return in_time and in_space
 
@@ -219,7 +220,7 @@ def test_simulated_rings_of_a_chain_are_the_windows(height, kernel, stride, dila
         _step(0, 1, Rows(height, height, 4, 4)),
         _step(1, 2, Rows(height, out, 4, 4, kernel, stride, dilation, pad)),
     ]
-    kept = simulate(steps)[1]
+    kept = simulate(steps)[0][1]
     assert kept <= min(extent, height)
     if height >= 2 * extent + stride and stride <= extent and out > 2:
         assert kept == extent
@@ -227,3 +228,57 @@ def test_simulated_rings_of_a_chain_are_the_windows(height, kernel, stride, dila
 
 def _step(source: int, result: int, rows: Rows):
     return Step((), "edgesea_conv_row", (source,), result, rows=rows)
+
+
+def test_rows_that_are_read_at_once_share_their_memory(tmp_path):
+    chain = Chain((1, 20, 12, 4))
+    x = chain.conv(chain.last, 8)
+    for _ in range(3):
+        x = chain.conv(chain.conv(x, 16, 1), 8)
+    model = chain.bytes(x)
+    layout = planned(model)
+    (group,) = layout.groups
+    passing = [b for b in layout.buffers if b.tensor in group.passing]
+    assert len(passing) == 3
+    assert len({b.offset for b in passing}) < 3
+    assert all(b.bytes == 12 * 8 for b in passing)
+    assert layout.arena_bytes == layout.in_use(0) < sum(b.bytes for b in layout.buffers)
+    models = {"chain": model}
+    assert_exact(HostProgram(models, tmp_path / "all"), models, 3)
+
+
+def test_a_row_that_waits_for_another_has_memory_of_its_own(tmp_path):
+    chain = Chain((1, 20, 12, 4))
+    x = chain.conv(chain.last, 8)
+    # The second of the two is read as soon as it is made, the first waits for it.
+    model = chain.bytes(chain.conv(chain.add(chain.conv(x, 8, 1), chain.conv(x, 8, 1)), 4))
+    layout = planned(model)
+    (group,) = layout.groups
+    sums = next(step for step in layout.program.steps if step.name == "ADD")
+    assert [tensor in group.passing for tensor in sums.inputs] == [False, True]
+    models = {"fork": model}
+    assert_exact(HostProgram(models, tmp_path / "all"), models, 3)
+
+
+def test_each_path_has_an_arena_of_its_own(tmp_path):
+    chain = Chain((1, 20, 12, 4))
+    compiled = compile_model(chain.bytes(chain.conv(chain.conv(chain.last, 8), 8)), tmp_path, "model")
+    assert compiled.arenas["plain"] < compiled.arenas["dsp"] <= compiled.arena_bytes
+    assert compiled.arena_bytes == max(compiled.arenas.values())
+    header = (tmp_path / "model.h").read_text()
+    for path, size in compiled.arenas.items():
+        test = "#else" if path == "plain" else f"EDGESEA_PATH == EDGESEA_PATH_{path.upper()}"
+        assert f"{test}\n#define MODEL_ARENA_BYTES {size}\n" in header
+
+
+def test_paths_that_want_the_same_share_one_plan(tmp_path):
+    net = random_graphs.Net(np.random.default_rng(1))
+    x = net.input((1, 60))
+    y = net.like(x, (1, 60))
+    net.add("TANH", [x], [y])
+    net.quants[y] = None
+    net.tensors[y].quantization.scale[:], net.tensors[y].quantization.zeroPoint[:] = 1 / 128, 0
+    compile_model(net.bytes([y]), tmp_path, "model")
+    assert "EDGESEA_PATH" not in (tmp_path / "model.h").read_text()
+    with pytest.raises(ModelError, match=r"Received optimize = 'fast': give one of speed, size\."):
+        compile_model(net.bytes([y]), tmp_path, "model", optimize="fast")

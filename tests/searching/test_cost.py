@@ -36,7 +36,7 @@ def test_what_a_random_student_costs_is_what_the_emulator_counts(number, tmp_pat
     (tmp_path / "a.tflite").write_bytes(model)
     measured = qemu.measure(tmp_path / "a.tflite", instructions.CORE, profile=False)
     assert found.instructions == pytest.approx(measured["emulated"]["instructions"], rel=WITHIN), student
-    assert found.arena_bytes == measured["emulated"]["arena_bytes"]
+    assert found.arenas["dsp"] == measured["emulated"]["arena_bytes"]
     assert found.multiply_accumulates == measured["model"]["multiply_accumulates"]
     compiled = compile_model(model, tmp_path / "code", "model")
     assert found.constant_bytes == compiled.constant_bytes
