@@ -83,7 +83,9 @@ def kernel(core: str, name: str) -> Path:
     board = emulator.board_of(core)
     target = Path(kernels_folder().name) / f"{core}-{name}.o"
     compiler = board.toolchain.prefix + "gcc"
-    command = [compiler, *board.toolchain.flags, *emulator.FLAGS, "-c", RUNTIME / name, "-o", target]
+    # What links says where a core's C library has its headers too.
+    flags = [*board.toolchain.flags, *board.toolchain.link_flags, *emulator.FLAGS]
+    command = [compiler, *flags, "-c", RUNTIME / name, "-o", target]
     subprocess.run(command, check=True)
     return target
 
