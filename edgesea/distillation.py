@@ -298,6 +298,7 @@ class _Stages:
         for asked, words in (
             (not self.objective.divides, f"--objective {self.config.objective}"),
             (self.config.ema, "--ema"),
+            (self.config.qat_epochs, "--qat-epochs"),
             (self.config.mixstyle, "--mixstyle"),
             (self.config.fresh, "--fresh"),
         ):

@@ -61,6 +61,7 @@ def test_devices_beside_a_tf_config_are_refused(monkeypatch):
     [
         ({"objective": "compress"}, "--objective compress"),
         ({"objective": "sea+0.5*compress"}, "--objective sum"),
+        ({"qat_epochs": 1}, "--qat-epochs"),
         ({"ema": 0.9}, "--ema"),
         ({"fresh": True}, "--fresh"),
     ],

@@ -32,7 +32,9 @@ class Candidate(Strict):
     """One student that was tried."""
 
     number: Count = Field(description="in the order in which they were drawn")
-    drawn: Annotated[dict[Word, int | Word], Field(max_length=100)] = Field(description="what was chosen")
+    drawn: Annotated[dict[Word, int | Word], Field(max_length=100)] = Field(
+        description="what was chosen; nothing for a student made by hand"
+    )
     student: Text = Field(description="as --student takes it")
     dimension: Positive = Field(description="of its embedding")
     needs: SearchNeeds | None = Field(description="null where it has no C model")

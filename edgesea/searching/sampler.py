@@ -3,6 +3,8 @@
 Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. Its randomness comes from the
 seed and the number of what was tried alone, so a search that was killed draws what it would have drawn.
 
+Students made by hand are not of its space, and it is not told of them.
+
 What is too large counts as a score below all others, the lower the larger it is: the next ones are smaller.
 """
 
@@ -44,7 +46,7 @@ def ask(
             multivariate=True, group=True, n_startup_trials=AT_RANDOM, seed=(seed * 7919 + len(tried)) % 2**32
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials([_told(each, budget, families, dimensions) for each in tried])
+        study.add_trials([_told(each, budget, families, dimensions) for each in tried if each.drawn])
         return study.ask()
 
 

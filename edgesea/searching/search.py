@@ -239,19 +239,22 @@ class _Work:
     def _run(self, number: int) -> Path:
         return self.out / "runs" / f"{number:04d}"
 
+    def _next(self) -> tuple[Choice, int, dict]:
+        """A student, its dimension, and how it was drawn; {} of one made by hand."""
+        wanted, number = self.wanted, len(self.tried)
+        known = space.known(wanted.families, wanted.dimensions)
+        if number < len(known):
+            return *known[number], {}
+        trial = sampler.ask(self.tried, wanted.budget, wanted.families, wanted.dimensions, wanted.config.seed)
+        student, dimension = space.draw(trial, wanted.families, wanted.dimensions)
+        return student, dimension, trial.params
+
     def _try(self) -> Candidate:
         started, number, wanted = time.monotonic(), len(self.tried), self.wanted
-        trial = sampler.ask(
-            self.tried,
-            self.wanted.budget,
-            self.wanted.families,
-            self.wanted.dimensions,
-            self.wanted.config.seed,
-        )
-        student, dimension = space.draw(trial, wanted.families, wanted.dimensions)
+        student, dimension, drawn = self._next()
         candidate = Candidate(
             number=number,
-            drawn=trial.params,
+            drawn=drawn,
             student=str(student),
             dimension=dimension,
             needs=None,
@@ -262,7 +265,7 @@ class _Work:
         )
         if before := next((each for each in self.tried if _same(each, candidate)), None):
             # Two draws may be one student, and a small space is soon known.
-            return before.model_copy(update={"number": number, "drawn": trial.params, "seconds": 0.0})
+            return before.model_copy(update={"number": number, "drawn": drawn, "seconds": 0.0})
         try:
             needs = self.accounts.needs(cost.cost(student, self.accounts.frontend, dimension))
             candidate = candidate.model_copy(
@@ -271,13 +274,13 @@ class _Work:
             if wanted.budget.share(needs) > 1:
                 found = {"state": "too large"}
             else:
-                found = self._train(student, dimension, number)
+                found = self._train(student, dimension, number, needs.instructions)
         except EdgeseaError as error:
             found = {"note": str(error)[:2000]}
         return candidate.model_copy(update={**found, "seconds": time.monotonic() - started})
 
-    def _train(self, student: Choice, dimension: int, number: int) -> dict:
-        others = [each.curve for each in self._in("trained")]
+    def _train(self, student: Choice, dimension: int, number: int, instructions: int) -> dict:
+        others = watch.rivals(self._in("trained"), instructions)
         run = distill(
             self.wanted.candidate(student, dimension),
             self._run(number),

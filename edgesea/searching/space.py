@@ -13,8 +13,11 @@ import numpy as np
 
 from edgesea.named import Choice
 
+# Students made by hand, by family: a search tries them first, and has to find better ones.
+KNOWN = {"separable": ("separable-s", "separable-m", "separable-l")}
 # What a search's configuration says of its student before there is one.
 ANY = Choice("separable")
+USUAL = 64  # dimensions
 STEP = 8  # of widths
 STAGES = 3
 # Growth from stage to stage, in quarters: 1 to 2 times.
@@ -57,6 +60,12 @@ def draw(trial, families: Sequence[str], dimensions: Sequence[int]) -> tuple[Cho
     family = trial.suggest_categorical("family", tuple(families))
     dimension = trial.suggest_categorical("dim", tuple(dimensions))
     return Choice(family, tuple(sorted(FAMILIES[family](trial).items()))), dimension
+
+
+def known(families: Sequence[str], dimensions: Sequence[int]) -> list[tuple[Choice, int]]:
+    """The students made by hand of some families, in the dimension that is nearest to the usual 64."""
+    dimension = min(dimensions, key=lambda each: (abs(each - USUAL), each))
+    return [(Choice(name), dimension) for family in families for name in KNOWN.get(family, ())]
 
 
 def _separable(trial) -> dict:

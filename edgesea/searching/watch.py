@@ -1,13 +1,15 @@
 """Looks at a candidate's training: scores it after every epoch, and ends it where it is behind.
 
 A candidate ends where its best score so far is below the median of what the trained ones had after as many
-epochs (the median stopping rule of Golovin et al., "Google Vizier", KDD 2017, section 3.2.2).
+epochs (the median stopping rule of Golovin et al., "Google Vizier", KDD 2017, section 3.2.2). Those count
+that take no more instructions: against larger ones the small end of the front would never be trained.
 """
 
 import statistics
 from collections.abc import Sequence
 from functools import cached_property
 
+from edgesea.formats.search import Candidate
 from edgesea.measures.linear import explained
 from edgesea.objectives.base import predict
 from edgesea.run import Run
@@ -39,6 +41,11 @@ class Watch:
     def enough(self, course: Sequence[dict]) -> bool:
         """Whether the training may end after the epochs of `course`."""
         return behind(curve(course), self._others)
+
+
+def rivals(trained: Sequence[Candidate], instructions: int) -> list[list[float]]:
+    """The curves of those trained candidates that take no more than so many instructions."""
+    return [each.curve for each in trained if each.needs and each.needs.instructions <= instructions]
 
 
 def curve(course: Sequence[dict]) -> list[float]:

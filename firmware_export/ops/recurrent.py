@@ -51,6 +51,8 @@ def _check(graph: Graph, op: Operator) -> None:
     if x.dtype != "int8":
         raise refuse(op, "TensorFlow Lite has no kernel for it on int16")
     y = require.activation_out(graph, op, ("int8",))
+    if len(op.inputs) not in (20, 24):
+        raise refuse(op, f"it has {len(op.inputs)} inputs where 20 or 24 are expected")
     for what, positions in _ABSENT.items():
         if any(graph.input(op, position) is not None for position in positions):
             raise refuse(op, f"it has {what}")
@@ -58,6 +60,9 @@ def _check(graph: Graph, op: Operator) -> None:
         raise refuse(
             op, f"its activation is {op.options['activation']} or its recurrent weights are diagonal"
         )
+    if not (op.options["cell_clip"] >= 0 and op.options["proj_clip"] >= 0):
+        clips = f"{op.options['cell_clip']:g} and {op.options['proj_clip']:g}"
+        raise refuse(op, f"its bounds of cells and projection, {clips}, are not both 0 or more")
     if len(x.shape) != 3:
         raise refuse(
             op, f"its input, tensor {x.index}, has shape {x.shape} where three dimensions are expected"
@@ -126,8 +131,9 @@ def _gates(graph: Graph, op: Operator) -> tuple[int, ...]:
 
 def _ratio(weights: Tensor, source: Tensor) -> float:
     """The scale of a gate's sums over a gate's steps, in float32."""
-    product = np.float32(weights.quantization.scale) * np.float32(source.quantization.scale)
-    return float(product / np.float32(_GATE_STEP))
+    with np.errstate(over="ignore"):
+        product = np.float32(weights.quantization.scale) * np.float32(source.quantization.scale)
+        return float(product / np.float32(_GATE_STEP))
 
 
 def _hidden_ratio(graph: Graph, op: Operator) -> float:
@@ -187,7 +193,7 @@ def _clip(op: Operator, cell: Tensor) -> int:
 
 
 def _products(graph: Graph, op: Operator) -> int:
-    units, inputs = graph.output(op).shape[-1], graph.input(op, 0).shape[-1]
+    units, inputs = (math.prod(tensor.shape[-1:]) for tensor in (graph.output(op), graph.input(op, 0)))
     gates = 3 if graph.input(op, _INPUT) is None else 4
     return graph.output(op).elements * gates * (inputs + units)
 
@@ -199,6 +205,7 @@ KINDS = (
         options=(
             fused_activation(0),
             Option("cell_clip", 1, "float32", 0.0),
+            Option("proj_clip", 2, "float32", 0.0),
             Option("time_major", 3, "bool", False),
             Option("diagonal_recurrent_tensors", 5, "bool", False),
         ),

@@ -82,6 +82,11 @@ def lone_intermediate(net):
     net.operators[0].intermediates = net.operators[0].intermediates[:1]
 
 
+def lone_input(net):
+    names = [*net.operators[0].inputs, -1, -1, -1, -1]
+    net.operators[0].inputs = names[:21]
+
+
 RELU = schema.ActivationFunctionType.RELU
 REFUSED = {
     "peepholes": (with_input(10, (4,)), "it has peepholes"),
@@ -89,6 +94,11 @@ REFUSED = {
     "normalisation": (with_input(21, (4,)), "it has layer normalisation"),
     "activation": (with_options(fusedActivationFunction=RELU), "its activation is RELU"),
     "diagonal": (with_options(diagonalRecurrentTensors=True), "its recurrent weights are diagonal"),
+    "clip": (
+        with_options(projClip=-1.0),
+        "its bounds of cells and projection, .* and -1, are not both 0 or more",
+    ),
+    "inputs": (lone_input, "it has 21 inputs where 20 or 24 are expected"),
     "state": (with_tensor(state(18), isVariable=False), "its output state is no variable of its own"),
     "cell": (narrow_cell, r"its cell's scale 0.001 is no power of two from 2\*\*-15 to 2\*\*-9"),
     "weights": (with_input(2, (4, 4), "int8"), r"its weights, tensor \d+, have shape \(4, 4\) where"),

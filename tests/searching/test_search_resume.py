@@ -70,6 +70,8 @@ def test_it_leaves_a_front_a_picture_and_a_winner_that_is_an_ordinary_run(search
     result = Result.model_validate(json.loads((folder / "result.json").read_text()))
     assert sum(count for state, count in result.tried.items() if state in ("trained", "pruned")) == 3
     assert result.winner == result.front[0]
+    first = json.loads((folder / "candidates" / "0000.json").read_text())
+    assert (first["student"], first["drawn"], first["state"]) == ("separable-s", {}, "trained")
     assert result.winner.score == max(each.score for each in result.front)
     assert (folder / "result.png").read_bytes().startswith(b"\x89PNG")
     assert result.recipe in said.replace("\n", "")

@@ -144,6 +144,11 @@ def test_what_is_behind_the_median_of_the_trained_ends():
     assert not watch.behind([0.0, 0.0], [[1.0], *others[:3]])
 
 
+def test_only_what_takes_no_more_instructions_is_a_rival():
+    held = [tried(n, n / 10, (1, 1, 1_000_000 * n)) for n in range(4)]
+    assert watch.rivals(held, 2_000_000) == [[0.0], [0.1], [0.2]]
+
+
 def test_the_front_is_what_nothing_beats():
     best = tried(0, 0.6, (200, 50, 900))
     cheap = tried(1, 0.4, (100, 50, 300))
@@ -205,6 +210,18 @@ def test_what_is_drawn_depends_on_the_seed_and_on_what_was_tried_alone():
     assert asked(held) == asked(held)
     assert asked(held) != asked(held, seed=1)
     assert asked(held) != asked(held[:2])
+
+
+def test_students_made_by_hand_come_first_and_are_not_told_to_optuna():
+    known = space.known(("temporal", "separable"), (32, 48, 128))
+    assert [(str(each), dimension) for each, dimension in known] == [
+        ("separable-s", 48),
+        ("separable-m", 48),
+        ("separable-l", 48),
+    ]
+    assert space.known(("temporal",), (32,)) == []
+    by_hand = tried(0, 0.9).model_copy(update={"drawn": {}, "student": "separable-s"})
+    assert asked([by_hand]) == asked([by_hand])
 
 
 def test_what_is_too_large_makes_the_next_ones_smaller():
