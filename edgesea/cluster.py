@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ def _made(job, lacking: Sequence[tuple[int, Shard]], accelerator: str, progress:
 
     task = ray.remote(num_cpus=1, num_gpus=int(accelerator == "gpu"), max_retries=_DEATHS)(_shard)
     coming = collections.deque(lacking)
-    running: dict[Any, tuple[int, Shard]] = {}
+    running: dict[Any, tuple[int, Shard, set[str]]] = {}
     tried: dict[int, set[str]] = collections.defaultdict(set)
     failures: collections.Counter = collections.Counter()
     useful: set[str] = set()
@@ -156,10 +156,13 @@ def _made(job, lacking: Sequence[tuple[int, Shard]], accelerator: str, progress:
         while coming and len(running) < max(_AHEAD, _AHEAD * _processors()):
             number, shard = coming.popleft()
             useless = {node for node, count in failures.items() if count >= TRIES and node not in useful}
-            running[task.options(**_elsewhere(tried[number] | useless)).remote(job, shard)] = number, shard
+            without = tried[number] | useless if _nodes() - tried[number] - useless else set()
+            running[task.options(**_elsewhere(without)).remote(job, shard)] = number, shard, without
         done, _ = ray.wait(list(running), timeout=1.0)
+        if not done:
+            _check_stranded(running.values())
         for each in done:
-            number, shard = running.pop(each)
+            number, shard, _ = running.pop(each)
             answer = _answer(each, number)
             if not isinstance(answer, Failed):
                 node, columns, notes = answer
@@ -203,9 +206,20 @@ def _nodes() -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
 
 
+def _check_stranded(running: Iterable[tuple[int, Shard, set[str]]]) -> None:
+    """A shard whose last machine died before it had its turn there would wait for ever."""
+    there = _nodes()
+    for number, _, without in running:
+        if without and not there - without:
+            raise EdgeseaError(
+                f"Shard {number} has no machine left: those of the cluster failed before. See to them, and "
+                "call again, which goes on."
+            )
+
+
 def _elsewhere(nodes: set[str]) -> dict:
-    """Options of a task that is not for these machines, as long as there are others."""
-    if not nodes or not _nodes() - nodes:
+    """Options of a task that is not for these machines."""
+    if not nodes:
         return {}
     return {"label_selector": {"ray.io/node-id": f"!in({','.join(sorted(nodes))})"}}
 

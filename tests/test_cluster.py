@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -142,6 +143,20 @@ def asked(teacher: Path) -> collections.Counter:
 
 
 @pytest.mark.slow
+def test_what_no_machine_can_do_is_said_once(machines, teacher, sound, tmp_path):
+    found, _ = machines
+    config = Config(teacher="asked_teacher:Loudness", data=str(sound / "table.csv"))
+    pairing = Pairing(load("asked_teacher:Loudness"), preset("sea-8k"))
+    pairing.teacher.fingerprint = "0" * 64
+    manifest, store = datasets.load(config.data), Store(tmp_path / "s", {})
+    making = cluster.engine(config, "auto", Heard())
+    with cluster.connected(found.address), pytest.raises(EdgeseaError) as error:
+        embed.embed(manifest, pairing, store, 0.25, patches=False, engine=making)
+    assert re.match(r"Shard \d+ failed on 3 machines of the cluster, last because: ", str(error.value))
+    assert "asked_teacher:Loudness is another than the one here: copy the same there" in str(error.value)
+
+
+@pytest.mark.slow
 def test_a_machine_that_is_killed_one_that_is_slow_and_one_without_disk_make_the_same_store(
     machines, teacher, sound, tmp_path
 ):
@@ -177,18 +192,13 @@ def test_a_machine_that_is_killed_one_that_is_slow_and_one_without_disk_make_the
     assert "bad.wav" in (out / "skipped.csv").read_text()
 
 
-@pytest.mark.slow
-def test_what_no_machine_can_do_is_said_once(machines, teacher, sound, tmp_path):
-    found, _ = machines
-    config = Config(teacher="asked_teacher:Loudness", data=str(sound / "table.csv"))
-    pairing = Pairing(load("asked_teacher:Loudness"), preset("sea-8k"))
-    pairing.teacher.fingerprint = "0" * 64
-    manifest, store = datasets.load(config.data), Store(tmp_path / "s", {})
-    making = cluster.engine(config, "auto", Heard())
-    with cluster.connected(found.address), pytest.raises(EdgeseaError) as error:
-        embed.embed(manifest, pairing, store, 0.25, patches=False, engine=making)
-    assert "Shard 0 failed on " in str(error.value)
-    assert "asked_teacher:Loudness is another than the one here: copy the same there" in str(error.value)
+def test_a_shard_whose_last_machine_died_does_not_wait(monkeypatch):
+    monkeypatch.setattr(cluster, "_nodes", lambda: {"a", "b"})
+    cluster._check_stranded([(1, [], set()), (2, [], {"a"})])
+    with pytest.raises(
+        EdgeseaError, match=r"^Shard 3 has no machine left: those of the cluster failed before"
+    ):
+        cluster._check_stranded([(1, [], set()), (3, [], {"a", "b", "gone"})])
 
 
 def test_a_cluster_that_is_not_there(tmp_path):
