@@ -259,12 +259,12 @@ def _work(once: _Once) -> Work:
 
     job: Job = once.value
     if job.version != __version__:
-        raise UsageError(f"it has edgesea {__version__}, and {job.version} asks it: install the same")
+        raise UsageError(f"It has edgesea {__version__}, and {job.version} asks it: install the same.")
     typed(job.config.teacher)
     teacher = load_teacher(job.config, accelerator=job.accelerator)
     if teacher.fingerprint != job.fingerprint:
         raise UsageError(
-            f"its teacher {job.config.teacher} is another than the one here: copy the same there"
+            f"Its teacher {job.config.teacher} is another than the one here: copy the same there."
         )
     return Work(ray.get(job.manifest), Pairing(teacher, job.frontend, job.outputs), **job.settings)
 

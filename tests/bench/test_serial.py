@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -75,7 +76,8 @@ def reference_output(bundle, content: bytes) -> bytes:
 def is_right(measurement: dict, bundle) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert measurement["model"]["sha256"] == manifest["int8"]["sha256"]
-    assert measurement["arena_bytes"] == manifest["c_model"]["arena_bytes"]
+    path = re.search(r"C model, (\w+) kernels", measurement["engine"])[1]
+    assert measurement["arena_bytes"] == manifest["c_model"]["arenas"][path]
     assert measurement["bit_exact"] is True
     assert measurement["differing_bytes"] == 0
     assert measurement["compared_bytes"] == 3 * manifest["int8"]["output"]["bytes"]

@@ -156,9 +156,9 @@ def test_scratch_of_a_deep_convolution_is_chunked():
         "out_width": 12,
         "flags": 0,
     }
-    assert scratch_bytes("edgesea_conv_row", fields) == 2 * 5 * 384 + 4 * 5 * 64
-    assert scratch_bytes("edgesea_conv_row", {**fields, "in_channels": 8}) == 2 * 5 * 72
-    assert scratch_bytes("edgesea_max_pool_row", {}) == 0
+    assert scratch_bytes("edgesea_conv_row", fields)["dsp"] == 2 * 5 * 384 + 4 * 5 * 64
+    assert scratch_bytes("edgesea_conv_row", {**fields, "in_channels": 8})["dsp"] == 2 * 5 * 72
+    assert scratch_bytes("edgesea_max_pool_row", {}) == {}
 
 
 def test_scratch_sizes_are_those_of_the_kernels():
@@ -179,13 +179,15 @@ def test_scratch_sizes_are_those_of_the_kernels():
     segment = enumerated("edgesea_depthwise_paired_row_mve.c", "SEGMENT")
     assert segment == layout.VECTOR_SEGMENT
     # Sums, zeros, ten outputs' columns, and where three words lie.
-    assert scratch_bytes("edgesea_depthwise_3x3_row", fields) == 64 * 10 + 16 + 64 * 12 + 16
-    # Of a long row the DSP path needs the most: one column before the map, one behind it.
+    assert scratch_bytes("edgesea_depthwise_3x3_row", fields)["mve"] == 64 * 10 + 16 + 64 * 12 + 16
+    # One column before the map, one behind it.
     long = fields | {"in_width": 200, "out_width": 200}
-    assert scratch_bytes("edgesea_depthwise_3x3_row", long) == 4 * words * 202
+    assert scratch_bytes("edgesea_depthwise_3x3_row", long)["dsp"] == 4 * words * 202
     # As edgesea_kernels.h says it to whoever calls a kernel by hand.
     said = (kernels.RUNTIME / "edgesea_kernels.h").read_text(encoding="utf-8")
     assert f"depth4 > {layout.CHUNK} and" in said
-    assert f"2 * min({layout.PIXELS}, out_width) * chunk bytes" in said
-    assert all(f"min({pixels}, out_width) * depth16" in said for pixels in layout.VECTOR_PIXELS)
+    assert f"2 * n * chunk, where n is min({layout.PIXELS}, out_width)" in said
+    few, many = layout.VECTOR_PIXELS
+    assert f"n is min({many}, out_width) where depth16 is at most {layout.SHALLOW}, else" in said
+    assert f"min({few}, out_width); for edgesea_pointwise_row none" in said
     assert f"{4 * words} * (pad_left + in_width" in said
