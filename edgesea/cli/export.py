@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from edgesea import project as settings
 from edgesea.cli.common import as_json, command_line, print_json, print_table
@@ -254,7 +255,7 @@ def _only_project(context, target, out, kind, runtime, board, as_json) -> None:
     if kind is None:
         raise UsageError(f"{target} is a bundle already: say which --project to make of it.")
     for name in sorted(context.params.keys() - _OF_A_PROJECT):
-        if context.params[name] not in (None, False):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = name.replace("_", "-")
             raise UsageError(f"--{option} is for making a bundle, and {target} is one already: leave it out.")
     if not out:
