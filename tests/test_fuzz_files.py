@@ -184,7 +184,7 @@ def _split(folder, content: bytes) -> None:
         Store(folder / "domain", {}).write(0, columns)
     (folder / "split.json").write_bytes(content)
     store = Store.open(folder / "domain")
-    split = Run(folder)._split()
+    split = Run(folder).kept_split()
     for part in ("train", "validation", "held-out"):
         assert set(split.rows(part, store)) <= {0, 1, 2}
 

@@ -23,8 +23,8 @@ KILL = """
 import os, signal
 from edgesea import train
 real, seen = train._State.save, []
-def save(self, course):
-    real(self, course)
+def save(self, course, **how):
+    real(self, course, **how)
     seen.append(1)
     if len(seen) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
