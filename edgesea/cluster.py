@@ -253,7 +253,7 @@ def _work(once: _Once) -> Work:
     """What makes a job's shards in this process."""
     import ray
 
-    from edgesea.distillation import load_teacher
+    from edgesea.configured import load_teacher
     from edgesea.pairing import Pairing
     from edgesea.teachers.own import typed
 

@@ -29,10 +29,11 @@ from edgesea import (
     team,
 )
 from edgesea import soft as softlabels
+from edgesea.configured import load_teacher, student_frontend
 from edgesea.datasets import Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, Fresh, spread
-from edgesea.frontend import Frontend, preset
+from edgesea.frontend import Frontend
 from edgesea.measures import fidelity
 from edgesea.named import Choice
 from edgesea.objectives import objective, quantised
@@ -52,8 +53,6 @@ from edgesea.train import Schedule, Watcher, train
 LEARNT_NOTHING = 0.05
 # What objectives go by whose student is to equal phi(teacher), so that R² says how much it learnt.
 ALIGNED = ("r2", "cosine")
-# Larger patches than this are not for a sensor: such a teacher's frontend is not taken over by default.
-SENSOR_PATCH = 96 * 64
 
 
 def distill(
@@ -144,31 +143,6 @@ def embed_domain(
         "skipped": len(aside),
         "file": str(file) if file else None,
     }
-
-
-def load_teacher(config: Config, progress: Progress = SILENT, accelerator: str = "auto"):
-    """The teacher of a configuration, fetched where it is a published one that is not here."""
-    options = teachers.TeacherOptions(
-        tensor=config.teacher_tensor,
-        frontend=preset(config.teacher_frontend) if config.teacher_frontend else None,
-        sample_rate=config.teacher_rate,
-        seconds=config.teacher_seconds,
-        pool=config.teacher_pool,
-        accelerator=accelerator,
-    )
-    return teachers.load(config.teacher, options, progress)
-
-
-def student_frontend(config: Config, teacher: teachers.Teacher) -> Frontend:
-    """What was asked for, else what the student was made for, else the teacher's own if it is small."""
-    if config.frontend:
-        return preset(config.frontend)
-    if made_for := students.student(config.student).frontend:
-        return preset(made_for)
-    theirs = teacher.frontend
-    if theirs is not None and theirs.frames * theirs.mels <= SENSOR_PATCH:
-        return theirs
-    return preset("sea-8k")
 
 
 class _Stages:

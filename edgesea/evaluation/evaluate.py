@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from edgesea import datasets, embed, levels, results, teachers
+from edgesea.configured import load_teacher
 from edgesea.datasets import Manifest
 from edgesea.decisions.mil import Bags
-from edgesea.distillation import load_teacher
 from edgesea.errors import UsageError
 from edgesea.evaluation import classes
 from edgesea.evaluation.heads import FOLDS, SEEDS, SplitTask, Task, given_splits

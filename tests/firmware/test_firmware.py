@@ -78,7 +78,7 @@ def test_hello_says_what_is_there(sanitised, bundle):
     assert found[0] == 0x1234
     assert words[:3] == ["hello", "1", manifest["int8"]["sha256"]]
     sizes = [manifest["int8"]["input"]["bytes"], manifest["int8"]["output"]["bytes"]]
-    sizes.append(manifest["c_model"]["arena_bytes"])
+    sizes.append(manifest["c_model"]["arenas"]["plain"])
     assert [int(word, 16) for word in words[3:8]] == [*sizes, 64, 16]
     assert int(words[8], 16) > 0  # steps
     assert int(words[9], 16) == 10**9  # the clock of the host's counter
