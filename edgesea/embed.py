@@ -327,7 +327,7 @@ class Work:
             "calibration_db": calibration_db,
             "classes": classes,
         }
-        self._manifest, self._pairing, self._hop = manifest, pairing, hop
+        self._hop = hop
         self._patches, self._half, self._calibration_db = patches, half, calibration_db
         self._labels = manifest.truth(classes)
         self._surveys = _Surveys(manifest)
@@ -362,11 +362,11 @@ class Work:
             "level_db": np.zeros(0, np.float32),
             **{
                 name: np.zeros((0, *shape), kind if name == "embedding" else np.float32)
-                for name, shape in self._pairing.outputs.items()
+                for name, shape in self.pairing.outputs.items()
             },
         }
         if self._patches:
-            empty["patch"] = np.zeros((0, *self._pairing.frontend.patch_shape), np.float16)
+            empty["patch"] = np.zeros((0, *self.pairing.frontend.patch_shape), np.float16)
         if self._labels.shape[1]:
             empty["label"] = self._labels[:0]
         return empty
@@ -400,23 +400,23 @@ class Work:
                 yield waiting.popleft().result()
 
     def _decoded(self, piece: Piece) -> np.ndarray | audio.BadAudio:
-        clip = self._manifest.clips[piece.clip]
+        clip = self.manifest.clips[piece.clip]
         if self._goes_on(piece) and (piece.start or 0.0) >= self._ends.get(piece.clip, math.inf):
             return audio.Ended("", clip.path)  # known without decoding what lies before it once more
         try:
-            return audio.read(clip.path, self._pairing.sample_rate, start=piece.start, end=piece.end)
+            return audio.read(clip.path, self.pairing.sample_rate, start=piece.start, end=piece.end)
         except audio.BadAudio as error:
             return error
 
     def _goes_on(self, piece: Piece) -> bool:
-        return (piece.start or 0.0) > (self._manifest.clips[piece.clip].start or 0.0)
+        return (piece.start or 0.0) > (self.manifest.clips[piece.clip].start or 0.0)
 
     def _framed(
         self, piece: Piece, seconds: float, sound: np.ndarray | audio.BadAudio, notes: dict[str, list]
     ) -> _Part | None:
         """The frames of one piece; None where there are none, and why in the notes."""
-        rate, first, goes_on = self._pairing.sample_rate, piece.start or 0.0, self._goes_on(piece)
-        name = self._manifest.relative(self._manifest.clips[piece.clip].path)
+        rate, first, goes_on = self.pairing.sample_rate, piece.start or 0.0, self._goes_on(piece)
+        name = self.manifest.relative(self.manifest.clips[piece.clip].path)
         if isinstance(sound, audio.BadAudio):
             if goes_on and isinstance(sound, audio.Ended):
                 self._ended(piece.clip, name, first, notes)
@@ -428,7 +428,7 @@ class Work:
         if seconds - len(sound) / rate > _SHORT_S + _SHORT * seconds:
             self._ended(piece.clip, name, first + len(sound) / rate, notes)
         # What was made before has no frame behind the last whole one.
-        frames = audio.frame(sound, self._pairing.samples, self._hop, pad=self._pairing.hears)
+        frames = audio.frame(sound, self.pairing.samples, self._hop, pad=self.pairing.hears)
         if not len(frames):
             notes["skipped"].append((name, "shorter than one frame"))
             return None
@@ -436,21 +436,21 @@ class Work:
 
     def _hear(self, batch: list[_Part], frames: np.ndarray) -> dict[str, np.ndarray] | list:
         """What the teacher gives for a batch; of one that recalls, a list with an answer for each part."""
-        if self._pairing.hears:
-            return self._pairing.hear(frames, Path(), np.zeros(0))
+        if self.pairing.hears:
+            return self.pairing.hear(frames, Path(), np.zeros(0))
         heard: list[dict[str, np.ndarray] | audio.BadAudio] = []
         for part in batch:
             try:
-                path = self._manifest.clips[part.piece.clip].path
-                heard.append(self._pairing.hear(part.frames, path, part.start))
+                path = self.manifest.clips[part.piece.clip].path
+                heard.append(self.pairing.hear(part.frames, path, part.start))
             except audio.BadAudio as error:
                 heard.append(error)
         return heard
 
     def _beside(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Columns that no teacher is needed for."""
-        levelled = levels.level_dba(frames, self._pairing.sample_rate, self._calibration_db)
-        patches = {"patch": self._pairing.patches(frames).astype(np.float16)} if self._patches else {}
+        levelled = levels.level_dba(frames, self.pairing.sample_rate, self._calibration_db)
+        patches = {"patch": self.pairing.patches(frames).astype(np.float16)} if self._patches else {}
         return {"level_db": levelled, **patches}
 
     def _rows(self, batch: list[_Part], hearing: Future, beside: Future) -> list[dict[str, np.ndarray]]:
@@ -500,6 +500,6 @@ class Work:
 
     def _ended(self, clip: int, name: str, at: float, notes: dict[str, list]) -> None:
         self._ends[clip] = min(at, self._ends.get(clip, math.inf))
-        told = (self._manifest.clips[clip].start or 0.0) + self._surveys.seconds(clip)
+        told = (self.manifest.clips[clip].start or 0.0) + self._surveys.seconds(clip)
         reason = f"its header tells of {told:.6g} s: used to {at:.6g} s, where it ends"
         notes["ended"].append((clip, name, reason))

@@ -5,29 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgesea import files, reduction
-from edgesea.examples import Examples
+from edgesea import files
 from edgesea.measures import fidelity
 from edgesea.objectives import objective
 from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Setting, predict
-from edgesea.store import Store
 from edgesea.students.separable import Separable
 from edgesea.train import Schedule, train
 
 PLAN = Schedule(epochs=3, batch=16, learning_rate=1e-2, weight_decay=1e-4, patience=9, seed=3)
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    """(training, validation): 64 and 24 frames, the embedding being a linear map of the patch."""
-    rng = np.random.default_rng(0)
-    patches = rng.normal(0, 1, (88, 8, 8, 1)).astype(np.float16)
-    embedding = (patches.reshape(88, 64) @ rng.normal(0, 1, (64, 4))).astype(np.float32)
-    store = Store(tmp_path_factory.mktemp("task") / "s", {})
-    store.write(0, {"patch": patches, "embedding": embedding})
-    reducer = reduction.reducer("pca", 4).fit([embedding])
-    return tuple(Examples(store, rows, reducer) for rows in (np.arange(64), np.arange(64, 88)))
 
 
 def begun(name="cosine", decay=0.9, plan=PLAN):

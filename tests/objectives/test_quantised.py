@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 from small_run import SMALL as SMALL_RUN
 
-from edgesea import files, reduction, students
+from edgesea import files, students
 from edgesea.errors import UsageError
-from edgesea.examples import Examples
 from edgesea.exporting.tflite import convert_int8
 from edgesea.interpreter import open_interpreter
 from edgesea.objectives import objective, quantised
 from edgesea.objectives.averaged import Averaged
 from edgesea.objectives.base import Setting, predict
 from edgesea.objectives.quantised import Quantised
-from edgesea.store import Store
 from edgesea.students import saving
 from edgesea.students.fused import fuse
 from edgesea.train import Schedule, train
@@ -87,18 +85,6 @@ def test_ranges_are_the_exporters():
         low, high = (float(each.numpy()) for each in rounding._ranges[place])
         assert (high - low) / 255 == pytest.approx(port.scale, rel=0.01)
         assert -128 - low / port.scale == pytest.approx(port.zero_point, abs=1)
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    """(training, validation): 64 and 24 frames, the embedding being a linear map of the patch."""
-    rng = np.random.default_rng(0)
-    patches = rng.normal(0, 1, (88, 8, 8, 1)).astype(np.float16)
-    embedding = (patches.reshape(88, 64) @ rng.normal(0, 1, (64, 4))).astype(np.float32)
-    store = Store(tmp_path_factory.mktemp("task") / "s", {})
-    store.write(0, {"patch": patches, "embedding": embedding})
-    reducer = reduction.reducer("pca", 4).fit([embedding])
-    return tuple(Examples(store, rows, reducer) for rows in (np.arange(64), np.arange(64, 88)))
 
 
 def trained(task, folder, epochs=2, decay=0.0):
