@@ -6,13 +6,15 @@ r"""How good a student is on sound that it never heard, recipe by recipe; writes
 SOUND is unlabelled, LABELLED has no recording in common with it. Every cell, a recipe with a seed, is
 distilled, exported, emulated and evaluated by the very commands of the README in WORK, and kept there: the
 same call goes on where it stopped. A recipe is one change to the first one, all with one budget (--frames,
---epochs) unless the name says another; `alone` has LABELLED itself as its domain.
+--epochs) unless the name says another; `default` has those of `edgesea distill`. Those that begin with
+`alone` have LABELLED itself as their domain; `through` has a student as its teacher, `two teachers` has
+--second too.
 
 - share: accuracy of a head on the int8 student's embeddings of LABELLED, as a share of the teacher's. The
   head is the one of `edgesea evaluate`: C chosen for each embedding, folds by recording.
-- R², cosine: to phi(teacher), of the int8 student, without silence; heard, on the frames that it was trained
-  on, and unheard, on all of LABELLED. `alone` has heard LABELLED's training recordings; its unheard ones are
-  those that were held out.
+- R², cosine: to phi(teacher) of the recipe's own teacher, of the int8 student, without silence; heard, on the
+  frames that it was trained on, and unheard, on all of LABELLED. `alone` has heard LABELLED's training
+  recordings; its unheard ones are those that were held out.
 - minutes: of the training alone, on a machine that does nothing else only where the conditions say so.
 """
 
@@ -26,12 +28,14 @@ from pathlib import Path
 import tomli_w
 from cells import answer, finished, kept, share
 
-from edgesea import files
+from edgesea import datasets, files
+from edgesea.datasets import street
 from edgesea.run import Run, read_config, versions
 
 RESULTS = Path(__file__).with_name("results")
 RECIPES = {
     "cosine": {},
+    "default": {"frames": 60_000, "epochs": 16},
     "direction alone": {"objective": {"name": "cosine", "length": 0.0}},
     "sea": {"objective": "sea"},
     "simreg": {"objective": "simreg"},
@@ -48,6 +52,27 @@ RECIPES = {
     "one epoch, length 0.5": {"epochs": 1, "objective": {"name": "cosine", "length": 0.5}},
     "one epoch, simreg": {"epochs": 1, "objective": "simreg"},
     "one epoch, whitened": {"epochs": 1, "reducer": {"name": "pca", "whiten": True}},
+    "one epoch, separable-l": {"epochs": 1, "student": "separable-l"},
+    "one epoch, student3": {"epochs": 1, "student": "student3"},
+    # Of the student of another recipe: phi was applied by the first step.
+    "one epoch, through separable-l": {
+        "epochs": 1,
+        "teacher": "one epoch, separable-l",
+        "reducer": "identity",
+    },
+    "one epoch, two teachers": {"epochs": 1, "teacher": "both"},
+    "one epoch, streets beside": {"epochs": 1, "data": "streets beside"},
+    # Twelve minutes of sound are heard again and again: what may help is whatever makes more of them.
+    "alone, two epochs": {"epochs": 2},
+    "alone, two epochs, mean of weights": {"epochs": 2, "ema": 0.999},
+    "alone, two epochs, mixstyle": {"epochs": 2, "mixstyle": 0.5},
+    "alone, two epochs, three clips": {"epochs": 2, "augmentation": {"mix_clips": 3}},
+    "alone, two epochs, rooms": {"epochs": 2, "augmentation": {"reverberation_probability": 0.3}},
+    "alone, two epochs, few bits": {"epochs": 2, "augmentation": {"bits_probability": 0.3}},
+    "alone, two epochs, codecs": {"epochs": 2, "augmentation": {"codec_probability": 0.3}},
+    "alone, two epochs, textures": {"epochs": 2, "augmentation": {"texture_probability": 0.3}},
+    "alone, two epochs, balanced": {"epochs": 2, "balance": 32},
+    "alone, two epochs, rounded": {"epochs": 2, "qat_epochs": 1},
 }
 # Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
 SPLIT = [0.94, 0.03, 0.03]
@@ -65,8 +90,8 @@ def edgesea(*arguments) -> dict:
 
 def configuration(options, recipe: str, seed: int) -> dict:
     """What `edgesea distill --config` is given."""
-    alone = recipe == "alone"
-    return {
+    alone = recipe.startswith("alone")
+    config = {
         "teacher": str(Path(options.teacher).resolve()),
         "data": str(Path(options.labelled if alone else options.domain).resolve()),
         "objective": "cosine",
@@ -76,12 +101,40 @@ def configuration(options, recipe: str, seed: int) -> dict:
         **({} if alone else {"split": SPLIT}),
         **RECIPES[recipe],
     }
+    if config["teacher"] == "both":
+        config["teacher"] = ",".join(str(Path(each).resolve()) for each in (options.teacher, options.second))
+    elif config["teacher"] in RECIPES:
+        config["teacher"] = str((options.work / f"run-{slug(config['teacher'])}-{seed}").resolve())
+    if config["data"] == "streets beside":
+        config["data"] = str((options.work / "streets-beside.csv").resolve())
+    return config
+
+
+def slug(recipe: str) -> str:
+    """A recipe's name as a part of a file's."""
+    return recipe.replace(", ", "-").replace(" ", "-")
+
+
+def streets_beside(options) -> None:
+    """Writes a table of the domain's clips and of a quarter as many synthesised ones, of eight seconds."""
+    file = options.work / "streets-beside.csv"
+    if file.exists():
+        return
+    ours = [clip.path.resolve() for clip in datasets.load(options.domain).clips]
+    synthesised = options.work / "streets"
+    street.synthesise(synthesised, len(ours) // 4, seed=1, seconds=8.0)
+    theirs = [clip.path.resolve() for clip in datasets.load(synthesised).clips]
+    files.write_text(file, "\n".join(["path", *map(str, ours + theirs)]) + "\n")
 
 
 def cell(options, recipe: str, seed: int) -> dict:
     """One recipe with one seed: distilled, exported, emulated, evaluated."""
-    name = f"{recipe.replace(', ', '-').replace(' ', '-')}-{seed}"
+    name = f"{slug(recipe)}-{seed}"
     config = configuration(options, recipe, seed)
+    if (first := RECIPES[recipe].get("teacher")) in RECIPES:
+        cell(options, first, seed)
+    if recipe == "one epoch, streets beside":
+        streets_beside(options)
 
     def compute() -> dict:
         file = options.work / f"{name}.toml"
@@ -198,6 +251,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--teacher", required=True)
+    parser.add_argument("--second", help="another teacher, of the recipe with two")
     parser.add_argument("--domain", required=True)
     parser.add_argument("--name", help="what the domain is called")
     parser.add_argument("--labelled", required=True)

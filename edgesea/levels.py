@@ -11,6 +11,8 @@ Conventions
   (root mean square); with it, levels are dB(A) SPL.
 """
 
+import functools
+
 import numpy as np
 from scipy import fft
 
@@ -49,12 +51,7 @@ def level_dba(frames: np.ndarray, sample_rate: int, calibration_db: float = 0.0)
     if frames.ndim != 2 or not frames.shape[1]:
         raise UsageError(f"Received frames of the shape {frames.shape}: give (B, samples), samples >= 1.")
     samples = frames.shape[1]
-    window = np.hanning(samples + 2)[1:-1]
-    gain = 10 ** (a_weighting(np.fft.rfftfreq(samples, 1 / sample_rate)) / 10)
-    # One side of the spectrum: every bin stands for two but the first and, for even lengths, the last.
-    gain[1 : (samples + 1) // 2] *= 2
-    gain /= samples * np.square(window).sum()
-    window, gain = window.astype(np.float32), gain.astype(np.float32)
+    window, gain = _weights(samples, sample_rate)
     power = np.empty(len(frames))
     size = max(1, _BATCH // samples)
     for k in range(0, len(frames), size):
@@ -62,6 +59,19 @@ def level_dba(frames: np.ndarray, sample_rate: int, calibration_db: float = 0.0)
         power[k : k + size] = (np.square(spectrum.real) + np.square(spectrum.imag)) @ gain
     levels = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
     return (levels + calibration_db).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(samples: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """The window (samples,), and what each bin of the windowed power spectrum counts, both float32, read-only."""
+    window = np.hanning(samples + 2)[1:-1]
+    gain = 10 ** (a_weighting(np.fft.rfftfreq(samples, 1 / sample_rate)) / 10)
+    # One side of the spectrum: every bin stands for two but the first and, for even lengths, the last.
+    gain[1 : (samples + 1) // 2] *= 2
+    gain /= samples * np.square(window).sum()
+    window, gain = window.astype(np.float32), gain.astype(np.float32)
+    window.flags.writeable = gain.flags.writeable = False
+    return window, gain
 
 
 def silent(level_db: np.ndarray, calibration_db: float = 0.0) -> np.ndarray:

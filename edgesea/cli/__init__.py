@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 
-from edgesea import __version__
+from edgesea import __version__, backend
 from edgesea.errors import UserError
 from edgesea.progress import sign_of_life
 
@@ -69,6 +69,7 @@ def main(arguments=None) -> None:
     """The console script."""
     # TensorFlow's greetings are not for users; --debug does not need them either.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    backend.ask_for_speed()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # Also behind the command, where one adds it to a call that has just failed.
     debug = "--debug" in arguments

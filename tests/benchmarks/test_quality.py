@@ -9,7 +9,13 @@ import quality
 from edgesea.run import Config
 
 OPTIONS = argparse.Namespace(
-    teacher="demo", domain="domain", labelled="labelled", work=Path("work"), frames=1000, epochs=3
+    teacher="demo",
+    second="second",
+    domain="domain",
+    labelled="labelled",
+    work=Path("work"),
+    frames=1000,
+    epochs=3,
 )
 
 
@@ -61,11 +67,19 @@ def test_every_recipe_is_a_configuration_and_one_change_to_the_first(recipe):
     changed = {key for key, value in config.to_dict().items() if first.to_dict().get(key) != value}
     if recipe == "cosine":
         assert not changed
-    elif recipe == "alone":
-        assert changed == {"data", "split"}
+    elif recipe.startswith("alone"):
+        assert changed == {"data", "split", *quality.RECIPES[recipe]}
         assert config.data.endswith("labelled")
     else:
         assert changed == quality.RECIPES[recipe].keys()
+
+
+def test_a_recipe_of_two_steps_has_the_first_steps_student_as_its_teacher(tmp_path):
+    options = argparse.Namespace(**{**vars(OPTIONS), "work": tmp_path})
+    found = quality.configuration(options, "one epoch, through separable-l", 1)
+    assert found["teacher"] == str(tmp_path / "run-one-epoch-separable-l-1")
+    found = quality.configuration(options, "one epoch, two teachers", 1)
+    assert found["teacher"].split(",") == [str(Path(name).resolve()) for name in ("demo", "second")]
 
 
 def test_what_another_cell_made_is_borrowed_where_it_would_be_the_same(tmp_path):
