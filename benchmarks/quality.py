@@ -33,6 +33,14 @@ from edgesea.datasets import street
 from edgesea.run import Run, read_config, versions
 
 RESULTS = Path(__file__).with_name("results")
+# Half of the chances of every effect, and a quarter.
+LESS = {
+    "speed_probability": 0.25,
+    "equaliser_probability": 0.25,
+    "mix_probability": 0.3,
+    "noise_probability": 0.15,
+}
+LITTLE = {name: chance / 2 for name, chance in LESS.items()}
 RECIPES = {
     "cosine": {},
     "default": {"frames": 60_000, "epochs": 16},
@@ -47,21 +55,27 @@ RECIPES = {
     "student3": {"student": "student3"},
     "alone": {},
     # Short trainings, to tell apart what a long one need not be spent on.
-    "one epoch": {"epochs": 1},
-    "one epoch, sea": {"epochs": 1, "objective": "sea"},
-    "one epoch, length 0.5": {"epochs": 1, "objective": {"name": "cosine", "length": 0.5}},
-    "one epoch, simreg": {"epochs": 1, "objective": "simreg"},
-    "one epoch, whitened": {"epochs": 1, "reducer": {"name": "pca", "whiten": True}},
-    "one epoch, separable-l": {"epochs": 1, "student": "separable-l"},
-    "one epoch, student3": {"epochs": 1, "student": "student3"},
+    "two epochs": {"epochs": 2},
+    "two epochs, learning rate 0.003": {"epochs": 2, "learning_rate": 0.003},
+    "two epochs, learning rate 0.006": {"epochs": 2, "learning_rate": 0.006},
+    "two epochs, learning rate 0.012": {"epochs": 2, "learning_rate": 0.012},
+    "two epochs, learning rate 0.03": {"epochs": 2, "learning_rate": 0.03},
+    "two epochs, weight decay 0.02": {"epochs": 2, "weight_decay": 0.02},
+    "two epochs, sea": {"epochs": 2, "objective": "sea"},
+    "two epochs, simreg": {"epochs": 2, "objective": "simreg"},
+    "two epochs, whitened": {"epochs": 2, "reducer": {"name": "pca", "whiten": True}},
+    "two epochs, less augmentation": {"epochs": 2, "augmentation": LESS},
+    "two epochs, little augmentation": {"epochs": 2, "augmentation": LITTLE},
+    "two epochs, separable-l": {"epochs": 2, "student": "separable-l"},
+    "two epochs, student3": {"epochs": 2, "student": "student3"},
     # Of the student of another recipe: phi was applied by the first step.
-    "one epoch, through separable-l": {
-        "epochs": 1,
-        "teacher": "one epoch, separable-l",
+    "two epochs, through separable-l": {
+        "epochs": 2,
+        "teacher": "two epochs, separable-l",
         "reducer": "identity",
     },
-    "one epoch, two teachers": {"epochs": 1, "teacher": "both"},
-    "one epoch, streets beside": {"epochs": 1, "data": "streets beside"},
+    "two epochs, two teachers": {"epochs": 2, "teacher": "both"},
+    "two epochs, streets beside": {"epochs": 2, "data": "streets beside"},
     # Twelve minutes of sound are heard again and again: what may help is whatever makes more of them.
     "alone, two epochs": {"epochs": 2},
     "alone, two epochs, mean of weights": {"epochs": 2, "ema": 0.999},
@@ -73,6 +87,7 @@ RECIPES = {
     "alone, two epochs, textures": {"epochs": 2, "augmentation": {"texture_probability": 0.3}},
     "alone, two epochs, balanced": {"epochs": 2, "balance": 32},
     "alone, two epochs, rounded": {"epochs": 2, "qat_epochs": 1},
+    "alone, two epochs, less augmentation": {"epochs": 2, "augmentation": LESS},
 }
 # Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
 SPLIT = [0.94, 0.03, 0.03]
@@ -133,7 +148,7 @@ def cell(options, recipe: str, seed: int) -> dict:
     config = configuration(options, recipe, seed)
     if (first := RECIPES[recipe].get("teacher")) in RECIPES:
         cell(options, first, seed)
-    if recipe == "one epoch, streets beside":
+    if recipe == "two epochs, streets beside":
         streets_beside(options)
 
     def compute() -> dict:

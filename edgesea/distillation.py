@@ -314,7 +314,7 @@ class _Stages:
         schedule = Schedule(
             config.epochs,
             config.batch,
-            config.learning_rate,
+            config.learning_rate or students.student(config.student).learning_rate,
             config.weight_decay,
             config.patience,
             config.seed,

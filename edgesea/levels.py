@@ -63,7 +63,7 @@ def level_dba(frames: np.ndarray, sample_rate: int, calibration_db: float = 0.0)
 
 @functools.lru_cache(maxsize=8)
 def _weights(samples: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """The window (samples,), and what each bin of the windowed power spectrum counts, both float32, read-only."""
+    """The window (samples,), and what each bin of its power spectrum counts; float32, read-only."""
     window = np.hanning(samples + 2)[1:-1]
     gain = 10 ** (a_weighting(np.fft.rfftfreq(samples, 1 / sample_rate)) / 10)
     # One side of the spectrum: every bin stands for two but the first and, for even lengths, the last.

@@ -63,7 +63,7 @@ STUDENT, COSINE, RANDOM, PCA = map(Choice, (DEFAULT, "cosine", "random", "pca"))
 _COUNTS = ("teacher_rate", "dim", "sample", "frames", "epochs", "batch", "patience")
 _OPTIONAL = (
     *("teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds", "teacher_pool"),
-    *("frontend", "dim", "hop"),
+    *("frontend", "dim", "hop", "learning_rate"),
 )
 
 
@@ -88,7 +88,8 @@ class Config:
     fresh : whether the frames of every epoch are new ones, for which the teacher is asked while the student
         learns: frames * epochs questions in all
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
-    epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs
+    epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs; learning_rate
+        None is what suits the student, see `edgesea.students.base`
     ema : decay of the mean of the student's weights that is deployed, see `edgesea.objectives.averaged`; 0
         deploys those of the best epoch's last step
     qat_epochs : the last epochs, in which the student is rounded as int8 will be, see
@@ -121,7 +122,7 @@ class Config:
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
     epochs: int = 16
     batch: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
     patience: int = 10
     ema: float = 0.0
@@ -500,6 +501,12 @@ def absolute(values: Mapping) -> dict:
     }
 
 
+_SPELT_OUT = {
+    *("student", "objective", "sampler", "reducer", "calibration_db", "sample", "frames", "epochs", "batch"),
+    *("learning_rate", "weight_decay", "patience", "split", "seed", "augmentation"),
+}
+
+
 def _today(values: Mapping) -> dict:
     """The same configuration as it is written today; format 1 had the options of umap on its first level."""
     values = dict(values)
@@ -508,8 +515,8 @@ def _today(values: Mapping) -> dict:
     }
     if values.get("reducer") == "umap":
         values["reducer"] = {"name": "umap", **old}
-    # A run of before silence was left out spelt out all the rest.
-    if "weight_decay" in values and "split" in values:
+    # A run of before silence was left out spelt out all the rest; who writes a few by hand means today's.
+    if values.keys() >= _SPELT_OUT:
         values.setdefault("keep_silence", True)
     return values
 

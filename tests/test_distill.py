@@ -348,7 +348,10 @@ def test_nothing_but_silence_is_refused_with_the_way_out(tmp_path, finished_run)
 def test_a_run_of_before_silence_was_left_out_kept_it(finished_run):
     values = Run(finished_run).config.to_dict()
     assert values.pop("keep_silence") is False
+    values.setdefault("learning_rate", 0.003)  # Which they all held.
     assert Config.from_dict(values).keep_silence
+    by_hand = {name: values[name] for name in ("teacher", "data", "split", "weight_decay")}
+    assert not Config.from_dict(by_hand).keep_silence
     assert not Config.from_dict({name: values[name] for name in ("teacher", "data", "frames")}).keep_silence
 
 

@@ -11,9 +11,12 @@ class Student(ABC):
     ----------
     frontend : str or None
         The preset that it was made for; None takes the teacher's where that is small enough.
+    learning_rate : float > 0
+        Of AdamW, batches of 64: what it learns with where nothing is said.
     """
 
     frontend: ClassVar[str | None] = None
+    learning_rate: ClassVar[float] = 3e-3
 
     @abstractmethod
     def build(self, frames: int, mels: int, dimension: int, name: str = "student"):

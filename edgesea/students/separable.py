@@ -10,6 +10,7 @@ ReLU: they quantise well and cost nothing beside the requantisation that every l
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgesea.students.base import Student
 from edgesea.students.parts import Parts, check_blocks, check_pair, check_positive
@@ -28,6 +29,9 @@ class Separable(Student):
     shrink : (int, int) > 0
         Strides of the first convolution over frames and mels: the resolution in which the patch is heard.
     """
+
+    # Batch normalisation behind every convolution bears it; see "learning rate" in benchmarks/quality.py.
+    learning_rate: ClassVar[float] = 2e-2
 
     stem: int = 16
     blocks: tuple = ((24, 1), (48, 2), (48, 1), (80, 2), (80, 1), (80, 1), (112, 2), (112, 1))

@@ -76,9 +76,9 @@ def test_every_recipe_is_a_configuration_and_one_change_to_the_first(recipe):
 
 def test_a_recipe_of_two_steps_has_the_first_steps_student_as_its_teacher(tmp_path):
     options = argparse.Namespace(**{**vars(OPTIONS), "work": tmp_path})
-    found = quality.configuration(options, "one epoch, through separable-l", 1)
-    assert found["teacher"] == str(tmp_path / "run-one-epoch-separable-l-1")
-    found = quality.configuration(options, "one epoch, two teachers", 1)
+    found = quality.configuration(options, "two epochs, through separable-l", 1)
+    assert found["teacher"] == str(tmp_path / "run-two-epochs-separable-l-1")
+    found = quality.configuration(options, "two epochs, two teachers", 1)
     assert found["teacher"].split(",") == [str(Path(name).resolve()) for name in ("demo", "second")]
 
 
