@@ -18,15 +18,22 @@ LEVEL = 0.95
 
 
 def average_precision(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Of every class, (classes,) in [0, 1]; NaN for a class that no clip has."""
-    from sklearn.metrics import average_precision_score
+    """Of every class, (classes,) in [0, 1]; NaN for a class that no clip has.
 
-    return np.array(
-        [
-            average_precision_score(has, score) if has.any() else np.nan
-            for has, score in zip(truth.T, scores.T, strict=True)
-        ]
-    )
+    The mean, over the clips that have the class, of the precision among all that score at least as much.
+    All classes at once and without looking at its input: the resamples ask thousands of times, and of
+    scikit-learn's `average_precision_score` that was more than half of an evaluation.
+    """
+    order = np.argsort(-scores, axis=0, kind="stable")
+    has = np.take_along_axis(np.asarray(truth, bool), order, axis=0)
+    score = np.take_along_axis(scores, order, axis=0)
+    place = np.arange(len(has))[:, None]
+    # Clips of one score come together: the last of them says for all.
+    last = np.where(np.diff(score, axis=0, append=np.nan) != 0, place, len(has))
+    last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+    precision = np.take_along_axis(np.cumsum(has, axis=0) / (place + 1), last, axis=0)
+    count = has.sum(axis=0)
+    return np.where(count > 0, (precision * has).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def micro_auprc(truth: np.ndarray, scores: np.ndarray) -> float:

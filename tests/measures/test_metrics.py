@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from edgesea.measures import metrics
@@ -20,6 +22,16 @@ def test_areas_are_scikit_learns():
     for ours, average in ((metrics.micro_auprc, "micro"), (metrics.macro_auprc, "macro")):
         theirs = average_precision_score(truth, scores, average=average)
         assert ours(truth, scores) == pytest.approx(theirs, rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=1, max_size=40))
+def test_clips_of_one_score_come_together_as_in_scikit_learn(clips):
+    truth, scores = (np.array(column)[:, None] for column in zip(*clips, strict=True))
+    (found,) = metrics.average_precision(truth, scores / 2)
+    if truth.any():
+        assert found == pytest.approx(average_precision_score(truth[:, 0], scores[:, 0] / 2), rel=1e-12)
+    else:
+        assert np.isnan(found)
 
 
 def test_a_class_that_no_clip_has_counts_neither_way():
