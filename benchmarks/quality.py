@@ -49,6 +49,7 @@ RECIPES = {
     "simreg": {"objective": "simreg"},
     "simreg, 4 linear heads": {"objective": {"name": "simreg", "heads": 4, "hidden": 0}},
     "whitened": {"reducer": {"name": "pca", "whiten": True}},
+    "less augmentation": {"augmentation": LESS},
     "no augmentation": {"augmentation": False},
     "dim 128": {"dim": 128},
     "separable-s": {"student": "separable-s"},
