@@ -247,6 +247,8 @@ class _Stages:
                 f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
                 "hear augmented sound: say --no-augment."
             )
+        if self.config.augmentation is not None:
+            self.config.augmentation.check(self.pairing.sample_rate)
         reducer = self.reducer(self.reduced)
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.

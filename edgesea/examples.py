@@ -245,6 +245,8 @@ def _example(
     rng = augment.generator(seed, number)
     for _ in range(_DRAWS):
         clips = [draw(rng) for _ in range(augmentation.mix_clips)]
+        if augmentation.texture_probability:
+            clips[1:] = [(augmentation.textured(rng, clip), which) for clip, which in clips[1:]]
         first, one = clips[0]
         second, other = clips[-1]
         beside = labels[other]
