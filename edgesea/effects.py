@@ -88,7 +88,7 @@ def check_codec(codec: str, sample_rate: int) -> None:
             lossy(np.full(sample_rate // 10, 0.1), sample_rate, codec, quality)
     except (ValueError, soundfile.SoundFileError) as error:
         raise UsageError(
-            f"libsndfile {soundfile.__libsndfile_version__} of this machine cannot write {codec} at "
+            f"The libsndfile {soundfile.__libsndfile_version__} of this machine cannot write {codec} at "
             f"{sample_rate} Hz: choose another codec of the augmentation, or give it no codec_probability."
         ) from error
 
