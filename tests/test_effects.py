@@ -118,8 +118,8 @@ def test_a_codec_that_the_machine_has_not_is_refused(monkeypatch):
     with pytest.raises(UsageError) as refused:
         effects.check_codec("mp3", RATE)
     assert str(refused.value) == (
-        f"The libsndfile {soundfile.__libsndfile_version__} of this machine cannot write mp3 at 16000 Hz: choose "
-        "another codec of the augmentation, or give it no codec_probability."
+        f"The libsndfile {soundfile.__libsndfile_version__} of this machine cannot write mp3 at 16000 Hz: "
+        "choose another codec of the augmentation, or give it no codec_probability."
     )
 
 
