@@ -94,7 +94,7 @@ RECIPES = {
 SPLIT = [0.94, 0.03, 0.03]
 # What decides the teacher's embeddings of a domain, and beyond that the examples that are drawn from it.
 DOMAIN = ("teacher", "data", "student", "keep_silence")
-EXAMPLES = (*DOMAIN, "frames", "augmentation", "seed", "split")
+EXAMPLES = (*DOMAIN, "frames", "augmentation", "seed", "split", "balance")
 BOARD = "qemu:cortex-m4"
 
 
@@ -174,7 +174,9 @@ def borrow(run: Run, work: Path) -> None:
         theirs = donor.config
         if all(getattr(ours, name) == getattr(theirs, name) for name in DOMAIN):
             share(donor.domain, run.domain)
-        if ours.augmentation and all(getattr(ours, name) == getattr(theirs, name) for name in EXAMPLES):
+        # What is balanced depends on phi too.
+        drawn = ours.augmentation and not ours.balance
+        if drawn and all(getattr(ours, name) == getattr(theirs, name) for name in EXAMPLES):
             share(donor.examples, run.examples)
 
 

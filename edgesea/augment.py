@@ -1,5 +1,7 @@
 """Augments waveforms for distillation: shift, speed, equalisation, mixing two clips, noise, gain.
 
+docs/augmentation.md lists what there is, with its costs.
+
 The teacher is asked again for every augmented frame, since an embedding computed on another input is not
 this input's (Stanton et al., NeurIPS 2021, "Does knowledge distillation really work?": what the student is
 distilled on decides how closely it can match). So nothing here has to keep a label: the aim is variety that
@@ -15,6 +17,7 @@ without the ones before it, also after the process was killed:
 Conventions: waveform (samples,) float32 in [-1, 1]; levels in dB; a "level" is a root mean square.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -28,6 +31,11 @@ _PEAK = 1.0
 # which would raise the noise floor of its recording instead of its sound.
 _QUIET = 10 ** (-70 / 20)
 _BANDS = 8
+_MOST_OCTAVES = 2  # up or down
+# Lossy codecs, each with its format and subtype of libsndfile.
+CODECS = {"vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+# What came later: the beginnings of the names of an effect's fields.
+_EFFECTS = ("reverberation", "bits", "codec", "texture")
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -85,6 +93,11 @@ class Augmentation:
     reverberation_db : direct sound over reverberation
     bits_probability : chance that the frame is rounded to few bits in the end, with dither
     bits : how many, the fewest and the most
+    codec_probability : chance that the frame goes through a lossy codec after all else, see `effects.lossy`
+    codec : vorbis or mp3
+    codec_quality : from 0, as few bytes as the codec can do with, to 1, as many
+    texture_probability : chance that a clip that is mixed in is replaced by a texture of itself, see
+        `effects.texture`; by label it still is what it was
     """
 
     speed_probability: float = 0.5
@@ -102,6 +115,10 @@ class Augmentation:
     reverberation_db: tuple[float, float] = (-5.0, 20.0)
     bits_probability: float = 0.0
     bits: tuple[int, int] = (7, 12)
+    codec_probability: float = 0.0
+    codec: str = "vorbis"
+    codec_quality: tuple[float, float] = (0.0, 1.0)
+    texture_probability: float = 0.0
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self) if field.name.endswith("_probability")):
@@ -109,7 +126,7 @@ class Augmentation:
             if not (_number(value) and 0 <= value <= 1):
                 raise UsageError(f"Received {name} = {received(value)}: it must lie in 0 .. 1.")
         octaves = self.speed_octaves
-        if not _rising(octaves, -2, 2):
+        if not _rising(octaves, -_MOST_OCTAVES, _MOST_OCTAVES):
             raise UsageError(
                 f"Received speed_octaves = {received(octaves)}: give a lowest and a highest value, "
                 "in -2 .. 2."
@@ -131,6 +148,7 @@ class Augmentation:
                 "2 .. 16."
             )
         object.__setattr__(self, "bits", tuple(self.bits))
+        self._check_codec()
         for name in ("equaliser_db", "mix_db", "noise_db", "gain_db", "reverberation_db"):
             pair = getattr(self, name)
             if not _rising(pair, -200, 200):
@@ -140,6 +158,23 @@ class Augmentation:
                 )
             object.__setattr__(self, name, tuple(float(value) for value in pair))
 
+    def _check_codec(self) -> None:
+        if not (isinstance(self.codec, str) and self.codec in CODECS):
+            raise UsageError(f"Received codec = {received(self.codec)}: choose one of {', '.join(CODECS)}.")
+        if not _rising(self.codec_quality, 0, 1):
+            raise UsageError(
+                f"Received codec_quality = {received(self.codec_quality)}: give a lowest and a highest "
+                "quality, in 0 .. 1."
+            )
+        object.__setattr__(self, "codec_quality", tuple(float(value) for value in self.codec_quality))
+
+    def check(self, sample_rate: int) -> None:
+        """Raises `UsageError` where this machine cannot vary frames so, of a sample rate in Hz."""
+        if self.codec_probability:
+            from edgesea import effects
+
+            effects.check_codec(self.codec, sample_rate)
+
     def to_dict(self) -> dict:
         """The fields as a config file holds them: numbers and lists of numbers.
 
@@ -147,7 +182,7 @@ class Augmentation:
         """
         off = {
             name
-            for effect in ("reverberation", "bits")
+            for effect in _EFFECTS
             if not getattr(self, f"{effect}_probability")
             for name in (field.name for field in fields(self) if field.name.startswith(effect))
         }
@@ -179,11 +214,11 @@ class Augmentation:
         length = int(np.ceil((samples - 1) * factor)) + 1 if fast else samples
         out = crop(rng, waveform, length)
         if fast:
-            out = np.interp(np.arange(samples) * factor, np.arange(length), out)
+            counted = _counted(samples * 2**_MOST_OCTAVES + 1)
+            out = np.interp(counted[:samples] * factor, counted[:length], out)
         if equalised:
             spectrum = np.fft.rfft(out)
-            place = np.sqrt(np.linspace(0, 1, len(spectrum)))
-            spectrum *= 10 ** (np.interp(place, np.linspace(0, 1, _BANDS), bands) / 20)
+            spectrum *= 10 ** (np.interp(*_places(len(spectrum)), bands) / 20)
             out = np.fft.irfft(spectrum, samples)
         return out.astype(np.float32)
 
@@ -230,15 +265,24 @@ class Augmentation:
         first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
         return _under(first, second, db), _share(first, second, db)
 
+    def textured(self, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
+        """A clip (samples,) float32 that will be mixed in, maybe replaced by a texture of itself."""
+        from edgesea import effects
+
+        if rng.random() < self.texture_probability:
+            return effects.texture(rng, clip).astype(np.float32)
+        return clip
+
     @property
     def placed(self) -> bool:
         """Whether there is anything for `place` to do."""
-        return bool(self.reverberation_probability or self.bits_probability)
+        return bool(self.reverberation_probability or self.bits_probability or self.codec_probability)
 
     def place(self, rng: np.random.Generator, frame: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Puts a frame of `apply` into a room and through a recorder of few bits, each maybe.
+        """Puts a frame of `apply` into a room, through a recorder of few bits and a codec, each maybe.
 
-        frame (samples,) float32; sample_rate in Hz. Returns (samples,) float32 in [-1, 1], as loud as before.
+        frame (samples,) float32; sample_rate in Hz. Returns (samples,) float32 in [-1, 1], as loud as before
+        but for what few bits and few bytes do.
         """
         from edgesea import effects
 
@@ -250,7 +294,34 @@ class Augmentation:
             out = effects.reverberated(out, effects.impulse_response(rng, sample_rate, seconds, direct_db))
         if rounded:
             out = effects.quantised(rng, out, bits)
+        # Not drawn where it is off: examples of before are still the same.
+        if self.codec_probability and rng.random() < self.codec_probability:
+            out = effects.lossy(out, sample_rate, self.codec, rng.uniform(*self.codec_quality))
         return np.clip(out, -_PEAK, _PEAK).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _counted(n: int) -> np.ndarray:
+    """0, 1 .. n - 1 as (n,) float64, not to be written to."""
+    out = np.arange(n, dtype=np.float64)
+    out.flags.writeable = False
+    return out
+
+
+@functools.lru_cache(maxsize=8)
+def _places(bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a spectrum's bins, (bins,), and the equaliser's bands lie, from 0 to 1; not to be written to."""
+    place, bands = np.sqrt(np.linspace(0, 1, bins)), np.linspace(0, 1, _BANDS)
+    place.flags.writeable = bands.flags.writeable = False
+    return place, bands
+
+
+@functools.lru_cache(maxsize=8)
+def _pinkness(bins: int) -> np.ndarray:
+    """What makes white noise's amplitudes pink by division, (bins - 1,), not to be written to."""
+    out = np.sqrt(np.arange(1, bins))
+    out.flags.writeable = False
+    return out
 
 
 def _level(waveform: np.ndarray) -> float:
@@ -278,5 +349,5 @@ def _pink(white: np.ndarray) -> np.ndarray:
     """Shapes white noise to a power of 1/frequency, without the constant."""
     spectrum = np.fft.rfft(white)
     spectrum[0] = 0.0
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    spectrum[1:] /= _pinkness(len(spectrum))
     return np.fft.irfft(spectrum, len(white))

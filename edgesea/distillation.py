@@ -5,6 +5,7 @@ stage whose result is there is not repeated, so a killed call goes on where it s
 """
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 
 from edgesea import (
     backend,
+    balance,
     cluster,
     datasets,
     embed,
@@ -242,22 +244,35 @@ class _Stages:
                 "--fresh makes new frames of the domain's for every epoch, and --no-augment trains on those "
                 "that there are: leave one of them out."
             )
+        if self.config.balance and self.config.augmentation is None:
+            raise UsageError(
+                "--balance draws the sound that is varied, and --no-augment trains on the frames as they "
+                "are: leave one of them out."
+            )
         if self.config.augmentation is not None and not self.pairing.teacher.waveforms:
             raise UsageError(
                 f"The teacher {self.pairing.teacher.name} gives embeddings that were made before and cannot "
                 "hear augmented sound: say --no-augment."
             )
+        if self.config.augmentation is not None:
+            self.config.augmentation.check(self.pairing.sample_rate)
         reducer = self.reducer(self.reduced)
         reducer.check(self.pairing.teacher.dimension)
         # What nobody asked for may be more than there is; what somebody did ask for is refused.
         asked = self.config.sample if self.config.sample != Config.sample else 0
-        enough = max(asked, reducer.least, 0 if self.config.augmentation else self.config.frames)
+        frames = 0 if self.config.augmentation else self.config.frames
+        enough = max(asked, reducer.least, self.config.balance, frames)
         # Where no file has a header that can be read, decoding says what is wrong with each.
         pieces = tuple(piece for _, piece in self.split.pieces("train", self.manifest))
         trained_on = dataclasses.replace(self.manifest, clips=pieces)
         if there := embed.promised(trained_on, range(len(pieces)), self.pairing, self.hop, enough):
             sampling.check_size(asked, there)
             reducer.check_rows(min(there, self.config.sample))
+            if there < self.config.balance:
+                raise UsageError(
+                    f"--balance {self.config.balance} asks for more clusters than there are frames to train "
+                    f"on, {there}: ask for fewer, or give more sound."
+                )
             if self.config.augmentation is None:
                 self.objective.check(
                     dataclasses.replace(self.material, frames=min(there, self.config.frames))
@@ -554,7 +569,16 @@ class _Stages:
             # Stores of before say nothing, and held silence.
             **({} if config.keep_silence else {"keep_silence": False}),
         }
-        manifest, clips = self._decodable(domain, rows)
+        manifest, piece = self._decodable(domain, rows)
+        clips = range(len(manifest.clips))
+        chances = None
+        if config.balance:
+            if not run.balance.exists():
+                self._balance(run, Examples(domain, rows, reducer), manifest, piece)
+            chances = self._balanced(run)
+            # They depend on phi, which nothing else of an example does.
+            digest = hashlib.sha256(chances.tobytes()).hexdigest()[:32]
+            made_from["balance"] = {"clusters": config.balance, "chances": digest}
 
         def make(folder: Path, made_from: dict, progress: Progress, **which) -> Examples:
             # What is new in every epoch would fill a shared store.
@@ -569,6 +593,7 @@ class _Stages:
                 config.seed,
                 classes=self.classes,
                 keep_silence=config.keep_silence,
+                chances=chances,
                 most_bad_frames=config.max_bad_frames,
                 progress=progress,
                 **which,
@@ -599,27 +624,63 @@ class _Stages:
         of_epoch(int(begun[0].name.removeprefix("epoch-")) if begun else 0, progress=self.progress)
         return Fresh(of_epoch, folder, config.frames, config.epochs)
 
-    def _decodable(self, domain: Store, rows: np.ndarray) -> tuple[Manifest, list[int]]:
+    def _balance(self, run: Run, frames: Examples, manifest: Manifest, piece: np.ndarray) -> None:
+        """Keeps the chance of each stretch of the manifest; piece (N,) is the clip in it of each frame."""
+        frames = dataclasses.replace(frames, rows=frames.rows[piece >= 0])
+        cut = examples.stretches(manifest, range(len(manifest.clips)))
+        start = frames.store.rows("start", frames.rows)
+        made = balance.Balance(
+            len(cut),
+            balance.places(cut, piece[piece >= 0], start),
+            balance.clusters(
+                lambda rows: dataclasses.replace(frames, rows=rows).targets(),
+                frames.rows,
+                # `check` refused what cannot be; what files promised and do not hold ends no run.
+                min(self.config.balance, len(frames)),
+                self.config.seed,
+            ),
+        )
+        self.progress.say(made.says())
+        with files.replacing(run.balance) as temporary:
+            np.savez(temporary, chances=made.chances)
+
+    @staticmethod
+    def _balanced(run: Run) -> np.ndarray:
+        try:
+            chances = files.read_arrays(run.balance)["chances"]
+            if chances.dtype != np.float64 or chances.ndim != 1 or not (chances >= 0).all():
+                raise ValueError("of another kind")
+            if not abs(chances.sum() - 1) < 1e-9:
+                raise ValueError("of another sum than 1")
+        except (OSError, ValueError, KeyError) as error:
+            raise EdgeseaError(
+                f"Cannot read the chances {run.balance} ({error}): delete it and run again."
+            ) from error
+        return chances
+
+    def _decodable(self, domain: Store, rows: np.ndarray) -> tuple[Manifest, np.ndarray]:
         """What may be drawn from: the pieces that have frames among `rows`, each ending with its last frame.
 
         A truncated file says that it is longer than it is: drawn from as it says, it would teach silence.
+
+        Returns them as clips, and for each row which of them it is in, (len(rows),) int64, -1 for none.
         """
         clip, start = domain.rows("clip", rows), domain.rows("start", rows)
         frame = self.hop + self.pairing.samples / self.pairing.sample_rate
-        found = []
+        found, of = [], np.full(len(rows), -1)
         for index, piece in self.split.pieces("train", self.manifest):
             # Rows are in the order of the clips and of time.
-            first, last = np.searchsorted(clip, [index, index + 1])
-            here = start[first:last]
-            here = here[here >= (piece.start or 0.0) - 1e-6]
+            here = np.arange(*np.searchsorted(clip, [index, index + 1]))
+            here = here[start[here] >= (piece.start or 0.0) - 1e-6]
             if piece.end is not None:
-                here = here[here < piece.end]
+                here = here[start[here] < piece.end]
             if len(here):
-                end = float(here[-1]) + frame
+                end = float(start[here[-1]]) + frame
+                of[here] = len(found)
                 found.append(
                     dataclasses.replace(piece, end=end if piece.end is None else min(piece.end, end))
                 )
-        return dataclasses.replace(self.manifest, clips=tuple(found)), list(range(len(found)))
+        return dataclasses.replace(self.manifest, clips=tuple(found)), of
 
 
 class _Batches:

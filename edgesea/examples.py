@@ -147,6 +147,11 @@ class Fresh:
         self.close()
 
 
+def stretches(manifest: Manifest, clips: Sequence[int]) -> list[Piece]:
+    """What examples of these clips are drawn from, in the order of the clips and of time."""
+    return [piece for piece, _ in pieces(manifest, clips, STRETCH)]
+
+
 def make(
     manifest: Manifest,
     clips: Sequence[int],
@@ -160,6 +165,7 @@ def make(
     first_shard: int = 0,
     wanted: Callable[[], bool] = lambda: True,
     keep_silence: bool = True,
+    chances: np.ndarray | None = None,
     most_bad_frames: float = MOST_BAD_FRAMES,
     progress: Progress = SILENT,
 ) -> None:
@@ -170,15 +176,22 @@ def make(
     first_shard : what the store's first shard is in all that the seed makes: example i of shard s is number
         s * SHARD + i
     wanted : asked before every shard; where it says no, the rest is left
+    chances (n,) float64 with the sum 1 : of each of `stretches` to be drawn, see `edgesea.balance`; None
+        draws all alike
     most_bad_frames : share of a shard, in [0, 1], see `edgesea.embed.embed`
     """
-    stretches = [piece for piece, _ in pieces(manifest, clips, STRETCH)]
+    cut = stretches(manifest, clips)
+    if chances is not None and len(chances) != len(cut):
+        raise EdgeseaError(
+            f"The sound has {len(cut)} stretches to draw from, and had {len(chances)} when it was balanced: "
+            "begin again, with another --out."
+        )
     labels = manifest.truth(classes)
-    pool = max(1, min(len(stretches), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
+    pool = max(1, min(len(cut), int(MEMORY / (STRETCH * pairing.sample_rate * 4))))
 
     @functools.lru_cache(maxsize=pool)
     def sound(index: int) -> np.ndarray:
-        return _read(manifest, stretches[index], pairing.sample_rate)
+        return _read(manifest, cut[index], pairing.sample_rate)
 
     with progress.stage("augment", count) as advance:
         for number in range(-(-count // SHARD)):
@@ -187,11 +200,11 @@ def make(
             size, place = min(count - number * SHARD, SHARD), first_shard + number
             if not store.has(number):
                 rng = np.random.default_rng([seed, 1, place])
-                chosen = np.sort(rng.choice(len(stretches), pool, replace=False))
+                choose = _chooser(rng, len(cut), pool, chances)
 
-                def draw(rng, chosen=chosen):
-                    place = int(chosen[rng.integers(len(chosen))])
-                    return augmentation.cut(rng, sound(place), pairing.samples), stretches[place].clip
+                def draw(rng, choose=choose):
+                    place = choose(rng)
+                    return augmentation.cut(rng, sound(place), pairing.samples), cut[place].clip
 
                 def example(number, draw=draw):
                     return _example(
@@ -201,6 +214,19 @@ def make(
                 numbers = range(place * SHARD, place * SHARD + size)
                 store.write(number, _shard(numbers, example, pairing, most_bad_frames))
             advance(size)
+
+
+def _chooser(
+    rng: np.random.Generator, count: int, pool: int, chances: np.ndarray | None
+) -> Callable[[np.random.Generator], int]:
+    """What draws the stretch of an example of one shard, out of `pool` of the `count` stretches."""
+    if chances is not None and pool == count:
+        # Rounding must not leave anything above the last one.
+        upto = np.cumsum(chances) / np.cumsum(chances)[-1]
+        return lambda rng: int(np.searchsorted(upto, rng.random(), side="right"))
+    # By chances, some are in the pool several times: drawn from alike, each comes as often as it should.
+    chosen = np.sort(rng.choice(count, pool, replace=chances is not None, p=chances))
+    return lambda rng: int(chosen[rng.integers(len(chosen))])
 
 
 def _shard(numbers: range, example, pairing: Pairing, most_bad_frames: float) -> dict:
@@ -245,6 +271,8 @@ def _example(
     rng = augment.generator(seed, number)
     for _ in range(_DRAWS):
         clips = [draw(rng) for _ in range(augmentation.mix_clips)]
+        if augmentation.texture_probability:
+            clips[1:] = [(augmentation.textured(rng, clip), which) for clip, which in clips[1:]]
         first, one = clips[0]
         second, other = clips[-1]
         beside = labels[other]

@@ -6,6 +6,8 @@ RUN/domain/        store: the domain's frames as they are, with the teacher's em
 RUN/sample.npz     which of them fit the reducer
 RUN/reducer.npz    phi
 RUN/soft.npz       where the objective needs them: how the teacher's soft labels are made, see `edgesea.soft`
+RUN/balance.npz    where frames are drawn by clusters of the domain: the chance of each stretch, see
+                   `edgesea.balance`
 RUN/examples/      store: the frames that the student is trained on, augmented, the teacher asked again;
                    of fresh ones a store for each of the last epochs, epoch-0000 and so on
 RUN/checkpoints/   the state of the training after the last epoch
@@ -87,6 +89,8 @@ class Config:
     frames : frames that the student is trained on
     fresh : whether the frames of every epoch are new ones, for which the teacher is asked while the student
         learns: frames * epochs questions in all
+    balance : of how many clusters of the domain the frames are drawn, as many of each, see
+        `edgesea.balance`; 0 draws them as they come
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs; learning_rate
         None is what suits the student, see `edgesea.students.base`
@@ -119,6 +123,7 @@ class Config:
     sample: int = 20_000
     frames: int = 60_000
     fresh: bool = False
+    balance: int = 0
     augmentation: augment.Augmentation | None = dataclasses.field(default_factory=augment.Augmentation)
     epochs: int = 16
     batch: int = 64
@@ -156,6 +161,11 @@ class Config:
             f"a whole number from 0 to the {self.epochs} epochs of the training",
         )
         self._check(("mixstyle",), lambda value: _real(value) and 0 <= value <= 1, "a chance from 0 to 1")
+        self._check(
+            ("balance",),
+            lambda value: _whole(value) and (value == 0 or value >= 2),
+            "a whole number of clusters, at least 2, or 0 for none",
+        )
         self._check(("keep_silence", "fresh"), lambda value: isinstance(value, bool), "true or false")
         self._check(("split",), _shares, "three shares above 0 with the sum 1")
         object.__setattr__(self, "split", tuple(self.split))
@@ -217,6 +227,7 @@ _PLACES = {
     "sample": "sample.npz",
     "reducer": "reducer.npz",
     "soft": "soft.npz",
+    "balance": "balance.npz",
     "examples": "examples",
     "checkpoints": "checkpoints",
     "student_file": "student.keras",
@@ -254,6 +265,7 @@ class Run:
     sample: Path = dataclasses.field(init=False, compare=False)
     reducer: Path = dataclasses.field(init=False, compare=False)
     soft: Path = dataclasses.field(init=False, compare=False)
+    balance: Path = dataclasses.field(init=False, compare=False)
     examples: Path = dataclasses.field(init=False, compare=False)
     checkpoints: Path = dataclasses.field(init=False, compare=False)
     student_file: Path = dataclasses.field(init=False, compare=False)

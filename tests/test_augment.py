@@ -1,5 +1,8 @@
 """Augmentation: reproducible frame by frame, within its ranges, distributed as documented."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -222,14 +225,25 @@ def test_cut_lays_a_short_waveform_into_silence_at_any_speed():
 def test_what_came_later_is_off_and_not_told_of_where_it_is():
     """Examples of before say nothing of it, and are the same."""
     assert not Augmentation().placed
-    later = ("reverberation", "bits", "mix_clips")
+    later = ("reverberation", "bits", "mix_clips", "codec", "texture")
     assert not any(name.startswith(later) for name in Augmentation().to_dict())
     assert Augmentation.from_dict(Augmentation(mix_clips=3).to_dict()) == Augmentation(mix_clips=3)
     on = Augmentation(bits_probability=0.5, bits=(8, 8))
     assert on.placed
     assert on.to_dict()["bits"] == [8, 8]
     assert "reverberation_s" not in on.to_dict()
+    assert "codec" not in on.to_dict()
     assert Augmentation.from_dict(on.to_dict()) == on
+    lossy = Augmentation(codec_probability=0.5, codec="mp3", texture_probability=0.25)
+    assert lossy.placed
+    assert not Augmentation(texture_probability=0.25).placed
+    assert {name: value for name, value in lossy.to_dict().items() if name.startswith(later)} == {
+        "codec_probability": 0.5,
+        "codec": "mp3",
+        "codec_quality": [0.0, 1.0],
+        "texture_probability": 0.25,
+    }
+    assert Augmentation.from_dict(lossy.to_dict()) == lossy
 
 
 def test_a_frame_is_put_into_a_room_and_rounded():
@@ -259,6 +273,12 @@ def test_place_does_nothing_that_has_no_chance():
         ({"mix_clips": 1}, "give a whole number in 2 .. 8."),
         ({"mix_clips": 2.0}, "give a whole number in 2 .. 8."),
         ({"bits_probability": 2}, "it must lie in 0 .. 1."),
+        ({"codec_probability": -1}, "it must lie in 0 .. 1."),
+        ({"texture_probability": "x"}, "it must lie in 0 .. 1."),
+        ({"codec": "opus"}, "Received codec = 'opus': choose one of vorbis, mp3."),
+        ({"codec": ["mp3"]}, "choose one of vorbis, mp3."),
+        ({"codec_quality": [0.5, 1.5]}, "give a lowest and a highest quality, in 0 .. 1."),
+        ({"codec_quality": 0.5}, "give a lowest and a highest quality, in 0 .. 1."),
         ({"reverberation_db": [3, 1]}, "give a lowest and a highest value in dB, in -200 .. 200."),
     ],
 )
@@ -276,3 +296,88 @@ def test_a_blend_is_of_both_at_a_level_in_range():
     alone, share = even.blend(np.random.default_rng(0), tone(100), np.zeros(N, np.float32))
     np.testing.assert_allclose(alone, tone(100))
     assert share == 1
+
+
+@pytest.mark.parametrize("codec", list(augment.CODECS))
+def test_a_frame_goes_through_a_codec(codec):
+    """Loud noise, whose peaks the codec raises above 1."""
+    loud = np.random.default_rng(0).choice([-1.0, 1.0], 15_600).astype(np.float32)
+    chosen = Augmentation(codec_probability=1.0, codec=codec, codec_quality=(0.2, 0.2))
+    out = chosen.place(augment.generator(5, 1), loud, 16_000)
+    assert (out.shape, out.dtype) == (loud.shape, np.float32)
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() == 1
+    assert not np.array_equal(out, loud)
+    silence = np.zeros(15_600, np.float32)
+    np.testing.assert_array_equal(chosen.place(augment.generator(5, 1), silence, 16_000), silence)
+
+
+def test_a_codec_changes_nothing_of_the_other_effects():
+    frame = tone(300)
+    others = {"reverberation_probability": 1.0, "bits_probability": 1.0}
+    plain = Augmentation(**others).place(augment.generator(0, 3), frame, N)
+    never = Augmentation(**others, codec_probability=1e-12).place(augment.generator(0, 3), frame, N)
+    np.testing.assert_array_equal(plain, never)
+
+
+VARIED = """
+import hashlib
+import numpy as np
+from edgesea import augment
+
+chosen = augment.Augmentation(codec_probability=1.0, codec={codec!r}, texture_probability=1.0)
+clip = (np.random.default_rng(0).standard_normal(20_000) * 0.1).astype(np.float32)
+digest = hashlib.sha256()
+for number in range(3):
+    rng = augment.generator(2, number)
+    first, second = (chosen.cut(rng, clip, 15_600) for _ in range(2))
+    frame = chosen.apply(rng, first, chosen.textured(rng, second))
+    digest.update(chosen.place(rng, frame, 16_000).tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("codec", list(augment.CODECS))
+def test_another_process_makes_the_same_frames(codec):
+    """An encoder that writes a random serial number, as Ogg's does, must not be heard."""
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", VARIED.format(codec=codec)], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    assert len(made[0].strip()) == 64
+
+
+def test_a_texture_is_as_likely_as_asked_and_has_the_clips_spectrum():
+    chosen = Augmentation(texture_probability=0.25)
+    clip = np.random.default_rng(0).uniform(-0.5, 0.5, N).astype(np.float32)
+    made = [chosen.textured(augment.generator(4, i), clip) for i in range(400)]
+    changed = [each for each in made if each is not clip]
+    assert len(changed) / 400 == pytest.approx(0.25, abs=0.07)  # standard error 0.022
+    for each in changed[:5]:
+        assert each.dtype == np.float32
+        np.testing.assert_allclose(np.abs(np.fft.rfft(each)), np.abs(np.fft.rfft(clip)), atol=1e-4)
+        assert level_db(each) == pytest.approx(level_db(clip), abs=1e-4)
+
+
+def test_what_depends_on_the_length_alone_is_kept_and_cannot_be_changed():
+    """Sounds of two lengths in turn, each as without the cache; what it holds is no caller's."""
+    chosen = Augmentation(speed_probability=1.0, equaliser_probability=1.0, noise_probability=1.0)
+    waveform = np.random.default_rng(0).standard_normal(30_000).astype(np.float32) * 0.1
+
+    def made(samples):
+        rng = augment.generator(6, samples)
+        first, second = (chosen.cut(rng, waveform, samples) for _ in range(2))
+        return chosen.apply(rng, first, second)
+
+    kept = (augment._counted, augment._places, augment._pinkness)
+    again = [made(samples) for samples in (5_000, 8_001, 5_000, 8_001)]
+    for samples, found in zip((5_000, 8_001), again[2:], strict=True):
+        for each in kept:
+            each.cache_clear()
+        np.testing.assert_array_equal(made(samples), found)
+    for array in (augment._counted(9), *augment._places(9), augment._pinkness(9)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1

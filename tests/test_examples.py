@@ -75,6 +75,27 @@ def test_a_mixture_is_of_the_given_clips_too(tmp_path, steps):
     assert set(clips_of(make(steps, tmp_path / "s", [0, 1], 60, mixing))) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize("mix_clips", [2, 3])
+def test_what_is_mixed_in_may_be_a_texture_and_what_it_is_mixed_into_never_is(mix_clips):
+    click = np.zeros(400, np.float32)
+    click[50] = 0.5
+
+    def example(**values):
+        chosen = dataclasses.replace(UNCHANGED, mix_db=(-90.0, -90.0), mix_clips=mix_clips, **values)
+        return examples._example(3, lambda rng: (click, 0), chosen, 1, np.ones((1, 2)), RATE, True)
+
+    def crest(frame):
+        return np.abs(frame).max() / np.sqrt(np.mean(np.square(frame)))
+
+    textured, label = example(mix_probability=1.0, texture_probability=1.0)
+    plain, _ = example(mix_probability=1.0)
+    assert crest(plain) == pytest.approx(20)
+    assert crest(textured) < 6
+    np.testing.assert_allclose(label, [1, 1])
+    alone, _ = example(mix_probability=0.0, texture_probability=1.0)
+    np.testing.assert_array_equal(alone, click)
+
+
 def test_the_count_is_exact_over_shards(tmp_path, steps, monkeypatch):
     monkeypatch.setattr(examples, "SHARD", 32)
     for count in (1, 31, 32, 33, 70):

@@ -36,6 +36,7 @@ configs = st.builds(
     learning_rate=st.floats(1e-9, 10),
     ema=st.floats(0, 1, exclude_max=True),
     mixstyle=st.floats(0, 1),
+    balance=st.sampled_from([0, 2, 64]),
     split=st.sampled_from([(0.7, 0.1, 0.2), [0.5, 0.25, 0.25]]),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -74,6 +75,7 @@ def test_a_configuration_survives_the_file_to_the_bit(tmp_path_factory, config):
         ("weight_decay", -1e-4, "a number of at least 0"),
         ("ema", 1, "a number of at least 0, below 1"),
         ("mixstyle", 1.5, "a chance from 0 to 1"),
+        ("balance", 1, "a whole number of clusters, at least 2, or 0 for none"),
         ("qat_epochs", 17, "a whole number from 0 to the 16 epochs of the training"),
         ("split", (0.5, 0.5), "three shares above 0 with the sum 1"),
         ("split", (0.7, 0.3, 0.0), "three shares above 0 with the sum 1"),

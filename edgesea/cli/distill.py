@@ -81,6 +81,11 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
     help="New frames in every epoch, the teacher asked while training.  [default: off]",
 )
 @click.option(
+    "--balance",
+    type=int,
+    help="Clusters of the domain that are drawn from equally often, such as 8.  [default: off]",
+)
+@click.option(
     "--augment/--no-augment",
     default=None,
     help="Mix, shift, gain, noise; the teacher is asked again.  [default: on]",

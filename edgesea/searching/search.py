@@ -300,8 +300,8 @@ class _Work:
 OPTIONS = (
     *("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds"),
     *("teacher_pool", "frontend", "student", "dim", "objective", "sampler", "reducer", "hop"),
-    *("calibration_db", "max_bad_frames", "keep_silence", "sample", "frames", "fresh", "epochs", "batch"),
-    *("learning_rate", "patience", "ema", "qat_epochs", "mixstyle", "seed"),
+    *("calibration_db", "max_bad_frames", "keep_silence", "sample", "frames", "fresh", "balance", "epochs"),
+    *("batch", "learning_rate", "patience", "ema", "qat_epochs", "mixstyle", "seed"),
 )
 
 

@@ -249,6 +249,7 @@ def test_the_recipe_is_the_call_of_the_winner():
     assert "--frames" not in said
     quiet = search.recipe(Config("demo", "/sound", augmentation=None, keep_silence=True), "w")
     assert quiet.endswith("--keep-silence --no-augment")
+    assert search.recipe(Config("demo", "/sound", balance=8), "w").endswith(" --balance 8")
     other = Config("demo", "/sound", weight_decay=0.5)
     assert search.recipe(other, "w") == "edgesea distill --config w.toml --out w"
 
