@@ -32,7 +32,7 @@ from edgesea import (
 )
 from edgesea import soft as softlabels
 from edgesea.configured import load_teacher, student_frontend
-from edgesea.datasets import Manifest, timesplit
+from edgesea.datasets import Clip, Manifest, timesplit
 from edgesea.errors import EdgeseaError, UsageError
 from edgesea.examples import Examples, Fresh, spread
 from edgesea.frontend import Frontend
@@ -667,7 +667,8 @@ class _Stages:
         """
         clip, start = domain.rows("clip", rows), domain.rows("start", rows)
         frame = self.hop + self.pairing.samples / self.pairing.sample_rate
-        found, of = [], np.full(len(rows), -1)
+        found: list[Clip] = []
+        of = np.full(len(rows), -1)
         for index, piece in self.split.pieces("train", self.manifest):
             # Rows are in the order of the clips and of time.
             here = np.arange(*np.searchsorted(clip, [index, index + 1]))
