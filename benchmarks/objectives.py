@@ -33,6 +33,8 @@ OBJECTIVES = (
 )
 TRANSFORMERS = ("sea", "amad")
 STUDENT, DIMENSION = "separable-s", 32
+# The default of when the first cells were computed, so that all are alike.
+LEARNING_RATE = 0.003
 # Of the street: clips, takes of a recording, seconds; what is learnt from, and what is not heard.
 CLIPS, TAKES, SECONDS, SEEDS = 128, 2, 1.5, (31, 32)
 BOARD = "qemu:cortex-m4"
@@ -109,6 +111,7 @@ def cell(call, name, teacher, data, scored, student, objective, seed) -> None:
                     "dim": DIMENSION,
                     "frames": call.frames,
                     "epochs": call.epochs,
+                    "learning_rate": LEARNING_RATE,
                     "seed": seed,
                 }
             )

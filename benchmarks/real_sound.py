@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results")
-# A small domain: more variations of each frame, each seen less often, than by default.
-BUDGET = ("--frames", 140_000, "--epochs", 6)
 
 
 def edgesea(*arguments) -> dict:
@@ -36,9 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     run, bundle = options.work / "run", options.work / "bundle"
     result = {
-        "distill": edgesea(
-            "distill", "--teacher", options.teacher, "--data", options.data, *BUDGET, "--out", run
-        ),
+        "distill": edgesea("distill", "--teacher", options.teacher, "--data", options.data, "--out", run),
         "export": edgesea("export", run, "--int8", "--out", bundle),
         "bench": edgesea("bench", bundle, "--device", "host"),
         "evaluate": edgesea(
