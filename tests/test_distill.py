@@ -629,3 +629,10 @@ def test_embedding_alone_makes_a_store(tmp_path, street, finished_run):
     assert embed_domain(config, tmp_path / "store") == figures
     with pytest.raises(UsageError, match="is not empty and not a store"):
         embed_domain(config, street)
+
+
+def test_a_student_learns_at_its_own_rate_where_nothing_is_said(finished_run):
+    """The last step's is a thousandth of the highest one."""
+    run = Run.open(finished_run)
+    assert run.config.learning_rate is None
+    assert run.results()["course"][-1]["learning_rate"] == pytest.approx(0.02 / 1000, rel=0.05)
