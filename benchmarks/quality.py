@@ -5,10 +5,11 @@ r"""How good a student is on sound that it never heard, recipe by recipe; writes
 
 SOUND is unlabelled, LABELLED has no recording in common with it. Every cell, a recipe with a seed, is
 distilled, exported, emulated and evaluated by the very commands of the README in WORK, and kept there: the
-same call goes on where it stopped. A recipe is one change to the first one, all with one budget (--frames,
---epochs) unless the name says another; `default` has those of `edgesea distill`. Those that begin with
-`alone` have LABELLED itself as their domain; `through` has a student as its teacher, `two teachers` has
---second too.
+same call goes on where it stopped, and one for other recipes adds its rows to the table.
+
+A recipe is one change to the first one, all with one budget (--frames, --epochs) unless the name says another;
+`default` has those of `edgesea distill`. Those that begin with `alone` have LABELLED itself as their domain;
+`through` has a student as its teacher, `two teachers` has --second too.
 
 - share: accuracy of a head on the int8 student's embeddings of LABELLED, as a share of the teacher's. The
   head is the one of `edgesea evaluate`: C chosen for each embedding, folds by recording.
@@ -55,6 +56,7 @@ RECIPES = {
     "separable-s": {"student": "separable-s"},
     "student3": {"student": "student3"},
     "alone": {},
+    "alone, learning rate 0.003": {"learning_rate": 0.003},
     # Short trainings, to tell apart what a long one need not be spent on.
     "two epochs": {"epochs": 2},
     "two epochs, learning rate 0.003": {"epochs": 2, "learning_rate": 0.003},
@@ -246,22 +248,31 @@ def teachers_share(row: list[dict]) -> float:
 
 
 def work(options) -> None:
-    recipes = {
-        recipe: [cell(options, recipe, seed) for seed in range(options.seeds)]
-        for recipe in options.recipe or RECIPES
-    }
     result = {
         "teacher": Path(options.teacher).stem,
         "domain": Path(options.domain).name if options.name is None else options.name,
         "labelled": Path(options.labelled).name,
         "frames": options.frames,
         "epochs": options.epochs,
-        "recipes": recipes,
+    }
+    recipes = before(result) | {
+        recipe: [cell(options, recipe, seed) for seed in range(options.seeds)]
+        for recipe in options.recipe or RECIPES
+    }
+    result |= {
+        "recipes": {recipe: recipes[recipe] for recipe in RECIPES if recipe in recipes},
         "conditions": options.conditions or f"{os.cpu_count()} cores.",
         "versions": versions(),
     }
     files.write_json(RESULTS / "quality.json", result)
     files.write_text(RESULTS / "quality.md", report(result))
+
+
+def before(budget: dict) -> dict:
+    """The rows that calls for other recipes have left, of the same budget."""
+    file = RESULTS / "quality.json"
+    held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return held["recipes"] if held.items() >= budget.items() else {}
 
 
 def main() -> int:

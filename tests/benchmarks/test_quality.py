@@ -104,3 +104,11 @@ def test_what_another_cell_made_is_borrowed_where_it_would_be_the_same(tmp_path)
         ("alone", 0): (False, False),
         ("no augmentation", 0): (True, False),
     }
+
+
+def test_a_call_for_other_recipes_keeps_the_rows_of_the_same_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "RESULTS", tmp_path)
+    assert quality.before({"frames": 10}) == {}
+    (tmp_path / "quality.json").write_text('{"frames": 10, "epochs": 2, "recipes": {"sea": []}}')
+    assert quality.before({"frames": 10, "epochs": 2}) == {"sea": []}
+    assert quality.before({"frames": 10, "epochs": 3}) == {}
