@@ -7,8 +7,8 @@ SOUND is unlabelled, LABELLED has no recording in common with it. Every cell, a 
 distilled, exported, emulated and evaluated by the very commands of the README in WORK, and kept there: the
 same call goes on where it stopped, and one for other recipes adds its rows to the table.
 
-A recipe is one change to the first one, all with one budget (--frames, --epochs) unless the name says another;
-`default` has those of `edgesea distill`. Those that begin with `alone` have LABELLED itself as their domain;
+A recipe is one change to the first one, all with one budget (--frames, --epochs) unless the name says so;
+`default` has that of `edgesea distill`. Those that begin with `alone` have LABELLED itself as their domain;
 `through` has a student as its teacher, `two teachers` has --second too.
 
 - share: accuracy of a head on the int8 student's embeddings of LABELLED, as a share of the teacher's. The
