@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from edgesea import codecs
 from edgesea.errors import UsageError, received
 
 # A gain may raise the peak up to here; more is scaled down as a whole rather than clipped.
@@ -32,8 +33,6 @@ _PEAK = 1.0
 _QUIET = 10 ** (-70 / 20)
 _BANDS = 8
 _MOST_OCTAVES = 2  # up or down
-# Lossy codecs, each with its format and subtype of libsndfile.
-CODECS = {"vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}
 # What came later: the beginnings of the names of an effect's fields.
 _EFFECTS = ("reverberation", "bits", "codec", "texture")
 
@@ -93,7 +92,7 @@ class Augmentation:
     reverberation_db : direct sound over reverberation
     bits_probability : chance that the frame is rounded to few bits in the end, with dither
     bits : how many, the fewest and the most
-    codec_probability : chance that the frame goes through a lossy codec after all else, see `effects.lossy`
+    codec_probability : chance that the frame goes through a lossy codec after all else, see `codecs`
     codec : vorbis or mp3
     codec_quality : from 0, as few bytes as the codec can do with, to 1, as many
     texture_probability : chance that a clip that is mixed in is replaced by a texture of itself, see
@@ -159,8 +158,10 @@ class Augmentation:
             object.__setattr__(self, name, tuple(float(value) for value in pair))
 
     def _check_codec(self) -> None:
-        if not (isinstance(self.codec, str) and self.codec in CODECS):
-            raise UsageError(f"Received codec = {received(self.codec)}: choose one of {', '.join(CODECS)}.")
+        if not (isinstance(self.codec, str) and self.codec in codecs.CODECS):
+            raise UsageError(
+                f"Received codec = {received(self.codec)}: choose one of {', '.join(codecs.CODECS)}."
+            )
         if not _rising(self.codec_quality, 0, 1):
             raise UsageError(
                 f"Received codec_quality = {received(self.codec_quality)}: give a lowest and a highest "
@@ -171,9 +172,7 @@ class Augmentation:
     def check(self, sample_rate: int) -> None:
         """Raises `UsageError` where this machine cannot vary frames so, of a sample rate in Hz."""
         if self.codec_probability:
-            from edgesea import effects
-
-            effects.check_codec(self.codec, sample_rate)
+            codecs.check(self.codec, sample_rate)
 
     def to_dict(self) -> dict:
         """The fields as a config file holds them: numbers and lists of numbers.
@@ -296,7 +295,7 @@ class Augmentation:
             out = effects.quantised(rng, out, bits)
         # Not drawn where it is off: examples of before are still the same.
         if self.codec_probability and rng.random() < self.codec_probability:
-            out = effects.lossy(out, sample_rate, self.codec, rng.uniform(*self.codec_quality))
+            out = codecs.lossy(out, sample_rate, self.codec, rng.uniform(*self.codec_quality))
         return np.clip(out, -_PEAK, _PEAK).astype(np.float32)
 
 

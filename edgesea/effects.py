@@ -1,24 +1,13 @@
-"""Effects on a waveform: of a place, reverberation; of a device, few bits and a lossy codec; a texture of it.
+"""Effects on a waveform: of a place, reverberation; of a device, few bits; a texture of it.
 
 Conventions: waveform (samples,) float64, relative to an amplitude of 1.
 """
 
-import io
-
 import numpy as np
 from scipy import signal
 
-from edgesea.augment import CODECS
-from edgesea.errors import UsageError
-
 # Of the impulse response, in powers of ten: what comes later is 60 dB below the beginning.
 _DECAY_60_DB = 3.0
-# libsndfile takes the harshest compression, 1, of Vorbis and not of MP3.
-_HARSHEST = 0.999
-# Samples given to libsndfile at a time: of 3 million, on libvorbis' stack, the process dies.
-_BLOCK = 1 << 13
-# libvorbis writes up to 200 kHz, and libsndfile ends the process instead of saying so.
-_HIGHEST_RATE = 192_000
 
 
 def impulse_response(
@@ -50,47 +39,6 @@ def quantised(rng: np.random.Generator, waveform: np.ndarray, bits: int) -> np.n
     """Rounded to 2^bits steps between -1 and 1, with dither of one step (rectangular), as recorders do it."""
     step = 2.0 ** (1 - bits)
     return np.round(waveform / step + rng.uniform(-0.5, 0.5, len(waveform))) * step
-
-
-def lossy(waveform: np.ndarray, sample_rate: int, codec: str, quality: float) -> np.ndarray:
-    """What a lossy codec leaves of a waveform: written and read in memory, as long as before and not delayed.
-
-    codec : vorbis or mp3, with a bitrate that varies
-    quality : from 0, the fewest bytes, to 1, the most
-
-    A peak may exceed the waveform's. Silence stays silence. What is decoded depends on nothing else, though
-    an Ogg file holds a random number: the same libsndfile makes the same of the same waveform.
-    """
-    import soundfile
-
-    if not waveform.any():
-        return waveform
-    form, subtype = CODECS[codec]
-    level = min(1 - quality, _HARSHEST)
-    file = io.BytesIO()
-    with soundfile.SoundFile(
-        file, "w", sample_rate, 1, subtype, format=form, compression_level=level
-    ) as encoder:
-        for start in range(0, len(waveform), _BLOCK):
-            encoder.write(waveform[start : start + _BLOCK])
-    file.seek(0)
-    return soundfile.read(file, frames=len(waveform), fill_value=0.0)[0]
-
-
-def check_codec(codec: str, sample_rate: int) -> None:
-    """Raises `UsageError` where this machine's libsndfile cannot write a codec at a sample rate in Hz."""
-    import soundfile
-
-    try:
-        if sample_rate > _HIGHEST_RATE:
-            raise ValueError("of no codec")
-        for quality in (0.0, 1.0):
-            lossy(np.full(sample_rate // 10, 0.1), sample_rate, codec, quality)
-    except (ValueError, soundfile.SoundFileError) as error:
-        raise UsageError(
-            f"The libsndfile {soundfile.__libsndfile_version__} of this machine cannot write {codec} at "
-            f"{sample_rate} Hz: choose another codec of the augmentation, or give it no codec_probability."
-        ) from error
 
 
 def texture(rng: np.random.Generator, waveform: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unchanged import UNCHANGED
 
-from edgesea import augment
+from edgesea import augment, codecs
 from edgesea.augment import Augmentation
 from edgesea.errors import UsageError
 
@@ -298,7 +298,7 @@ def test_a_blend_is_of_both_at_a_level_in_range():
     assert share == 1
 
 
-@pytest.mark.parametrize("codec", list(augment.CODECS))
+@pytest.mark.parametrize("codec", list(codecs.CODECS))
 def test_a_frame_goes_through_a_codec(codec):
     """Loud noise, whose peaks the codec raises above 1."""
     loud = np.random.default_rng(0).choice([-1.0, 1.0], 15_600).astype(np.float32)
@@ -337,7 +337,7 @@ print(digest.hexdigest())
 """
 
 
-@pytest.mark.parametrize("codec", list(augment.CODECS))
+@pytest.mark.parametrize("codec", list(codecs.CODECS))
 def test_another_process_makes_the_same_frames(codec):
     """An encoder that writes a random serial number, as Ogg's does, must not be heard."""
     made = [

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
-from edgesea import effects
-from edgesea.augment import CODECS
+from edgesea import codecs, effects
+from edgesea.codecs import CODECS
 from edgesea.errors import UsageError
 
 RATE = 16_000
@@ -76,18 +76,18 @@ def snr_db(sound, out):
 @pytest.mark.parametrize("quality", [0.0, 0.4, 1.0])
 def test_a_codec_neither_delays_nor_cuts(codec, quality):
     sound = coloured(1)
-    out = effects.lossy(sound, RATE, codec, quality)
+    out = codecs.lossy(sound, RATE, codec, quality)
     assert out.shape == sound.shape
     assert np.isfinite(out).all()
     assert lag(sound, out) == 0
     assert lag(sound, np.roll(out, 7)) == 7  # what would be seen of one that delays
-    np.testing.assert_array_equal(effects.lossy(sound, RATE, codec, quality), out)
+    np.testing.assert_array_equal(codecs.lossy(sound, RATE, codec, quality), out)
 
 
 @pytest.mark.parametrize("codec", list(CODECS))
 def test_a_codec_loses_more_of_less_quality(codec):
     sound = coloured(2)
-    found = [snr_db(sound, effects.lossy(sound, RATE, codec, quality)) for quality in (0.0, 0.5, 1.0)]
+    found = [snr_db(sound, codecs.lossy(sound, RATE, codec, quality)) for quality in (0.0, 0.5, 1.0)]
     assert found[0] < found[1] - 1
     assert found[1] < found[2] - 1
     assert 0 < found[0] < 12  # it is heard, and the sound still is too
@@ -99,24 +99,24 @@ def test_a_codec_loses_more_of_less_quality(codec):
 def test_a_codec_takes_any_length_and_leaves_silence_alone(codec, samples):
     """Also more than libsndfile is given at a time."""
     sound = coloured(3, max(samples, 100))[:samples]
-    assert effects.lossy(sound, RATE, codec, 0.5).shape == (samples,)
+    assert codecs.lossy(sound, RATE, codec, 0.5).shape == (samples,)
     silence = np.zeros(samples)
-    np.testing.assert_array_equal(effects.lossy(silence, RATE, codec, 0.5), silence)
+    np.testing.assert_array_equal(codecs.lossy(silence, RATE, codec, 0.5), silence)
 
 
 def test_a_codec_that_the_machine_has_not_is_refused(monkeypatch):
     for codec in CODECS:
-        effects.check_codec(codec, RATE)
+        codecs.check(codec, RATE)
     with pytest.raises(
         UsageError, match=r"of this machine cannot write mp3 at 5000 Hz: choose another codec"
     ):
-        effects.check_codec("mp3", 5_000)
+        codecs.check("mp3", 5_000)
     with pytest.raises(UsageError, match=r"of this machine cannot write vorbis at 384000 Hz: choose another"):
-        effects.check_codec("vorbis", 384_000)
+        codecs.check("vorbis", 384_000)
     # As a libsndfile before 1.1 answers, which knows of no MP3.
     monkeypatch.setattr(soundfile, "_formats", {"WAV": 0x010000})
     with pytest.raises(UsageError) as refused:
-        effects.check_codec("mp3", RATE)
+        codecs.check("mp3", RATE)
     assert str(refused.value) == (
         f"The libsndfile {soundfile.__libsndfile_version__} of this machine cannot write mp3 at 16000 Hz: "
         "choose another codec of the augmentation, or give it no codec_probability."

@@ -61,16 +61,13 @@ class Subscriber:
         self._lock = threading.Lock()
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="test", clean_session=False)
         self.connected = threading.Event()
-        self.client.on_connect = self._connected
+        self.client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self.client.on_subscribe = lambda *_: self.connected.set()
         self.client.on_disconnect = lambda *_: self.connected.clear()
         self.client.on_message = self._message
         self.client.reconnect_delay_set(1, 1)
         self.client.connect_async("127.0.0.1", port)
         self.client.loop_start()
-
-    def _connected(self, client, *_):
-        client.subscribe("#", qos=1)
-        self.connected.set()
 
     def _message(self, client, userdata, message):
         with self._lock:
@@ -132,13 +129,15 @@ def test_no_event_is_lost_that_had_room_while_the_broker_was_dead(broker, subscr
     assert until(lambda: samples(subscriber) == [0])
     assert until(lambda: mqtt.waiting == 0)
     broker.kill()
+    assert until(lambda: not subscriber.connected.is_set())
     for number in range(1, 31):
         mqtt.say(event(number))
     assert (mqtt.waiting, mqtt.dropped) == (20, 10)
     broker.start()
     assert until(lambda: mqtt.waiting == 0)
-    mqtt.say(event(99))
     # The subscriber may have come back later than what was sent at once: all is with the broker, or here.
+    assert subscriber.connected.wait(PATIENCE_S)
+    mqtt.say(event(99))
     assert until(lambda: 99 in samples(subscriber))
     assert mqtt.dropped == 10
     mqtt.close()
