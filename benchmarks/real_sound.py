@@ -46,9 +46,12 @@ def main() -> None:
         ),
     }
     result["distill"].pop("run")
+    course = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["course"]
+    # Of all calls that it took.
+    result["training_s"] = sum(epoch["seconds"] for epoch in course)
     result["export"] = {key: result["export"][key] for key in ("int8", "float", "c_model", "comparison")}
     result["evaluate"].pop("target")
-    result["cores"] = os.cpu_count()
+    result["cores"] = len(os.sched_getaffinity(0))
     (RESULTS / "real_sound.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     (RESULTS / "real_sound.md").write_text(report(result), encoding="utf-8")
 
@@ -75,15 +78,14 @@ def report(result: dict) -> str:
 Made by `python benchmarks/real_sound.py`; versions, conditions and every figure: real_sound.json.
 Teacher {distill["teacher"]["name"]} ({distill["teacher"]["dimension"]}-d), data {distill["data"]["name"]}
 ({distill["data"]["clips"]} clips, {task["recordings"]} recordings), split by recording; student
-{distill["student"]}, {distill["parameters"]:,} parameters, {distill["dimension"]}-d. The distillation took
-{distill["seconds"] / 60:.1f} minutes on {result["cores"]} cores.
+{distill["student"]}, {distill["parameters"]:,} parameters, {distill["dimension"]}-d. The training took
+{result["training_s"] / 60:.1f} minutes on {cores(result)}.
 
 | fidelity to phi(teacher) | student | frames | R² | cosine | overlap of 10 neighbours |
 |---|---|--:|--:|--:|--:|
 {fidelity_lines(fidelity["parts"])}
 
-In brackets 95 % intervals over recordings. "without silence" leaves out frames of digital silence, with which
-clips of ESC-50 are padded: they lie so far from all others that most of R² is to tell the two apart.
+In brackets 95 % intervals over recordings. Silent frames, with which ESC-50 pads its clips, are left out.
 
 int8 against float on {comparison["n"]} held-out patches: cosine {comparison["cosine"]:.4f},
 R² {comparison["r2"]:.4f}.
@@ -108,6 +110,11 @@ Head: {task["head"]}.
 
 Host: {bench["engine"]}, {bench["conditions"].get("cpu", "unknown processor")}.
 """
+
+
+def cores(result: dict) -> str:
+    """'one core', '4 cores'"""
+    return f"{result['cores']} cores" if result["cores"] > 1 else "one core"
 
 
 def fidelity_lines(parts: list[dict]) -> str:

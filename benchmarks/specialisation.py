@@ -145,7 +145,7 @@ def same_score(cells: dict, domain: str, than: str, key: str) -> float | None:
         return None
     at = int(np.searchsorted(scores, wanted))
     if at == 0:
-        return float(np.exp(size[0]))
+        return float(cells[domain][next(iter(SIZES))][0]["weight_bytes"])
     share_of = (wanted - scores[at - 1]) / (scores[at] - scores[at - 1])
     return float(np.exp(size[at - 1] + share_of * (size[at] - size[at - 1])))
 
@@ -200,11 +200,12 @@ def conclusion(result: dict) -> str:
         cells = result["cells"]
         largest = cells["everywhere"][list(SIZES)[-1]][0]["weight_bytes"]
         small = same_score(cells, "place", "everywhere", key)
-        said.append(
-            f"by {name}, with {small:,.0f} bytes ({small / largest:.0%})"
-            if small
-            else f"by {name}, with none of these sizes"
-        )
+        if small is None:
+            said.append(f"by {name}, with none of these sizes")
+            continue
+        # The smallest may do better than that.
+        most = "at most " if small <= cells["place"][next(iter(SIZES))][0]["weight_bytes"] else ""
+        said.append(f"by {name}, with {most}{small:,.0f} bytes ({small / largest:.0%})")
     return (
         f"A student of the place scores there what the one of everywhere does with {largest:,} bytes: "
         f"{'; '.join(said)}."
@@ -227,6 +228,8 @@ def plot(result: dict, path: Path) -> None:
                 axes.plot(size, values.mean(axis=1), "o-", label=domain)
                 axes.fill_between(size, values.min(axis=1), values.max(axis=1), alpha=0.15)
             axes.set_xscale("log")
+            axes.set_xticks(size, [f"{each / 1000:.0f} K" for each in size])
+            axes.minorticks_off()
             axes.grid(alpha=0.3)
             axes.set_title(f"{key}, {where}")
     for axes in panels[-1]:

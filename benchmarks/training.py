@@ -39,16 +39,19 @@ import importlib, json, os, sys, time
 teacher, data, out, frames, epochs = sys.argv[1:]
 
 def processor():
-    # Of every process of this group, those included that have ended and been waited for.
-    ticks = 0
-    for entry in os.listdir("/proc"):
+    # Of this process and of all that descend from it, those included that have ended and been waited for.
+    parent, ticks = {}, {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             fields = open(f"/proc/{entry}/stat").read().rsplit(")", 1)[1].split()
         except (OSError, IndexError):
             continue
-        if int(fields[2]) == os.getpgrp():
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+        parent[int(entry)], ticks[int(entry)] = int(fields[1]), sum(map(int, fields[11:15]))
+    def ours(process):
+        while process not in (0, os.getpid()):
+            process = parent.get(process, 0)
+        return process
+    return sum(each for process, each in ticks.items() if ours(process)) / os.sysconf("SC_CLK_TCK")
 
 def timed(module, name, stage):
     inner = getattr(module, name)
@@ -81,9 +84,7 @@ def timings(checkout: Path, options, environment: dict) -> dict:
         arguments = [options.teacher, options.data, f"{folder}/run", options.frames, options.epochs]
         command = [sys.executable, "-P", "-c", PROBE, *map(str, arguments)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment, "PYTHONPATH": str(checkout)}
-        done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, env=environment, start_new_session=True
-        )
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -71,6 +71,13 @@ def test_how_small_a_students_scores_allow(place, bytes_):
     assert found == (None if bytes_ is None else pytest.approx(bytes_))
 
 
+def test_the_smallest_may_be_more_than_is_needed():
+    said = specialisation.conclusion({"cells": cells((0.6, 0.6, 0.7), (0.1, 0.2, 0.55))})
+    assert "by accuracy, with at most 8,000 bytes (12%)" in said
+    said = specialisation.conclusion({"cells": cells((0.1, 0.2, 0.3), (0.1, 0.2, 0.55))})
+    assert said.endswith("by accuracy, with none of these sizes; by CKA, with none of these sizes.")
+
+
 def test_the_page_says_how_much_smaller(tmp_path):
     result = {"teacher": "yamnet", "clips": 320, "frames": 100, "epochs": 2}
     result["cells"] = cells((0.3, 0.5, 0.6), (0.1, 0.2, 0.55))
