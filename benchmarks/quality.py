@@ -20,6 +20,7 @@ A recipe is one change to the first one, all with one budget (--frames, --epochs
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -30,7 +31,7 @@ import tomli_w
 from cells import answer, finished, kept, share
 
 from edgesea import datasets, files
-from edgesea.datasets import street
+from edgesea.datasets import street, table
 from edgesea.run import Run, read_config, versions
 
 RESULTS = Path(__file__).with_name("results")
@@ -140,11 +141,9 @@ def streets_beside(options) -> None:
     file = options.work / "streets-beside.csv"
     if file.exists():
         return
-    ours = [clip.path.resolve() for clip in datasets.load(options.domain).clips]
-    synthesised = options.work / "streets"
-    street.synthesise(synthesised, len(ours) // 4, seed=1, seconds=8.0)
-    theirs = [clip.path.resolve() for clip in datasets.load(synthesised).clips]
-    files.write_text(file, "\n".join(["path", *map(str, ours + theirs)]) + "\n")
+    ours = datasets.load(Path(options.domain).resolve())
+    synthesised = street.synthesise(options.work.resolve() / "streets", len(ours) // 4, seed=1, seconds=8.0)
+    table.write(dataclasses.replace(ours, clips=ours.clips + synthesised.clips), file)
 
 
 def cell(options, recipe: str, seed: int) -> dict:
@@ -289,8 +288,8 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--recipe", action="append", choices=list(RECIPES))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--frames", type=int, default=200_000)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=64_000)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--conditions", help="a sentence on the machine")
     options = parser.parse_args()
     (options.work / "cells").mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,7 @@ Every cell is kept in WORK, and the same call goes on where it stopped.
 """
 
 import argparse
-import csv
-import io
+import dataclasses
 import json
 import os
 import sys
@@ -33,7 +32,7 @@ from cells import answer, finished, kept, share
 
 import edgesea
 from edgesea import datasets, files
-from edgesea.datasets import Manifest
+from edgesea.datasets import Clip, Manifest, table
 from edgesea.distillation import distill
 from edgesea.run import Config, Run, absolute, versions
 
@@ -55,15 +54,12 @@ SCORED = {"the place": True, "outside": False}
 FIGURES = ("accuracy", "cka")
 
 
-def table(manifest: Manifest, clips, path: Path, *, labels: bool) -> Path:
+def chosen(manifest: Manifest, clips: list[int], path: Path, *, labels: bool) -> Path:
     """Writes a table of some clips of a manifest, with labels and recordings or without, and returns it."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "label", "group"] if labels else ["path"])
-    for index in clips:
-        clip = manifest.clips[index]
-        rows.writerow([clip.path.resolve(), *([clip.labels[0], clip.group] if labels else [])])
-    files.write_text(path, text.getvalue())
+    some = manifest.select(clips, path.parent.name)
+    if not labels:
+        some = dataclasses.replace(some, clips=tuple(Clip(clip.path) for clip in some.clips))
+    table.write(some, path)
     return path
 
 
@@ -85,7 +81,7 @@ def drawn(manifest: Manifest, domain: str, seed: int) -> list[int]:
 def cell(options, scored: dict[str, Path], domain: str, size: str, seed: int) -> dict:
     """One student: distilled, exported and scored at the place and outside."""
     heard = datasets.load(options.domain)
-    data = table(
+    data = chosen(
         heard, drawn(heard, domain, seed), options.work / f"{domain}-{seed}" / "clips.csv", labels=False
     )
     settings = {
@@ -244,7 +240,7 @@ def plot(result: dict, path: Path) -> None:
 def work(options) -> None:
     labelled = datasets.load(options.labelled)
     scored = {
-        where: table(
+        where: chosen(
             labelled,
             [index for index, clip in enumerate(labelled.clips) if (clip.labels[0] in PLACE) == inside],
             options.work / where.replace(" ", "-") / "clips.csv",
@@ -280,9 +276,11 @@ def main() -> int:
     parser.add_argument("--labelled", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=16_384)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=8192)
+    parser.add_argument("--epochs", type=int, default=6)
     options = parser.parse_args()
+    # What tables hold is taken from where they lie.
+    options.domain, options.labelled = (Path(each).resolve() for each in (options.domain, options.labelled))
     (options.work / "cells").mkdir(parents=True, exist_ok=True)
     return answer(lambda: work(options))
 

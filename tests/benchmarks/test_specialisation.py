@@ -40,9 +40,9 @@ def test_another_seed_draws_other_clips_and_the_same_seed_the_same(domain):
 def test_a_table_of_a_domain_says_nothing_of_labels(domain, tmp_path):
     for clip in domain.clips[:3]:
         clip.path.write_bytes(b"")
-    file = specialisation.table(domain, range(3), tmp_path / "clips.csv", labels=False)
+    file = specialisation.chosen(domain, range(3), tmp_path / "clips.csv", labels=False)
     assert [clip.labels for clip in datasets.load(file).clips] == [()] * 3
-    file = specialisation.table(domain, range(3), tmp_path / "labelled.csv", labels=True)
+    file = specialisation.chosen(domain, range(3), tmp_path / "labelled.csv", labels=True)
     assert [clip.labels for clip in datasets.load(file).clips] == [("airplane",)] * 3
 
 
