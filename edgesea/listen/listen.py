@@ -1139,6 +1139,9 @@ class Mqtt:
     BASE/event           an event, not retained; BASE/status  online or offline, retained
     homeassistant/...    discovery messages, retained: an event entity, and whether it is there
     While the broker is away, events wait, `room` of them; more are dropped and counted.
+
+    paho's thread calls `_connected` and `_published`, the second with the lock that its `publish` takes: so
+    neither ever waits for a lock of ours, which a thread that publishes may hold.
     """
 
     def __init__(self, url: str, name: str, labels: list, room: int = 1000):
@@ -1158,8 +1161,9 @@ class Mqtt:
         self._hello = _discovery(node, name, self._base, labels)
         self.dropped, self._room = 0, room
         self._waiting: collections.deque = collections.deque()
-        self._underway: set = set()
-        self._lock = threading.Lock()
+        self._underway: set = set()  # ids of messages that were handed to paho and may not have arrived
+        self._arrived: collections.deque = collections.deque()  # ids, of hellos too
+        self._handing = threading.Lock()
         self._client = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=f"edgesea-{node}", clean_session=False
         )
@@ -1180,18 +1184,18 @@ class Mqtt:
 
     def say(self, value: dict) -> None:
         """One event."""
-        message = json.dumps({"event_type": value["event"], **value})
-        with self._lock:
-            if len(self._waiting) + len(self._underway) >= self._room:
-                self.dropped += 1
-                return
-            self._waiting.append(message)
+        if self.waiting >= self._room:
+            self.dropped += 1
+            return
+        self._waiting.append(json.dumps({"event_type": value["event"], **value}))
         self._send()
 
     @property
     def waiting(self) -> int:
         """Events that the broker has not taken yet."""
-        with self._lock:
+        with self._handing:
+            while self._arrived:
+                self._underway.discard(self._arrived.popleft())
             return len(self._waiting) + len(self._underway)
 
     def close(self, patience_s: float = 3.0) -> None:
@@ -1212,18 +1216,30 @@ class Mqtt:
         self._send()
 
     def _send(self) -> None:
-        """Hands over what waits; paho sends again by itself what the broker did not confirm."""
-        with self._lock:
-            while self._waiting and self._client.is_connected():
-                sent = self._client.publish(f"{self._base}/event", self._waiting[0], qos=1)
-                if sent.rc not in (0, 4):  # 4: not connected any more; it is queued all the same
+        """Hands over what waits; paho sends again by itself what the broker did not confirm.
+
+        Who finds another thread at it leaves it to that one, which looks once more when it is done.
+        """
+        while self._waiting and self._client.is_connected() and self._handing.acquire(blocking=False):
+            try:
+                if not self._handed():
                     return
-                self._waiting.popleft()
-                self._underway.add(sent.mid)
+            finally:
+                self._handing.release()
+
+    def _handed(self) -> bool:
+        """Hands over one event, if any is left; whether to go on."""
+        if not self._waiting:
+            return True
+        sent = self._client.publish(f"{self._base}/event", self._waiting[0], qos=1)
+        if sent.rc not in (0, 4):  # 4: not connected any more; it is queued all the same
+            return False
+        self._waiting.popleft()
+        self._underway.add(sent.mid)
+        return True
 
     def _published(self, client, userdata, mid, reason, properties) -> None:
-        with self._lock:
-            self._underway.discard(mid)
+        self._arrived.append(mid)
 
 
 def _discovery(node: str, name: str, base: str, labels: list) -> list:

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -149,6 +150,27 @@ def test_each_event_arrives_where_the_subscriber_was_there_all_along(broker, sub
         mqtt.say(event(number))
     assert until(lambda: len(subscriber.of("home/ears/event")) == 150)
     assert [json.loads(each)["samples"] for each in subscriber.of("home/ears/event")] == list(range(150))
+    mqtt.close()
+
+
+def test_confirmations_that_come_while_events_are_said_stop_nothing(broker):
+    """paho tells of an arrival with the lock that its `publish` takes."""
+    mqtt = listen.Mqtt(f"mqtt://127.0.0.1:{broker.port}", "The kitchen", ["dog"], room=100_000)
+    assert until(mqtt._client.is_connected)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [
+        threading.Thread(target=lambda: [mqtt.say(event(number)) for number in range(4000)], daemon=True)
+        for _ in range(2)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        assert until(lambda: not any(thread.is_alive() for thread in threads))
+        assert until(lambda: mqtt.waiting == 0)
+    finally:
+        sys.setswitchinterval(interval)
+    assert mqtt.dropped == 0
     mqtt.close()
 
 
