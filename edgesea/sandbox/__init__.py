@@ -22,8 +22,9 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgesea import errors
 from edgesea.errors import EdgeseaError
@@ -65,7 +66,7 @@ class Sandbox:
         with theirs:
             self._nursery = _nursery(tuple(preload))
             self._child = self._nursery.start(theirs.fileno(), self._errors.fileno(), limits.memory_bytes)
-        self._finalizer = weakref.finalize(self, self._nursery.end, self._child, kill=True)
+        self._finalizer = weakref.finalize(self, self._nursery.forget, self._child)
         self.peak_bytes: int | None = None
         self.call(opener, **options)
 
@@ -77,8 +78,8 @@ class Sandbox:
 
     def close(self) -> None:
         """Ends the child; `peak_bytes` says then how much memory it had at most."""
-        if ended := self._finalizer():
-            self.peak_bytes = ended["peak_bytes"]
+        if self._finalizer.detach():
+            self.peak_bytes = self._nursery.end(self._child, kill=True)["peak_bytes"]
         self._end.close()
         self._errors.close()
 
@@ -180,7 +181,8 @@ class _Nursery:
     owner: int
     process: subprocess.Popen
     control: socket.socket
-    lock: threading.Lock
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    forgotten: deque[int] = field(default_factory=deque)
 
     def start(self, connection: int, stderr: int, memory_bytes: int) -> int:
         return self._ask({"start": {"memory_bytes": memory_bytes}}, [connection, stderr])
@@ -193,6 +195,22 @@ class _Nursery:
         except EdgeseaError:
             return {"status": int(signal.SIGKILL), "peak_bytes": 0}
 
+    def forget(self, child: int) -> None:
+        """Ends a child whose model nobody holds any more. Never waits for the lock: the garbage is collected
+        at any moment, in a thread that holds it too, which ends the child when it has let go of it.
+        """
+        self.forgotten.append(child)
+        self._end_forgotten()
+
+    def _end_forgotten(self) -> None:
+        while self.owner == os.getpid() and self.forgotten and self.lock.acquire(blocking=False):
+            try:
+                # The nursery may be gone, and its children with it; or another thread was faster.
+                with contextlib.suppress(OSError, IndexError):
+                    self._exchange({"end": self.forgotten.popleft(), "kill": True}, [])
+            finally:
+                self.lock.release()
+
     @property
     def alive(self) -> bool:
         return self.owner == os.getpid() and self.process.poll() is None
@@ -200,13 +218,18 @@ class _Nursery:
     def _ask(self, request: dict, descriptors: list[int]):
         with self.lock:
             try:
-                socket.send_fds(self.control, [json.dumps(request).encode()], descriptors)
-                answer = self.control.recv(4096)
+                answer = self._exchange(request, descriptors)
             except OSError:
                 answer = b""
+        self._end_forgotten()
         if not answer:
             raise EdgeseaError("The process that runs foreign models has ended: start edgesea again.")
         return json.loads(answer)
+
+    def _exchange(self, request: dict, descriptors: list[int]) -> bytes:
+        """With the lock held."""
+        socket.send_fds(self.control, [json.dumps(request).encode()], descriptors)
+        return self.control.recv(4096)
 
 
 _started: dict[tuple[str, ...], _Nursery] = {}
@@ -237,5 +260,5 @@ def _nursery(preload: tuple[str, ...]) -> _Nursery:
                     env=os.environ | _ENVIRONMENT,
                     start_new_session=True,
                 )
-            held = _started[preload] = _Nursery(os.getpid(), process, ours, threading.Lock())
+            held = _started[preload] = _Nursery(os.getpid(), process, ours)
         return held

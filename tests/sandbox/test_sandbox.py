@@ -1,9 +1,11 @@
 """A child process whose every end is a sentence, and that never takes its parent along."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +104,30 @@ def test_a_dead_one_says_so_and_others_live(held):
             held.call("faults:add", 1)
         assert other.call("faults:add", 1) == 1
     assert other.peak_bytes > 1 << 20
+
+
+def test_garbage_that_is_collected_in_the_middle_of_a_request_waits_for_its_end(held):
+    """A collector runs at any moment, in the thread that talks to the nursery too."""
+    lost = Sandbox("b.tflite", "faults:nothing", {}, limits=SMALL)
+    child, nursery = lost._child, lost._nursery
+    with nursery.lock:
+        thread = threading.Thread(target=lost._finalizer, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert Path(f"/proc/{child}").exists()
+    assert held.call("faults:same", 1) == 1
+    Sandbox("c.tflite", "faults:nothing", {}, limits=SMALL).close()
+    assert not Path(f"/proc/{child}").exists()
+    assert not nursery.forgotten
+
+
+def test_what_nobody_holds_is_ended(held):
+    lost = Sandbox("b.tflite", "faults:nothing", {}, limits=SMALL)
+    child = lost._child
+    del lost
+    gc.collect()
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_a_killed_nursery_is_replaced(held):
