@@ -1076,11 +1076,12 @@ def level_db(pcm) -> float:
 
 class Lines:
     """JSON lines on standard output, or in a file with its predecessors FILE.1 (the youngest) to
-    FILE.`kept`.
+    FILE.`kept`. The microphone's thread says lines too.
     """
 
     def __init__(self, path=None, most_bytes: int = 10 << 20, kept: int = 5):
         self._path, self._most, self._kept = path, most_bytes, kept
+        self._lock = threading.Lock()
         self._file = open(path, "ab") if path else None  # noqa: SIM115  it is open as long as this is
 
     def say(self, value: dict) -> None:
@@ -1090,10 +1091,11 @@ class Lines:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
             return
-        if self._file.tell() and self._file.tell() + len(line) > self._most:
-            self._rotate()
-        self._file.write(line)
-        self._file.flush()
+        with self._lock:
+            if self._file.tell() and self._file.tell() + len(line) > self._most:
+                self._rotate()
+            self._file.write(line)
+            self._file.flush()
 
     def _rotate(self) -> None:
         self._file.close()

@@ -150,6 +150,27 @@ def test_events_go_to_a_file_that_is_put_aside(listening_bundle, wav, tmp_path, 
     assert last["status"]["events"] == len(heard)
 
 
+def test_two_threads_say_whole_lines_while_files_are_put_aside(tmp_path):
+    """The microphone's thread says when it is gone and back."""
+    lines = listen.Lines(tmp_path / "events.jsonl", most_bytes=200, kept=1000)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [
+        threading.Thread(target=lambda who=who: [lines.say({who: number}) for number in range(1000)])
+        for who in ("microphone", "event")
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    said = [json.loads(line) for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+    for who in ("microphone", "event"):
+        assert sorted(each[who] for each in said if who in each) == list(range(1000))
+
+
 def test_clips_are_kept_only_when_asked_and_within_their_limit(listening_bundle, wav, tmp_path, heard):
     folder = tmp_path / "clips"
     one = 44 + 2 * listen.Frontend(load_bundle(listening_bundle).frontend.to_dict()).reach
