@@ -58,6 +58,13 @@ RECIPES = {
     "student3": {"student": "student3"},
     # Ten times as many steps: an evening of one core.
     "long": {"frames": 128_000, "epochs": 24, "augmentation": LESS},
+    "long, wide kernels, muon": {
+        "frames": 128_000,
+        "epochs": 24,
+        "augmentation": LESS,
+        "student": "separable-w",
+        "optimizer": "muon",
+    },
     "alone": {},
     "alone, learning rate 0.003": {"learning_rate": 0.003},
     # The paper's largest saving, which takes ten times as long to train, and the default beside it.
@@ -75,6 +82,19 @@ RECIPES = {
     "two epochs, whitened": {"epochs": 2, "reducer": {"name": "pca", "whiten": True}},
     "two epochs, less augmentation": {"epochs": 2, "augmentation": LESS},
     "two epochs, little augmentation": {"epochs": 2, "augmentation": LITTLE},
+    # Beside "two epochs, less augmentation".
+    "two epochs, less augmentation, muon": {"epochs": 2, "augmentation": LESS, "optimizer": "muon"},
+    "two epochs, less augmentation, wide kernels": {
+        "epochs": 2,
+        "augmentation": LESS,
+        "student": "separable-w",
+    },
+    "two epochs, less augmentation, wide kernels, muon": {
+        "epochs": 2,
+        "augmentation": LESS,
+        "student": "separable-w",
+        "optimizer": "muon",
+    },
     "two epochs, separable-l": {"epochs": 2, "student": "separable-l"},
     # Of the student of another recipe: phi was applied by the first step.
     "two epochs, through separable-l": {

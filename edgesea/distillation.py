@@ -334,6 +334,7 @@ class _Stages:
             config.patience,
             config.seed,
             config.mixstyle,
+            config.optimizer,
         )
         learner = self.objective
         if config.qat_epochs:

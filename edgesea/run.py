@@ -47,6 +47,7 @@ from edgesea.sampling import SAMPLERS
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import DEFAULT, STUDENTS
+from edgesea.train import OPTIMIZERS
 
 if TYPE_CHECKING:
     from edgesea import answers
@@ -94,6 +95,7 @@ class Config:
     augmentation : see `edgesea.augment.Augmentation`; None trains on the domain's frames as they are
     epochs, batch, learning_rate, weight_decay, patience : of the training; patience in epochs; learning_rate
         None is what suits the student, see `edgesea.students.base`
+    optimizer : adamw, or muon, see `edgesea.muon`
     ema : decay of the mean of the student's weights that is deployed, see `edgesea.objectives.averaged`; 0
         deploys those of the best epoch's last step
     qat_epochs : the last epochs, in which the student is rounded as int8 will be, see
@@ -130,6 +132,7 @@ class Config:
     learning_rate: float | None = None
     weight_decay: float = 1e-4
     patience: int = 10
+    optimizer: str = "adamw"
     ema: float = 0.0
     qat_epochs: int = 0
     mixstyle: float = 0.0
@@ -152,6 +155,7 @@ class Config:
         self._check(
             ("max_bad_frames",), lambda value: _real(value) and 0 <= value <= 1, "a share from 0 to 1"
         )
+        self._check(("optimizer",), lambda value: value in OPTIMIZERS, " or ".join(OPTIMIZERS))
         self._check(
             ("ema",), lambda value: _real(value) and 0 <= value < 1, "a number of at least 0, below 1"
         )

@@ -26,13 +26,15 @@ from edgesea.progress import SILENT, Progress
 from edgesea.team import Team
 
 WARM_UP = 200  # optimiser steps until the learning rate is reached, at most a tenth of all
+OPTIMIZERS = ("adamw", "muon")
 AHEAD = 4  # batches that are read ahead
 
 
 @dataclass(frozen=True)
 class Schedule:
     """epochs, batch (frames), learning_rate, weight_decay, patience (epochs without a better score), seed;
-    mixstyle, the chance that the patches of a batch mix their styles, see `edgesea.mixstyle`.
+    mixstyle, the chance that the patches of a batch mix their styles, see `edgesea.mixstyle`; kind, of
+    optimiser: one of `OPTIMIZERS`.
     """
 
     epochs: int
@@ -42,11 +44,13 @@ class Schedule:
     patience: int
     seed: int
     mixstyle: float = 0.0
+    kind: str = "adamw"
 
     def optimizer(self, steps: int) -> Callable:
         """What makes the optimiser of some variables, for a share of `steps` steps in all.
 
-        AdamW (Loshchilov and Hutter, 2019), a linear warm-up, then a cosine to nearly nothing.
+        AdamW (Loshchilov and Hutter, 2019) or `edgesea.muon`, a linear warm-up, then a cosine to nearly
+        nothing.
         """
 
         def make(variables: list, share: float = 1.0):
@@ -61,12 +65,23 @@ class Schedule:
                 warmup_target=self.learning_rate,
                 warmup_steps=warm_up,
             )
-            optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
+            optimizer = _optimizer(self.kind)(rate, weight_decay=self.weight_decay)
             optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
             optimizer.build(variables)
             return optimizer
 
         return make
+
+
+def _optimizer(kind: str) -> Callable:
+    """The class of an optimiser."""
+    if kind == "adamw":
+        import keras
+
+        return keras.optimizers.AdamW
+    from edgesea.muon import Muon
+
+    return Muon
 
 
 class Watcher(Protocol):

@@ -92,7 +92,10 @@ docs/objectives.md has the formulas, their sources, costs, and when to use which
 )
 @click.option("--epochs", type=int, help="Passes over the frames.  [default: 16]")
 @click.option("--batch", type=int, help="Frames a step.  [default: 64]")
-@click.option("--learning-rate", type=float, help="Of AdamW, after the warm-up.  [default: the student's]")
+@click.option(
+    "--learning-rate", type=float, help="Of the optimizer, after the warm-up.  [default: the student's]"
+)
+@click.option("--optimizer", help="adamw, or muon: orthogonal steps of 1 x 1 kernels.  [default: adamw]")
 @click.option(
     "--patience", type=int, help="Epochs without a better score before training stops.  [default: 10]"
 )

@@ -301,7 +301,7 @@ OPTIONS = (
     *("teacher", "data", "teacher_tensor", "teacher_frontend", "teacher_rate", "teacher_seconds"),
     *("teacher_pool", "frontend", "student", "dim", "objective", "sampler", "reducer", "hop"),
     *("calibration_db", "max_bad_frames", "keep_silence", "sample", "frames", "fresh", "balance", "epochs"),
-    *("batch", "learning_rate", "patience", "ema", "qat_epochs", "mixstyle", "seed"),
+    *("batch", "learning_rate", "patience", "optimizer", "ema", "qat_epochs", "mixstyle", "seed"),
 )
 
 

@@ -16,6 +16,7 @@ STUDENTS = Registry(
     {
         "separable-s": "edgesea.students.separable:SMALL",
         "separable-m": "edgesea.students.separable:MEDIUM",
+        "separable-w": "edgesea.students.separable:WIDE",
         "separable-l": "edgesea.students.separable:LARGE",
         "separable": "edgesea.students.separable:Separable",
         "inverted": "edgesea.students.inverted:Inverted",

@@ -83,17 +83,26 @@ def check_pair(kind: str, name: str, value: object) -> None:
         raise UsageError(f"Received {name} = {received(value)} for {kind}: give two whole numbers above 0.")
 
 
-def check_blocks(kind: str, blocks: object) -> None:
-    """Refuses what is not pairs of filters and stride."""
+def check_blocks(kind: str, blocks: object, *, kernels: bool = False) -> None:
+    """Refuses what is not pairs of filters and stride; kernels : with the side of a kernel as a third value
+    where somebody gives it.
+    """
+    lengths = (2, 3) if kernels else (2,)
     if not (
         isinstance(blocks, tuple)
         and all(
-            isinstance(block, tuple) and len(block) == 2 and all(map(_positive, block)) for block in blocks
+            isinstance(block, tuple) and len(block) in lengths and all(map(_positive, block))
+            for block in blocks
         )
     ):
+        wanted = (
+            "its filters, its stride and, if not 3, the side of its kernel"
+            if kernels
+            else "its filters and its stride"
+        )
+        example = "[[24, 1], [48, 2, 5]]" if kernels else "[[24, 1], [48, 2]]"
         raise UsageError(
-            f"Received blocks = {received(blocks)} for {kind}: give for each block its filters and its "
-            "stride, [[24, 1], [48, 2]]."
+            f"Received blocks = {received(blocks)} for {kind}: give for each block {wanted}, {example}."
         )
 
 

@@ -24,8 +24,9 @@ class Separable(Student):
     ----------
     stem : int > 0
         Filters of the first convolution.
-    blocks : tuple of (int, int)
-        Filters and stride of the separable blocks, in order.
+    blocks : tuple of (int, int) or (int, int, int)
+        Filters and stride of the separable blocks, in order, and the side of the depthwise kernel, 3 where
+        nothing is said.
     shrink : (int, int) > 0
         Strides of the first convolution over frames and mels: the resolution in which the patch is heard.
     """
@@ -39,7 +40,7 @@ class Separable(Student):
 
     def __post_init__(self):
         check_positive("a separable student", stem=self.stem)
-        check_blocks("a separable student", self.blocks)
+        check_blocks("a separable student", self.blocks, kernels=True)
         check_pair("a separable student", "shrink", self.shrink)
 
     def build(self, frames, mels, dimension, name="separable"):
@@ -48,8 +49,8 @@ class Separable(Student):
         parts = Parts()
         patch = keras.Input((frames, mels, 1), name="patch")
         x = parts.stem(patch, self.stem, self.shrink)
-        for filters, stride in self.blocks:
-            y = parts.normalised(parts.depthwise(x, 3, stride))
+        for filters, stride, *kernel in self.blocks:
+            y = parts.normalised(parts.depthwise(x, *(kernel or (3,)), stride))
             y = parts.normalised(parts.convolved(y, filters, 1))
             x = parts.added(x, y) if stride == 1 and x.shape[-1] == filters else y
         return parts.ended(patch, x, dimension, name)
@@ -57,4 +58,8 @@ class Separable(Student):
 
 SMALL = Separable(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2)))
 MEDIUM = Separable()
+# What MEDIUM costs, spent otherwise: less where the map is large, wide kernels where it is small.
+WIDE = Separable(
+    12, ((20, 1), (40, 2), (40, 1), (80, 2, 5), (80, 1, 5), (80, 1, 5), (112, 2, 5), (112, 1, 5))
+)
 LARGE = Separable(24, ((40, 1), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (192, 2), (192, 1)))

@@ -16,7 +16,7 @@ SMALL = {
     "inverted": "inverted:stem=8,blocks=[[8,1],[16,2]],expansion=2,shrink=[4,2]",
     "factorised": "factorised:stem=8,blocks=[[8,1],[16,2],[16,1]],kernel=5,shrink=[2,4]",
     "temporal": "temporal:stem=16,blocks=[[24,2],[24,1]],kernel=5,shrink=2",
-    "separable": "separable:stem=8,blocks=[[8,1],[16,2]],shrink=[4,4]",
+    "separable": "separable:stem=8,blocks=[[8,1],[16,2,5]],shrink=[4,4]",
 }
 
 
@@ -52,6 +52,17 @@ def test_the_usual_ones_take_the_usual_patches_and_are_saved_as_plain_models(fam
     patches = np.random.default_rng(2).normal(-4, 2, (2, frames, mels, 1)).astype(np.float32)
     np.testing.assert_array_equal(again(patches).numpy(), model(patches).numpy())
     assert model.output_shape == (None, 10)
+
+
+def test_a_separable_block_has_the_kernel_that_it_is_given():
+    model = students.build("separable:stem=8,blocks=[[8,1],[8,1,5],[16,2,7]]", 50, 64, 4)
+    kernels = [layer.kernel_size for layer in layers_of(model, "DepthwiseConv2D")]
+    assert kernels == [(3, 3), (5, 5), (7, 7)]
+    assert len(layers_of(model, "Add")) == 2
+    wide = students.build("separable-w", 96, 64, 64)
+    assert {layer.kernel_size for layer in layers_of(wide, "DepthwiseConv2D")} == {(3, 3), (5, 5)}
+    # What its name promises: no more weights than 64 KB hold, however batch normalisation is folded.
+    assert wide.count_params() < 65_536
 
 
 def test_an_inverted_block_widens_and_narrows_and_is_linear_between_blocks():
@@ -104,6 +115,12 @@ def test_shrink_is_the_stride_of_the_first_convolution_and_passes_over_nothing()
             r"^Received kernel = -1 for a factorised student: give a whole number above 0\.$",
         ),
         ("temporal:shrink=0", r"^Received shrink = 0 for a temporal student: give a whole number above 0\.$"),
+        (
+            "separable:blocks=[[8,1,3,1]]",
+            r"^Received blocks = \(\(8, 1, 3, 1\),\) for a separable student: give for each block its "
+            r"filters, its stride and, if not 3, the side of its kernel, \[\[24, 1\], \[48, 2, 5\]\]\.$",
+        ),
+        ("separable:blocks=[[8,1,0]]", r"^Received blocks = \(\(8, 1, 0\),\) for a separable student"),
         (
             "separable:shrink=[2]",
             r"^Received shrink = \(2,\) for a separable student: give two whole numbers above 0\.$",
