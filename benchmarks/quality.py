@@ -30,7 +30,7 @@ from pathlib import Path
 import tomli_w
 from cells import answer, finished, kept, share
 
-from edgesea import datasets, files
+from edgesea import datasets, files, students
 from edgesea.datasets import street, table
 from edgesea.run import Run, read_config, versions
 
@@ -119,8 +119,8 @@ RECIPES = {
 }
 # Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
 SPLIT = [0.94, 0.03, 0.03]
-# What decides the teacher's embeddings of a domain, and beyond that the examples that are drawn from it.
-DOMAIN = ("teacher", "data", "student", "keep_silence")
+# What decides, with the student's frontend, the store of a domain, and beyond that the examples drawn from it.
+DOMAIN = ("teacher", "data", "keep_silence")
 EXAMPLES = (*DOMAIN, "frames", "augmentation", "seed", "split", "balance")
 BOARD = "qemu:cortex-m4"
 
@@ -197,6 +197,8 @@ def borrow(run: Run, work: Path) -> None:
     ours = run.config
     for donor in filter(None, map(finished, sorted(work.glob("run-*")))):
         theirs = donor.config
+        if students.student(ours.student).frontend != students.student(theirs.student).frontend:
+            continue
         if all(getattr(ours, name) == getattr(theirs, name) for name in DOMAIN):
             share(donor.domain, run.domain)
         # What is balanced depends on phi too.

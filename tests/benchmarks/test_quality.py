@@ -92,13 +92,15 @@ def test_what_another_cell_made_is_borrowed_where_it_would_be_the_same(tmp_path)
         (folder / "store.json").write_text(str(folder.name))
     donor.metrics.write_text("{}")
     made = {}
-    for recipe, seed in (("sea", 0), ("cosine", 1), ("student3", 0), ("alone", 0), ("no augmentation", 0)):
+    recipes = ("sea", "separable-s", "student3", "alone", "no augmentation")
+    for recipe, seed in (("cosine", 1), *((recipe, 0) for recipe in recipes)):
         config = Config.from_dict(quality.configuration(OPTIONS, recipe, seed))
         run = quality.Run.start(tmp_path / f"of {recipe} {seed}", config)
         quality.borrow(run, tmp_path)
         made[recipe, seed] = (run.domain.is_dir(), run.examples.is_dir())
     assert made == {
         ("sea", 0): (True, True),
+        ("separable-s", 0): (True, True),
         ("cosine", 1): (True, False),
         ("student3", 0): (False, False),
         ("alone", 0): (False, False),
