@@ -119,7 +119,7 @@ RECIPES = {
 }
 # Recordings are many and their classes unknown: little is kept aside of what is not scored anyway.
 SPLIT = [0.94, 0.03, 0.03]
-# What decides, with the student's frontend, the store of a domain, and beyond that the examples drawn from it.
+# What decides, with the student's frontend, the store of a domain, and beyond it the examples drawn from it.
 DOMAIN = ("teacher", "data", "keep_silence")
 EXAMPLES = (*DOMAIN, "frames", "augmentation", "seed", "split", "balance")
 BOARD = "qemu:cortex-m4"
