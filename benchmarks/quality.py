@@ -58,9 +58,9 @@ RECIPES = {
     "student3": {"student": "student3"},
     # Ten times as many steps: an evening of one core.
     "long": {"frames": 128_000, "epochs": 24, "augmentation": LESS},
-    "long, wide kernels, muon": {
+    "half as long, wide kernels, muon": {
         "frames": 128_000,
-        "epochs": 24,
+        "epochs": 12,
         "augmentation": LESS,
         "student": "separable-w",
         "optimizer": "muon",
