@@ -97,12 +97,14 @@ store = Store(here / "store", {})
 store.write(0, {"embedding": embedding, "patch": patches})
 reducer = reduction.reducer("identity", 3).fit([embedding])
 data = [Examples(store, rows, reducer) for rows in (np.arange(64), np.arange(64, 96))]
-schedule = Schedule(epochs=3, batch=16, learning_rate=3e-2, weight_decay=1e-4, patience=10, seed=3)
+schedule = Schedule(3, 16, learning_rate=3e-2, weight_decay=1e-4, patience=10, seed=3, kind=sys.argv[2])
+layers = keras.layers
 weights = []
 for name, gathered in (("one", None), ("both", both)):
     def begin():
         keras.utils.set_random_seed(0)
-        student = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        convolutions = [layers.Conv2D(5, 2, 2), layers.Conv2D(6, 1)]
+        student = keras.Sequential([keras.Input((4, 4, 1)), *convolutions, layers.Flatten(), layers.Dense(3)])
         objective = Cosine()
         objective.begin(Setting(student, {"embedding": (3,)}, schedule.optimizer(12), 0))
         return objective
@@ -120,18 +122,22 @@ for one, two in zip(*weights, strict=True):
 
 
 @pytest.mark.slow
-def test_two_devices_learn_what_one_learns(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_devices_learn_what_one_learns(optimizer, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(team.__file__).parents[1])}
     environment.pop("TF_CONFIG", None)
     done = subprocess.run(
-        [sys.executable, "-c", TWICE, str(tmp_path)], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", TWICE, str(tmp_path), optimizer],
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "Received --batch 15 for 2 devices: give a multiple of 2." in lines
     apart = [line.split()[1:] for line in lines if line.startswith("apart")]
-    assert len(apart) == 2
-    assert all(float(difference) < 1e-4 and float(size) > 0.01 for difference, size in apart)
+    assert len(apart) == 6
+    assert all(float(difference) < 1e-4 and float(size) > 0.001 for difference, size in apart)
 
 
 @pytest.mark.slow
