@@ -48,6 +48,7 @@ from edgesea.run import PARTS, Config, Run, sounding, versions
 from edgesea.split import Split
 from edgesea.store import Store
 from edgesea.students import saving
+from edgesea.students.equalise import equalise
 from edgesea.students.fused import fuse
 from edgesea.train import Schedule, Watcher, train
 
@@ -373,6 +374,8 @@ class _Stages:
             self.team.meet()  # when the chief has written the rest
             return
         student = learner.deploy()
+        if not config.qat_epochs:  # which has learnt with the ranges as they are
+            equalise(student, run.calibration())
         with files.replacing(run.student_file) as temporary:
             saving.save(student, temporary)
         if (head := learner.classifier()) is not None:
