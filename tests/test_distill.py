@@ -117,6 +117,21 @@ def test_a_finished_run_needs_nothing_but_its_folder(finished_run, edgesea_proce
     assert errors.strip().endswith(f"{finished_run} is finished: nothing to do.")
 
 
+def test_a_finished_students_channels_share_their_layers_range(finished_run):
+    """By powers of two of what was learnt: what it computes is the same to the bit, see test_equalise."""
+    state = arrays(finished_run / "checkpoints" / "state.npz")
+    student = Run.open(finished_run).load_student()
+    moved = set()
+    for place, variable in enumerate(student.variables):
+        learnt, kept = state[f"best{place}"], variable.numpy()
+        assert np.array_equal(learnt == 0, kept == 0)
+        ratio = np.log2(np.divide(kept, learnt, out=np.ones_like(kept), where=learnt != 0))
+        np.testing.assert_array_equal(ratio, ratio.round())
+        if ratio.any():
+            moved.add(variable.path.split("/")[-1])
+    assert moved == {"gamma", "beta", "kernel"}
+
+
 def changed(run, **values):
     """The configuration of a run with other values."""
     return dataclasses.replace(Run.open(run).config, **values)

@@ -58,7 +58,7 @@ class Separable(Student):
 
 SMALL = Separable(8, ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (64, 2)))
 MEDIUM = Separable()
-# What MEDIUM costs, spent otherwise: less where the map is large, wide kernels where it is small.
+# About what MEDIUM costs, spent otherwise: less where the map is large, wide kernels where it is small.
 WIDE = Separable(
     12, ((20, 1), (40, 2), (40, 1), (80, 2, 5), (80, 1, 5), (80, 1, 5), (112, 2, 5), (112, 1, 5))
 )

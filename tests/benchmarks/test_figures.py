@@ -232,6 +232,7 @@ def quality_claims() -> list[tuple[str, str]]:
     best = rows["cosine"][0]
     alone = "alone, learning rate 0.003"
     short = "two epochs"
+    less, wide = f"{short}, less augmentation", "half as long, wide kernels, muon"
 
     def heard(name: str, key: str = "cosine", where: str = "heard") -> str:
         return f"{sum(each[where][key] for each in rows[name]) / len(rows[name]):.3f}"
@@ -279,6 +280,23 @@ def quality_claims() -> list[tuple[str, str]]:
             f"{unheard(f'alone, {short}, less augmentation')} instead of {unheard(f'alone, {short}')}",
         ),
         (page, f"({unheard(f'{short}, little augmentation')})"),
+        (
+            page,
+            f"from a cosine of {unheard('less augmentation')} on unheard sound to {unheard('long')}, R² "
+            f"{unheard('less augmentation', 'r2')} to {unheard('long', 'r2')}, "
+            f"{share('less augmentation')} to {share('long')} of the teacher's accuracy",
+        ),
+        (
+            page,
+            f"Two epochs: {unheard(less)} without either, {unheard(f'{less}, muon')} with muon, "
+            f"{unheard(f'{less}, wide kernels, muon')} with wide kernels too",
+        ),
+        (
+            page,
+            f"{unheard(wide)} ({rows[wide][0]['weight_bytes']:,} bytes of weights, an arena of "
+            f"{rows[wide][0]['arena_bytes']:,}, "
+            f"{rows[wide][0]['instructions']:,} instructions on a Cortex-M4)",
+        ),
         (
             page,
             f"{best['weight_bytes']:,} bytes of weights, an arena of {best['arena_bytes']:,} bytes and "
