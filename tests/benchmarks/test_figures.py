@@ -248,11 +248,17 @@ def quality_claims() -> list[tuple[str, str]]:
         return f"{share(name)} of its teacher's accuracy", f"({min(shares):.1%} to {max(shares):.1%}"
 
     main = {name: row for name, row in rows.items() if short not in name}
+    whole, half = quality.RECIPES["long"], quality.RECIPES[wide]
+    spelt_out = (
+        f"`long` is {whole['epochs']} epochs of {whole['frames']:,} frames, "
+        f"half as long {half['epochs']} of them"
+    )
     return [
         *((page, line) for line in quality.lines(found)),
         *(("README.md", line) for line in quality.lines({"recipes": main})),
         ("README.md", f"The teacher itself scores {best['accuracy']['teacher']:.3f}."),
         ("README.md", f"{found['frames']:,} augmented frames"),
+        *((document, spelt_out) for document in ("README.md", page)),
         (page, f"YAMNet itself scores {best['accuracy']['teacher']:.3f}"),
         (page, f"{found['frames']:,} augmented frames, {found['epochs']} epochs"),
         (page, spread("cosine")[0]),
