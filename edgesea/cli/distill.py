@@ -10,8 +10,8 @@ from edgesea.errors import UsageError
 
 # What there is of each kind, written out: importing it all would make --help slow. A test holds them equal.
 NAMES = {
-    "student": "separable-s, separable-m, separable-l, separable, inverted, factorised, temporal, "
-    "transformer, student0, student1, student2, student3",
+    "student": "separable-s, separable-m, separable-w, separable-l, separable, inverted, factorised, "
+    "temporal, transformer, student0, student1, student2, student3",
     "objective": "sea, cosine, simreg, kd, compress, reaug, disk, amad, sum",
     "sampler": "random, spl, dpp, dpp-div",
     "reducer": "identity, pca, umap, contrastive",
