@@ -288,6 +288,14 @@ def quality_claims() -> list[tuple[str, str]]:
         (page, f"({unheard(f'{short}, little augmentation')})"),
         (
             page,
+            f"(`codec_probability = 0.3`) {unheard(f'alone, {short}, codecs')} instead of "
+            f"{unheard(f'alone, {short}')}, three clips in a mixture instead of two (`mix_clips = 3`) "
+            f"{unheard(f'alone, {short}, three clips')}, means of weights (`--ema 0.999`) "
+            f"{unheard(f'alone, {short}, mean of weights')}, Freq-MixStyle (`--mixstyle 0.5`) "
+            f"{unheard(f'alone, {short}, mixstyle')}",
+        ),
+        (
+            page,
             f"from a cosine of {unheard('less augmentation')} on unheard sound to {unheard('long')}, R² "
             f"{unheard('less augmentation', 'r2')} to {unheard('long', 'r2')}, "
             f"{share('less augmentation')} to {share('long')} of the teacher's accuracy",
