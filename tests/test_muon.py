@@ -1,4 +1,4 @@
-"""Muon: by hand from singular values, AdamW's own for what is no matrix, the same to the bit after a kill."""
+"""Muon: by hand from singular values, AdamW's own for what is no matrix."""
 
 import dataclasses
 
@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesea import files, reduction
-from edgesea.examples import Examples
-from edgesea.objectives import objective
-from edgesea.objectives.base import Setting
-from edgesea.store import Store
-from edgesea.students.separable import Separable
-from edgesea.train import Schedule, train
+from edgesea.train import Schedule
 
 PLAN = Schedule(epochs=3, batch=16, learning_rate=1e-2, weight_decay=1e-4, patience=9, seed=3, kind="muon")
 RATE = 0.02
@@ -77,49 +71,3 @@ def test_what_is_no_matrix_learns_as_with_adamw(shape):
 def test_weights_decay_without_a_gradient():
     found, _ = steps("muon", (1, 1, 3, 5), np.zeros((1, 1, 1, 3, 5), np.float32), weight_decay=0.5)
     np.testing.assert_allclose(found, 1 - 0.5 * RATE / 20, rtol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    """(training, validation): the embedding is a linear map of the 8 x 8 patch."""
-    rng = np.random.default_rng(0)
-    patches = rng.normal(0, 1, (88, 8, 8, 1)).astype(np.float16)
-    embedding = (patches.reshape(88, 64) @ rng.normal(0, 1, (64, 4))).astype(np.float32)
-    store = Store(tmp_path_factory.mktemp("task") / "s", {})
-    store.write(0, {"patch": patches, "embedding": embedding})
-    reducer = reduction.reducer("identity", 4).fit([embedding])
-    return tuple(Examples(store, rows, reducer) for rows in (np.arange(64), np.arange(64, 88)))
-
-
-def trained(task, folder, plan=PLAN):
-    import keras
-
-    keras.utils.set_random_seed(0)
-    student = Separable(4, ((4, 1), (6, 1, 5))).build(8, 8, 4)
-    learner = objective("cosine")
-    learner.begin(Setting(student, {"embedding": (4,)}, plan.optimizer(12), plan.seed, epoch=4, epochs=3))
-    course = train(learner, *task, plan, folder / "checkpoints", folder / "tensorboard")
-    return learner, [{name: value for name, value in each.items() if name != "seconds"} for each in course]
-
-
-def test_interrupted_it_ends_the_same_to_the_bit(task, tmp_path, monkeypatch):
-    whole, course = trained(task, tmp_path / "whole")
-    _, plain = trained(task, tmp_path / "plain", dataclasses.replace(PLAN, kind="adamw"))
-    assert course != plain
-    assert course[-1]["loss"] < course[0]["loss"]
-    real, written = files.os.replace, []
-
-    def replaced(source, target):
-        real(source, target)
-        written.append(1)
-        if len(written) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(files.os, "replace", replaced)
-    with pytest.raises(KeyboardInterrupt):
-        trained(task, tmp_path / "killed")
-    monkeypatch.setattr(files.os, "replace", real)
-    again, resumed = trained(task, tmp_path / "killed")
-    assert resumed == course
-    for a, b in zip(again.variables, whole.variables, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -1,9 +1,11 @@
 """What objectives are trained on in numbers."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from edgesea import reduction
+from edgesea import files, reduction
 from edgesea.examples import Examples
 from edgesea.store import Store
 
@@ -18,3 +20,24 @@ def task(tmp_path_factory):
     store.write(0, {"patch": patches, "embedding": embedding})
     reducer = reduction.reducer("pca", 4).fit([embedding])
     return tuple(Examples(store, rows, reducer) for rows in (np.arange(64), np.arange(64, 88)))
+
+
+@pytest.fixture
+def interrupted_soon(monkeypatch):
+    """Within its `with`, Ctrl-C comes when the second file is whole."""
+
+    @contextlib.contextmanager
+    def interrupted():
+        real, written = files.os.replace, []
+
+        def replaced(source, target):
+            real(source, target)
+            written.append(1)
+            if len(written) == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "replace", replaced)
+            yield
+
+    return interrupted

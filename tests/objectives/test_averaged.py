@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgesea import files
 from edgesea.measures import fidelity
 from edgesea.objectives import objective
 from edgesea.objectives.averaged import Averaged
@@ -67,20 +66,10 @@ def test_the_student_learns_as_it_does_without(task, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cosine", "simreg:hidden=8,heads=2", "cosine+0.5*compress:queue=24"])
-def test_interrupted_it_ends_with_the_same_mean_to_the_bit(task, tmp_path, monkeypatch, name):
+def test_interrupted_it_ends_with_the_same_mean_to_the_bit(task, tmp_path, interrupted_soon, name):
     whole, course = trained(task, tmp_path / "whole", name=name)
-    real, written = files.os.replace, []
-
-    def replaced(source, target):
-        real(source, target)
-        written.append(1)
-        if len(written) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(files.os, "replace", replaced)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_soon(), pytest.raises(KeyboardInterrupt):
         trained(task, tmp_path / "killed", name=name)
-    monkeypatch.setattr(files.os, "replace", real)
     again, resumed = trained(task, tmp_path / "killed", name=name)
     assert resumed == course
     for a, b in zip(again.deploy().variables, whole.deploy().variables, strict=True):
